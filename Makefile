@@ -1,0 +1,97 @@
+# make            the library and the command, into build/
+# make deps       install what building, the demo and the tests need (Debian, by name)
+# make demo       a leak found in a running server
+# make check      every test; the last lines are prove's
+# SAN=address,undefined or SAN=thread builds everything into build/SAN/.
+
+CC      ?= cc
+CXX     ?= c++
+CFLAGS  ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+prefix  ?= $(or $(PREFIX),/usr/local)
+bindir  ?= $(prefix)/bin
+libdir  ?= $(prefix)/lib
+mandir  ?= $(prefix)/share/man
+includedir ?= $(prefix)/include
+completionsdir ?= $(prefix)/share/bash-completion/completions
+
+out     ?= build
+B       := $(out)$(if $(SAN),/$(SAN))
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+	-Wvla -Wundef -Wwrite-strings -Wpointer-arith
+ours    := -std=gnu11 -D_GNU_SOURCE -Ipreload $(warnings) $(if $(WERROR),-Werror) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -MMD -MP
+libunwind_file := $(shell pkg-config --variable=libdir libunwind 2>/dev/null)/libunwind-$(shell uname -m).so.8
+lib_cflags := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
+	-fasynchronous-unwind-tables -fno-omit-frame-pointer -U_FORTIFY_SOURCE \
+	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full,-mbranch-protection=standard) \
+	-DLIBUNWIND_FILE='"$(libunwind_file)"'
+lib_ldflags := -shared -Wl,-z,now,-z,relro -Wl,--version-script=$(B)/exports \
+	$(if $(SAN),,-Wl,-z,defs)
+tool_cflags := -Itools -DLIBRARY_DIR='"$(libdir)/sockleak"'
+tool_libs := -ldw -lelf -ljansson
+
+lib_sources := $(wildcard preload/*.c)
+tool_sources := $(wildcard tools/*.c tools/formats/*.c)
+lib_objects := $(lib_sources:%.c=$(B)/%.o)
+tool_objects := $(tool_sources:%.c=$(B)/%.o) $(B)/tools/shared/text.o
+# What unit tests link: everything but what takes over a process.
+parts_objects := $(filter-out %/hooks.o %/start.o,$(lib_objects))
+tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
+unit_tests := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
+fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c)) \
+	$(patsubst %.cc,$(B)/%,$(wildcard tests/fixtures/*.cc))
+benches := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+
+all: $(B)/libsockleak.so $(B)/sockleak
+$(B)/libsockleak.so: $(lib_objects) $(B)/exports
+	$(CC) $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS) $(lib_ldflags) $(LDFLAGS) -o $@ $(lib_objects)
+$(B)/exports: preload/calls.h preload/sockleak.h
+	@mkdir -p $(@D)
+	{ echo '{ global:'; sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1;/p' preload/calls.h; \
+	sed -n 's/^SOCKLEAK_CALL([^,]*, \([a-z_]*\),.*/\1;/p' preload/sockleak.h; \
+	echo 'local: *; };'; } > $@
+$(B)/sockleak: $(tool_objects)
+	$(CC) $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs)
+$(B)/preload/%.o: preload/%.c ; @mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(lib_cflags) $(CFLAGS) -c -o $@ $<
+$(B)/tools/shared/%.o: preload/%.c ; @mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) -c -o $@ $<
+$(B)/tools/%.o: tools/%.c ; @mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) -c -o $@ $<
+$(B)/parts.a: $(parts_objects) ; $(AR) rcs $@ $^
+$(B)/tool_parts.a: $(tool_parts) ; $(AR) rcs $@ $^
+# tool_*_test.c links the command's parts, every other unit test the library's.
+$(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(tool_libs)
+$(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -lpthread -ldl
+# Hosts are built the way users build theirs, with symbols for the reports to name.
+host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
+	$(if $(SAN),-fsanitize=$(SAN)) -MMD -MP $(host_flags_$(notdir $@))
+$(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)
+	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
+$(B)/tests/fixtures/%: tests/fixtures/%.cc ; @mkdir -p $(@D)
+	$(CXX) -g -O1 $(if $(SAN),-fsanitize=$(SAN)) -Itests/lib -o $@ $< -lpthread $(host_libs_$(notdir $@))
+$(B)/examples/%: examples/%.c ; @mkdir -p $(@D)
+	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
+$(B)/tests/bench/%: tests/bench/%.c ; @mkdir -p $(@D)
+	$(CC) $(host_cflags) -O2 $(LDFLAGS) -o $@ $< -lpthread -ldl $(host_libs_$(notdir $@))
+
+# Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
+tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats)
+export B
+check: all $(unit_tests) $(fixtures)
+	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(tests)
+check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
+
+lint:
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	tests/lib/includes_table
+	cppcheck --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --quiet -Ipreload preload tools
+	shellcheck -x tests/lib/*.bash .ci/run
+clean: ; rm -rf $(out)
+-include $(shell find $(out) -name '*.d' 2>/dev/null)
+.PHONY: all check check-loop lint clean

@@ -1,0 +1,73 @@
+/* What keeps a guest from harm: raw system calls, the per-thread mark of our own work,
+ * and the question "is this still our process?". */
+#ifndef SOCKLEAK_GUARD_H
+#define SOCKLEAK_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Nonzero while this thread works for us (the helper for its whole life, another thread
+ * in a tick): its calls go straight to the kernel, and libunwind's pipe2 and mincore are
+ * answered instead of made.  Initial-exec, so that touching it never allocates. */
+extern __thread unsigned guard_inside __attribute__((tls_model("initial-exec")));
+
+/* The host installed a seccomp filter of its own after the start (seen by the prctl and
+ * syscall hooks): from then on no call is made that the host did not ask for. */
+extern bool guard_is_sandboxed;
+/* A filter stood when the process started: it lets a loader through, so it lets through
+ * getsockopt, poll and futex, but nothing rarer. */
+extern bool guard_has_filter;
+
+/* A raw system call: not a cancellation point, errno untouched; -errno on failure. */
+static inline long guard_call(long number, long a, long b, long c, long d, long e, long f)
+{
+#if defined __x86_64__
+	long result;
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+#elif defined __aarch64__
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+#else
+#error "sockleak knows x86_64 and aarch64"
+#endif
+}
+#define GUARD_CALL_7(n, a, b, c, d, e, f, ...)                                           \
+	guard_call((long)(n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),     \
+		   (long)(f))
+#define guard_sys(...) GUARD_CALL_7(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* Once, by the constructor. */
+void guard_start(void);
+/* What this process is, compared with the one that started our books: */
+enum guard_process {
+	GUARD_OURS,
+	GUARD_FORKED,  /* a real child with a copy of our memory: call start_child() */
+	GUARD_BORROWED /* a vfork child that runs in our memory: hands off */
+};
+/* One getpid(). */
+enum guard_process guard_process(void);
+/* True in a real child that has not begun its own books: one load. */
+bool guard_is_copy(void);
+/* The child begins its own books: the current process is ours from now on. */
+void guard_adopt_process(void);
+extern pid_t guard_pid; /* of the process whose books these are */
+
+#endif

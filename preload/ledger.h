@@ -1,0 +1,257 @@
+/* The ledger: the file in which a process keeps its records, as written by the library
+ * (ledger.c) and read by the command (tools/reader.c).
+ *
+ * One file a process, mapped by its writer and readable at every moment, also after the
+ * process is gone, however it ended.  Layout: struct sl_header, then blocks of
+ * SL_BLOCK_BYTES each.  Block k lies at sizeof(struct sl_header) + k * SL_BLOCK_BYTES and
+ * is described by header.blocks[k].  A block of rows holds SL_ROWS_PER_BLOCK descriptors;
+ * a block of records holds an append-only run of records that never cross its end.
+ *
+ * Fixed-width fields in the writer's byte order, no pointers, reserved fields are zero.
+ * Times are ns of CLOCK_MONOTONIC of the writer's boot unless a name says otherwise;
+ * 0 = not known.  Any change of layout raises SL_LEDGER_VERSION: readers accept one
+ * version.
+ *
+ * The name of the file is PID.START.SEQUENCE.sockleak, START being the start time of the
+ * process in clock ticks since boot (field 22 of /proc/PID/stat): exec keeps PID and
+ * START, so a ledger still marked running beside one of a higher SEQUENCE ended by exec.
+ */
+#ifndef SOCKLEAK_LEDGER_H
+#define SOCKLEAK_LEDGER_H
+
+#include "calls.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SL_VERSION        "0.1.0" /* of the product, not of the layout */
+#define SL_LEDGER_MAGIC   UINT64_C(0x6b61656c6b636f73) /* "sockleak", little endian */
+#define SL_LEDGER_VERSION 1
+#define SL_BYTE_ORDER     UINT32_C(0x01020304)
+#define SL_LEDGER_SUFFIX  ".sockleak"
+#define SL_MAX_BLOCKS     4096
+#define SL_ROWS_PER_BLOCK 128
+#define SL_BLOCK_BYTES    (SL_ROWS_PER_BLOCK * 160)
+#define SL_MAX_FRAMES     128
+
+/* header.ended */
+enum sl_ended {
+	SL_RUNNING = 1, /* or killed: the reader looks whether the process is there */
+	SL_ENDED_EXIT,  /* exit(), _exit() or return from main: judged by 3.1 and 3.2 */
+};
+
+/* What a leak is: the TCP state behind the descriptor. */
+enum sl_kind {
+	SL_KIND_NONE,       /* the peer is there */
+	SL_KIND_CLOSE_WAIT, /* CLOSE_WAIT, LAST_ACK or CLOSING */
+	SL_KIND_DEAD,       /* CLOSE after a connection */
+};
+
+enum sl_verdict {
+	SL_NO_VERDICT, /* the peer is there, or nobody looked yet */
+	SL_PENDING,    /* peer gone, not (yet) a leak */
+	SL_LEAK_GRACE, /* a leak: past grace */
+	SL_LEAK_EXIT,  /* a leak: left at exit although told */
+};
+
+/* Why it counts; a set of bits. */
+enum sl_why {
+	SL_WHY_EOF_READ = 1,        /* told and kept */
+	SL_WHY_NEVER_READ = 2,      /* the FIN stands unread in the receive queue */
+	SL_WHY_READ_UNSEEN = 4,     /* consumed by a call we do not see */
+	SL_WHY_SHUT_NOT_CLOSED = 8, /* shutdown was called, close was not */
+	SL_WHY_RESET = 16,
+	SL_WHY_DUPLICATE = 32,     /* one descriptor was closed, another holds it */
+	SL_WHY_HELD_BY_CHILD = 64, /* this process inherited it over fork or exec */
+};
+
+/* Where the origin of a socket comes from, if not from a call that opened it. */
+enum sl_note {
+	SL_NOTE_NONE,
+	SL_NOTE_INHERITED, /* was open when the process started */
+	SL_NOTE_RECEIVED,  /* came over a Unix socket or by pidfd_getfd */
+	SL_NOTE_SHORT,     /* the backtrace could not be followed to its end */
+	SL_NOTE_UNKNOWN,   /* found open: opened by a call nobody saw */
+};
+
+/* Origins in rows: 0 = none, SL_ORIGIN_PENDING = captured, not unwound before the process
+ * was killed, else the id of a backtrace record. */
+#define SL_ORIGIN_PENDING UINT32_C(0xffffffff)
+
+/* One descriptor.  The row of descriptor fd is row fd % SL_ROWS_PER_BLOCK of the block
+ * whose `first` is fd - fd % SL_ROWS_PER_BLOCK. */
+struct sl_descriptor {
+	uint32_t sequence; /* odd while being written; a reader copies, then compares */
+	uint8_t held;      /* 1 = held; 0 = never used, or closed since */
+	uint8_t state; /* TCP state at the last look, as in tcp(7)'s tcpi_state; 0 = none
+			*/
+	uint8_t verdict;   /* enum sl_verdict, at the last look */
+	uint8_t kind;      /* enum sl_kind, at the last look */
+	uint16_t call;     /* enum sl_call that opened it */
+	uint16_t eof_call; /* enum sl_call that was told; 0 = not told */
+	uint16_t why;      /* enum sl_why bits, at the last look */
+	uint8_t note;      /* enum sl_note */
+	uint8_t flags;     /* enum sl_row_flags */
+	uint64_t cookie;   /* SO_COOKIE; 0 = not asked yet */
+	uint64_t inode;    /* st_ino; 0 = not asked: only known once the peer has gone */
+	uint64_t opened_ns;
+	uint64_t gone_ns;  /* since when the peer is gone; 0 = it is there */
+	uint64_t quiet_ns; /* since when the peer is gone and nothing was sent; 0 = it is
+			      there */
+	uint64_t told_ns;  /* when the program was told; 0 = not told in this process */
+	uint64_t sent_ns; /* when data was last sent, known only once the peer has gone */
+	uint64_t looked_ns;  /* the last look */
+	uint32_t origin;     /* backtrace of `call` */
+	uint32_t eof_origin; /* backtrace of `eof_call` */
+	uint32_t name;       /* name record: the test it was opened in; 0 = none */
+	uint32_t unread_bytes;
+	uint32_t kernel_bytes; /* SO_MEMINFO's share of the estimate */
+	uint16_t family;       /* AF_INET, AF_INET6; 0 = addresses not known */
+	uint16_t local_port;   /* host byte order; 0 = not known */
+	uint16_t peer_port;
+	uint16_t reserved16;
+	uint8_t local[16]; /* network byte order; IPv4 in the first four */
+	uint8_t peer[16];
+	uint32_t serial; /* the same for all duplicates of a socket in one process */
+	uint32_t reserved32[3];
+};
+
+enum sl_row_flags {
+	SL_ROW_INHERITED = 1,      /* by fork or exec */
+	SL_ROW_EXPECTED = 2,       /* sockleak_expect() was called on it */
+	SL_ROW_DUPLICATED = 4,     /* other descriptors of this process hold or held it */
+	SL_ROW_FORGOTTEN_PEER = 8, /* the peer's end is known to be gone: an RST came */
+	SL_ROW_GIVEN = 16,         /* was sent to another process over a Unix socket */
+	SL_ROW_MPTCP = 32,
+};
+
+/* What a block holds. */
+enum sl_block_kind {
+	SL_BLOCK_FREE,
+	SL_BLOCK_ROWS,    /* struct sl_descriptor [SL_ROWS_PER_BLOCK] */
+	SL_BLOCK_RECORDS, /* struct sl_record, appended by one thread at a time */
+};
+
+struct sl_block {
+	uint32_t kind;  /* enum sl_block_kind, stored last */
+	uint32_t first; /* of rows: the first descriptor */
+};
+
+/* A record: this head, then `bytes` - sizeof(head) bytes of the struct of its kind.  A
+ * kind of 0 is the end of the run so far; `kind` is stored last, with release order.
+ * `bytes` is a multiple of 8. */
+struct sl_record {
+	uint32_t kind;
+	uint32_t bytes;
+};
+
+enum sl_record_kind {
+	SL_RECORD_END,
+	SL_RECORD_MODULE,
+	SL_RECORD_BACKTRACE,
+	SL_RECORD_NAME,
+	SL_RECORD_EVENT,
+};
+
+struct sl_module {
+	struct sl_record head;
+	uint32_t id; /* from 1 */
+	uint16_t path_bytes;
+	uint16_t build_id_bytes; /* 0 = the module has none */
+	uint64_t base;           /* load bias: address - base = offset in a frame */
+	uint64_t size;           /* offsets of this module lie below it */
+	uint8_t build_id[32];
+	char path[]; /* path_bytes, not terminated */
+};
+
+/* A frame: module id in the upper 16 bits, offset from the module's load bias in the
+ * lower
+ * 48.  Module 0: code outside all modules, the lower bits are its address.  The offset
+ * points into the call instruction, not behind it, so that it names the calling line. */
+#define SL_FRAME_MODULE(frame) ((uint32_t)((frame) >> 48))
+#define SL_FRAME_OFFSET(frame) ((frame)&UINT64_C(0xffffffffffff))
+
+struct sl_backtrace {
+	struct sl_record head;
+	uint32_t id; /* from 1 */
+	uint16_t n_frames;
+	uint16_t is_short; /* 1 = could not be followed to its end */
+	uint64_t
+		frames[]; /* innermost first; frames of the library itself are left out */
+};
+
+struct sl_name {
+	struct sl_record head;
+	uint32_t id; /* from 1 */
+	uint32_t text_bytes;
+	char text[]; /* not terminated */
+};
+
+enum sl_event_kind {
+	SL_EVENT_LEAK = 1,    /* a socket became a leak */
+	SL_EVENT_CLOSED_LATE, /* a leak was closed after all; value = ms since the peer
+				 had gone */
+	SL_EVENT_GIVEN, /* sent to another process: the giver's origin serves the taker */
+	SL_EVENT_COUNTS, /* value = descriptors held, value2 = leaks */
+};
+
+struct sl_event {
+	struct sl_record head;
+	uint32_t kind;       /* enum sl_event_kind */
+	uint16_t call;       /* enum sl_call that opened it */
+	uint8_t note;        /* enum sl_note */
+	uint8_t socket_kind; /* enum sl_kind */
+	uint64_t time_ns;
+	uint64_t cookie;
+	uint32_t origin;
+	uint32_t fd;
+	uint64_t value;
+	uint64_t value2;
+};
+
+struct sl_header {
+	uint64_t magic; /* stored last, once everything else stands */
+	uint32_t version;
+	uint32_t byte_order;
+	uint32_t header_bytes; /* sizeof(struct sl_header) */
+	uint32_t block_bytes;
+	uint32_t pid;
+	uint32_t parent_pid;  /* at the start of this ledger */
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
+	uint64_t started_ns;
+	uint64_t started_realtime_ns; /* CLOCK_REALTIME at started_ns */
+	uint8_t boot_id[16];          /* /proc/sys/kernel/random/boot_id */
+	uint64_t net_namespace;       /* inode of /proc/self/ns/net; 0 = not known */
+	uint64_t grace_ns;
+	uint32_t at_exit; /* enum settings' at_exit: 0 told, 1 grace, 2 none */
+	uint32_t frames;
+	uint32_t ended;      /* enum sl_ended */
+	int32_t exit_status; /* with SL_ENDED_EXIT */
+	uint64_t ended_ns;
+	uint64_t looked_ns; /* the last completed tick */
+	uint64_t opened;    /* sockets; 64-bit counters, each written atomically */
+	uint64_t closed;
+	uint64_t missed;  /* opened or told, but could not be recorded */
+	uint64_t dropped; /* recorded, but not in this file */
+	uint64_t closed_late;
+	uint64_t closed_late_max_ms;
+	uint64_t queue_deaths; /* reserved for connections that died in an accept queue */
+	uint32_t n_blocks;     /* blocks in use or being set up */
+	uint32_t forked;       /* 1 = the process was forked and goes on without exec */
+	char tool_version[16];
+	char host[64];
+	char exe[512];
+	uint8_t reserved[3320];
+	struct sl_block blocks[SL_MAX_BLOCKS];
+};
+
+static_assert(sizeof(struct sl_descriptor) == 160, "rows fill a block");
+static_assert(offsetof(struct sl_header, blocks) == 4096,
+	      "the table follows the first page");
+static_assert(sizeof(struct sl_header) == 4096 + 8 * SL_MAX_BLOCKS, "no padding");
+static_assert(sizeof(struct sl_module) == 64 && sizeof(struct sl_backtrace) == 16 &&
+		      sizeof(struct sl_name) == 16 && sizeof(struct sl_event) == 56,
+	      "records have no padding");
+
+#endif

@@ -1,0 +1,76 @@
+/* Where a call came from.  A hook captures: it either recognises a backtrace that was
+ * unwound before, or copies registers and stack for later.  The thread that works
+ * (origin_work) unwinds the copies with libunwind's remote interface, interns the
+ * backtraces and remembers what the unwinder looked at.
+ *
+ * An origin is a 32-bit word: 0 = none; with ORIGIN_PENDING_BIT a copy not unwound yet;
+ * else the id of a backtrace, from 1. */
+#ifndef SOCKLEAK_ORIGIN_H
+#define SOCKLEAK_ORIGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ORIGIN_PENDING_BIT UINT32_C(0x80000000)
+
+struct origin_backtrace {
+	uint32_t id;
+	uint16_t n_frames;
+	bool is_short;     /* could not be followed to its end */
+	uint64_t frames[]; /* as in ledger.h: module << 48 | offset; innermost first; none
+			      of ours */
+};
+
+struct origin_module {
+	uint32_t id;         /* from 1 */
+	uint64_t base, size; /* load bias; end of the highest segment, from the bias */
+	uint8_t build_id[32];
+	unsigned build_id_bytes; /* 0 = none */
+	const char *path;
+	bool is_gone; /* unloaded since */
+};
+
+/* Called by the constructor, once, before any other function here.  `n_frames`: 1 to 128.
+ * With `load_now` libunwind is loaded here; without, the file that would be is noted
+ * (path, device, inode) and the first origin_work() loads just that one.  Without
+ * libunwind the copies are followed by frame pointer and marked short. */
+void origin_start(unsigned n_frames, bool load_now);
+
+/* In a hook, called from the hook itself: the origin of the hook's caller.  Never blocks,
+ * allocates from malloc, or touches errno; needs less than 512 bytes of stack.  0 if
+ * nothing could be had (counted in origin_lost()). */
+uint32_t origin_capture(void);
+
+/* True while copies wait for origin_work(): one load. */
+bool origin_has_work(void);
+
+/* Unwinds what waits.  One thread at a time (the owner of the tick); not from a hook.
+ * Returns how many were done. */
+unsigned origin_work(void);
+
+/* What `origin` has become: the id of its backtrace once it was unwound, itself while it
+ * waits, 0 if its copy was lost.  Slots of copies are reused with a new generation, and a
+ * word of an old generation says 0: never a wrong place.  One load or two. */
+uint32_t origin_settle(uint32_t origin);
+
+/* The caller of origin_work() says that since the last such call every word it keeps was
+ * settled: slots that were unwound before that may now be reused. */
+void origin_swept(void);
+
+/* By id; NULL if there is no such id.  The memory stays for ever. */
+const struct origin_backtrace *origin_backtrace(uint32_t id);
+uint32_t origin_n_backtraces(void); /* ids run from 1 to this */
+const struct origin_module *origin_module(uint32_t id);
+uint32_t origin_n_modules(void);
+
+uint64_t origin_lost(void); /* captures that came to nothing */
+
+/* Around fork: prepare waits, at most 100 ms, until no thread is inside libunwind or the
+ * loader on our behalf; child forgets the copies that waited, and, where a thread was
+ * inside when the process was copied, never calls libunwind again. */
+void origin_fork_prepare(void);
+void origin_fork_parent(void);
+void origin_fork_child(void);
+
+#endif

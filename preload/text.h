@@ -1,0 +1,138 @@
+/* Reports as text and as JSON lines: structs in, bytes out.  Pure: no allocation, no
+ * system call, no locale, so that the library and the command share it.  Any thread, any
+ * signal.
+ *
+ * Every writer appends to a `struct text`; what does not fit is cut and `cut` is set.
+ * Strings that come from outside (paths, symbol names, test names) are escaped: no
+ * control character reaches a log. */
+#ifndef SOCKLEAK_TEXT_H
+#define SOCKLEAK_TEXT_H
+
+#include "ledger.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct text {
+	char *at;    /* the buffer; owned by the caller; not terminated */
+	size_t size; /* bytes it has */
+	size_t used; /* bytes written */
+	bool cut;    /* something did not fit */
+};
+
+struct text_frame {
+	const char *function;     /* NULL = unknown */
+	uint64_t function_offset; /* from the function's start */
+	const char *file;         /* NULL = unknown */
+	unsigned line;            /* 0 = unknown */
+	const char *module;       /* path; NULL = code outside all modules */
+	uint64_t offset;  /* from the module's load bias; an address if module is NULL */
+	uint64_t address; /* in the process; 0 = not known, print the offset */
+	const uint8_t *build_id;
+	unsigned build_id_bytes; /* 0 = the module has none */
+	bool inlined;
+};
+
+/* One place: all leaks of one process (or, in merged reports, of many) with the same
+ * origin backtrace and kind. */
+struct text_place {
+	pid_t pid;
+	enum sl_kind kind;
+	unsigned why; /* enum sl_why bits, of all its sockets */
+	enum sl_call call;
+	enum sl_note note;
+	const struct text_frame *origin;
+	unsigned n_origin;
+	enum sl_call eof_call; /* SL_CALL_NONE = the program was not told */
+	const struct text_frame *eof;
+	unsigned n_eof;
+	uint64_t told_ms; /* how long ago the program was told; with eof_call */
+	uint64_t n_sockets;
+	uint64_t oldest_ms; /* since the peer was gone */
+	uint64_t newest_ms;
+	uint64_t unread_bytes;
+	uint64_t kernel_bytes;
+	bool at_exit;   /* found at exit, not by grace */
+	bool forgotten; /* the peer's end of all of them is known to be gone */
+	/* one of the sockets, as an example */
+	int fd;
+	uint64_t cookie;
+	uint64_t inode;
+	uint16_t family;                /* AF_INET, AF_INET6; 0 = addresses not known */
+	uint8_t local[16], peer[16];    /* network byte order */
+	uint16_t local_port, peer_port; /* host byte order */
+	const char *test;               /* NULL = opened outside a named test */
+};
+
+struct text_summary {
+	pid_t pid;
+	uint64_t n_leaked; /* sockets */
+	uint64_t n_places;
+	uint64_t opened, closed, missed, dropped;
+	uint64_t closed_late, closed_late_max_ms;
+	uint64_t pending;    /* peer gone, no leak yet */
+	uint64_t suppressed; /* sockets that a rule took out */
+};
+
+/* The block of a place, printed the first time it is seen. */
+void text_place(struct text *text, const struct text_place *place);
+/* The one line of a place seen before whose count has doubled. */
+void text_count(struct text *text, const struct text_place *place);
+/* A place whose sockets are pending at exit: listed, never counted. */
+void text_pending(struct text *text, const struct text_place *place);
+void text_summary(struct text *text, const struct text_summary *summary);
+/* Frames only, each line indented by four spaces: "    #0 0x55d0 in f+0x34
+ * (/srv/app+0x1234)" or, where file and line are known, "    #0 0x55d0 in f /src/app.c:41
+ * (/srv/app+0x1234)". */
+void text_frames(struct text *text, const struct text_frame *frames, unsigned n_frames);
+
+/* The same as JSON, one object and a newline: events "leak", "closed-late", "summary".
+ * `ts` is CLOCK_REALTIME in seconds with three decimals. */
+void text_json_leak(struct text *text, const struct text_place *place,
+		    uint64_t realtime_ms);
+void text_json_closed_late(struct text *text, const struct text_place *place,
+			   uint64_t realtime_ms);
+void text_json_summary(struct text *text, const struct text_summary *summary,
+		       uint64_t realtime_ms);
+
+/* The id of a place: 16 hexadecimal digits from kind, build-ids and offsets, the same on
+ * every host and run of the same binaries.  A module without a build-id counts by the
+ * last part of its path; code outside modules counts as such, without its address. */
+#define TEXT_ID_BYTES 17
+void text_place_id(char id[TEXT_ID_BYTES], enum sl_kind kind,
+		   const struct text_frame *origin, unsigned n_origin);
+
+const char *text_call_name(enum sl_call call);   /* "accept"; NULL for SL_CALL_NONE */
+const char *text_kind_name(enum sl_kind kind);   /* "close-wait", "dead" */
+const char *text_why_name(enum sl_why one);      /* "eof-read"; of a single bit */
+const char *text_note_name(enum sl_note note);   /* "inherited"; NULL for SL_NOTE_NONE */
+const char *text_state_name(unsigned tcp_state); /* "CLOSE_WAIT", as tcpi_state counts */
+#define TEXT_N_WHYS 7
+/* All why bits joined: "eof-read, duplicate". */
+void text_whys(struct text *text, unsigned why);
+/* "127.0.0.1:8080", "[::1]:8080"; "-" when family is 0. */
+void text_address(struct text *text, uint16_t family, const uint8_t address[16],
+		  uint16_t port);
+/* "950ms", "12.3s", "1m04s", "2h05m", "3d04h" */
+void text_duration(struct text *text, uint64_t ms);
+
+/* Building blocks, for both. */
+void text_string(struct text *text, const char *string);
+void text_escaped(struct text *text, const char *string); /* control characters as \xHH */
+void text_json_string(struct text *text,
+		      const char *string); /* with its quotes; NULL: null */
+void text_unsigned(struct text *text, uint64_t number);
+void text_hex(struct text *text, uint64_t number);
+
+/* A pattern of a suppression, matched as LeakSanitizer does: a substring, with '*' for
+ * anything, '^' for the start and '$' for the end. */
+bool text_matches(const char *pattern, const char *string);
+
+/* One line of a suppression file.  1 = a rule, 0 = blank or a comment, -1 = malformed.
+ * On 1 `pattern` (into `line`) and `pattern_bytes` say the pattern and `max` how many
+ * sockets of one place and process are expected (0 = all). */
+int text_rule(const char *line, size_t line_bytes, const char **pattern,
+	      size_t *pattern_bytes, uint64_t *max);
+
+#endif
