@@ -1,0 +1,32 @@
+/* What the command says on standard error: "sockleak: cannot open X: reason". */
+#ifndef SOCKLEAK_SAY_H
+#define SOCKLEAK_SAY_H
+
+#include <stddef.h>
+
+/* Exit statuses of report, list, scan and symbolize. */
+#define SAY_USAGE 2 /* usage, or unreadable input */
+
+/* One line with the prefix.  A format that ends in ':' gets " strerror(errno)" added.
+ * What is printed of other people's bytes (paths, names in ledgers) is escaped: no
+ * control character reaches the terminal. */
+void say_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, then the end of the process with `status`. */
+_Noreturn void say_die(int status, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* "sockleak: SUBCOMMAND: ...", then where help is to be had; ends with SAY_USAGE. */
+_Noreturn void say_usage(const char *subcommand, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Memory or the end of the process (status 125 in run, else 2): see say_memory_status. */
+void *say_calloc(size_t n, size_t bytes);
+void *say_realloc(void *at, size_t n, size_t bytes);
+char *say_strdup(const char *string);
+char *say_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The status with which the four above end the process. */
+extern int say_memory_status;
+
+#endif
