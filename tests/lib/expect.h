@@ -1,0 +1,235 @@
+/* What a fixture says must be reported of it, on standard output, one line at a time:
+ *
+ *     mode exit                 judged when it ends, by what it was told
+ *     mode grace                judged while it stays: needs grace=300ms:interval=50ms
+ *     expect close-wait eof-read 1 accept accept_client leak_accept.c:41
+ *                               kind, why (a comma between), sockets, call, and the
+ *                               function and line of that call: the top of the origin
+ *     expect close-wait eof-read 1 - inherited -
+ *                               a socket nobody saw being opened: its origin's note
+ *     expect none               nothing may be reported
+ *     holds 1 0                 for the second witness: sockets this process holds in
+ *                               CLOSE_WAIT (LAST_ACK, CLOSING) and sockets it holds that
+ *                               `ss` lists no more
+ *
+ * A line of a forked process ends in pid=N.  The claims are made where the call is made:
+ *
+ *     int fd = LEAK("close-wait", "eof-read", accept(ls, NULL, NULL));
+ *
+ * The function around it is NOINLINE; hosts are built -g -O1, so nothing is a tail call.
+ */
+#ifndef EXPECT_H
+#define EXPECT_H
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+
+/* How long a fixture in mode grace stays by itself, with three times its grace. */
+#define EXPECT_GRACE_MS 300
+/* How long it waits for the runner to look at it. */
+#define EXPECT_WITNESS_MS 10000
+
+/* The place of a call that opens a socket: the claim on it may come later. */
+struct site {
+	const char *call; /* the expression; its name ends at the bracket */
+	const char *function;
+	const char *file;
+	int line;
+};
+
+#define SITE(expression)                                                                 \
+	{                                                                                \
+#expression, __func__, __FILE__, __LINE__                                \
+	}
+/* Makes the call and remembers where. */
+#define AT(site, expression)                                                             \
+	(expect_here((site), #expression, __func__, __FILE__, __LINE__), (expression))
+/* Makes the call and says that what it opens leaks; LEAKS: that `count` of them do, said
+ * once. */
+#define LEAK(kind, why, expression) LEAKS(1, kind, why, expression)
+#define LEAKS(count, kind, why, expression)                                              \
+	({                                                                               \
+		static int expect_said;                                                  \
+		struct site expect_site;                                                 \
+		expect_here(&expect_site, #expression, __func__, __FILE__, __LINE__);    \
+		if (!expect_said++)                                                      \
+			expect_leak(&expect_site, kind, why, count);                     \
+		(expression);                                                            \
+	})
+
+/* One line, whole and at once, whatever becomes of stdio. */
+__attribute__((format(printf, 1, 2))) static inline void expect_say(const char *format,
+								    ...)
+{
+	static pid_t first_pid;
+	char line[512];
+	va_list arguments;
+	int n;
+
+	if (!first_pid)
+		first_pid = getpid();
+	va_start(arguments, format);
+	n = vsnprintf(line, sizeof(line) - 32, format, arguments);
+	va_end(arguments);
+	if (getpid() != first_pid)
+		n += snprintf(line + n, 31, " pid=%d", (int)getpid());
+	line[n++] = '\n';
+	if (write(STDOUT_FILENO, line, (size_t)n) != n)
+		_exit(98);
+}
+
+static inline void expect_here(struct site *site, const char *call, const char *function,
+			       const char *file, int line)
+{
+	site->call = call;
+	site->function = function;
+	site->file = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+	site->line = line;
+}
+
+static inline void expect_leak(const struct site *site, const char *kind, const char *why,
+			       int count)
+{
+	expect_say("expect %s %s %d %.*s %s %s:%d", kind, why, count,
+		   (int)strcspn(site->call, "("), site->call, site->function, site->file,
+		   site->line);
+}
+
+/* Of a socket whose opening nobody saw; note: inherited, received, unknown. */
+static inline void expect_adopted(const char *note, const char *kind, const char *why,
+				  int count)
+{
+	expect_say("expect %s %s %d - %s -", kind, why, count, note);
+}
+
+static inline void expect_none(void)
+{
+	expect_say("expect none");
+}
+
+static inline void mode_exit(void)
+{
+	expect_say("mode exit");
+}
+
+static inline void mode_grace(void)
+{
+	expect_say("mode grace");
+}
+
+static inline void holds(int n_close_wait, int n_unlisted)
+{
+	expect_say("holds %d %d", n_close_wait, n_unlisted);
+}
+
+static inline void pause_ms(int ms)
+{
+	struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+static inline long now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000L + time.tv_nsec / 1000000L;
+}
+
+/* A call the library stands in for and that changes nothing: with thread=no it is from
+ * such calls that the kernel is asked. */
+static inline void interposed_call(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static inline void stay_ms(int ms)
+{
+	for (long until = now_ms() + ms; now_ms() < until; pause_ms(10))
+		interposed_call();
+}
+
+/* Everything is as claimed: look now.  Where EXPECT_WITNESS names a path, makes PATH.at
+ * and waits for PATH.go, which the runner makes when it has looked. */
+static inline void witness_point(void)
+{
+	const char *path = getenv("EXPECT_WITNESS");
+	char at[256], go[256];
+	int fd;
+
+	if (!path)
+		return;
+	snprintf(at, sizeof(at), "%s.at", path);
+	snprintf(go, sizeof(go), "%s.go", path);
+	fd = open(at, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+	for (long until = now_ms() + EXPECT_WITNESS_MS; access(go, F_OK); pause_ms(5)) {
+		if (now_ms() > until)
+			_exit(97);
+		interposed_call();
+	}
+}
+
+/* The witness, then three times the grace, for a run without a runner. */
+static inline void stay_past_grace(void)
+{
+	witness_point();
+	if (!getenv("EXPECT_WITNESS"))
+		stay_ms(3 * EXPECT_GRACE_MS);
+}
+
+/* A source of many patterns: a table of them and EXPECT_MAIN.  Without an argument the
+ * program lists them, `leak NAME MODE OPTIONS`; with a name it runs that one.
+ * A pattern makes its own claims; the table says what a runner must know before. */
+struct pattern {
+	const char *verdict; /* leak, clean */
+	const char *name;
+	const char *mode; /* exit, grace */
+	int (*run)(void);
+	int net;             /* enum peer_net; 0 = IPv4 */
+	const char *options; /* more SOCKLEAK_OPTIONS; NULL = none */
+};
+
+extern int peer_net; /* peer.h */
+
+static inline int expect_main(const struct pattern *patterns, size_t n_patterns, int argc,
+			      char **argv)
+{
+	for (size_t i = 0; i < n_patterns; i++) {
+		if (argc < 2) {
+			expect_say("%s %s %s %s", patterns[i].verdict, patterns[i].name,
+				   patterns[i].mode,
+				   patterns[i].options ? patterns[i].options : "-");
+		} else if (!strcmp(argv[1], patterns[i].name)) {
+			alarm(20);
+			peer_net = patterns[i].net;
+			expect_say("mode %s", patterns[i].mode);
+			if (!strcmp(patterns[i].verdict, "clean"))
+				expect_none();
+			return patterns[i].run();
+		}
+	}
+	return argc < 2 ? 0 : 96;
+}
+
+#define EXPECT_MAIN(patterns)                                                            \
+	int main(int argc, char **argv)                                                  \
+	{                                                                                \
+		return expect_main(patterns, sizeof(patterns) / sizeof *(patterns),      \
+				   argc, argv);                                          \
+	}
+
+#endif
