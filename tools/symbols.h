@@ -26,10 +26,11 @@ struct symbol_frame {
 };
 
 /* The frames at `offset` (address minus load bias, that is an ELF virtual address; it
- * points into the call instruction, not behind it) of the file `module` whose build-id
- * must be the given one (0 bytes: nothing is known of it, the file at that path is
- * believed).  Innermost first; at least one frame is returned, with NULL names when
- * nothing is known.  All strings and the frames stay until symbols_close(). */
+ * points into the call instruction, not behind it) of the file `module`.  `build_id`
+ * NULL: nothing is known of it, and the file at that path is believed; else it must be
+ * the file's, 0 bytes meaning that the file must have none.  Innermost first; at least
+ * one frame is returned, with NULL names when nothing is known.  All strings and the
+ * frames stay until symbols_close(). */
 size_t symbols_find(struct symbols *symbols, const char *module, const uint8_t *build_id,
 		    unsigned build_id_bytes, uint64_t offset,
 		    const struct symbol_frame **frames);
