@@ -16,17 +16,18 @@ void say_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void say_die(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* "sockleak: SUBCOMMAND: ...", then where help is to be had; ends with SAY_USAGE. */
+/* "sockleak: SUBCOMMAND: ...", then where help is to be had; ends with the status below.
+ */
 _Noreturn void say_usage(const char *subcommand, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Memory or the end of the process (status 125 in run, else 2): see say_memory_status. */
+/* Memory, or the end of the process. */
 void *say_calloc(size_t n, size_t bytes);
 void *say_realloc(void *at, size_t n, size_t bytes);
 char *say_strdup(const char *string);
 char *say_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The status with which the four above end the process. */
+/* The status with which these four and say_usage() end the process: 2, in run 125. */
 extern int say_memory_status;
 
 #endif
