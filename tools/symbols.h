@@ -35,4 +35,10 @@ size_t symbols_find(struct symbols *symbols, const char *module, const uint8_t *
 		    unsigned build_id_bytes, uint64_t offset,
 		    const struct symbol_frame **frames);
 
+/* Whether the file may be the one that ran, for logs that say names but no build-id:
+ * false if it can be read and has no symbol `function` that begins `distance` before
+ * `offset`. */
+bool symbols_agree(struct symbols *symbols, const char *module, uint64_t offset,
+		   const char *function, uint64_t distance);
+
 #endif
