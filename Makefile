@@ -30,7 +30,7 @@ lib_cflags := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 lib_ldflags := -shared -Wl,-z,now,-z,relro -Wl,--version-script=$(B)/exports \
 	$(if $(SAN),,-Wl,-z,defs)
 tool_cflags := -Itools -DLIBRARY_DIR='"$(libdir)/sockleak"'
-tool_libs := -ldw -lelf -ljansson
+tool_libs := -ldw -lelf -ljansson -ldl
 
 lib_sources := $(wildcard preload/*.c)
 tool_sources := $(wildcard tools/*.c tools/formats/*.c)
