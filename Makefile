@@ -35,7 +35,8 @@ tool_libs := -ldw -lelf -ljansson -ldl
 lib_sources := $(wildcard preload/*.c)
 tool_sources := $(wildcard tools/*.c tools/formats/*.c)
 lib_objects := $(lib_sources:%.c=$(B)/%.o)
-tool_objects := $(tool_sources:%.c=$(B)/%.o) $(B)/tools/shared/text.o
+tool_objects := $(tool_sources:%.c=$(B)/%.o) \
+	$(patsubst preload/%.c,$(B)/tools/shared/%.o,$(wildcard preload/text*.c))
 # What unit tests link: everything but what takes over a process.
 parts_objects := $(filter-out %/hooks.o %/start.o,$(lib_objects))
 tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
@@ -66,7 +67,8 @@ $(B)/tool_parts.a: $(tool_parts) ; $(AR) rcs $@ $^
 $(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(tool_libs)
 $(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -lpthread -ldl
+	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
+test_libs_text_test = -ljansson
 # Hosts are built the way users build theirs, with symbols for the reports to name.
 host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
 	$(if $(SAN),-fsanitize=$(SAN)) -MMD -MP $(host_flags_$(notdir $@))

@@ -55,8 +55,10 @@ struct text_place {
 	uint64_t kernel_bytes;
 	bool at_exit;   /* found at exit, not by grace */
 	bool forgotten; /* the peer's end of all of them is known to be gone */
-	/* one of the sockets, as an example */
+	/* the oldest of the sockets, as an example */
 	int fd;
+	uint8_t state;      /* as tcpi_state; 0 = not known, taken from kind */
+	uint64_t opened_ms; /* since it was opened; 0 = not known */
 	uint64_t cookie;
 	uint64_t inode;
 	uint16_t family;                /* AF_INET, AF_INET6; 0 = addresses not known */
@@ -88,7 +90,9 @@ void text_summary(struct text *text, const struct text_summary *summary);
 void text_frames(struct text *text, const struct text_frame *frames, unsigned n_frames);
 
 /* The same as JSON, one object and a newline: events "leak", "closed-late", "summary".
- * `ts` is CLOCK_REALTIME in seconds with three decimals. */
+ * `ts` is CLOCK_REALTIME in seconds with three decimals.  What does not fit is written
+ * with fewer frames, and if that does not fit either, not at all: never half an object.
+ */
 void text_json_leak(struct text *text, const struct text_place *place,
 		    uint64_t realtime_ms);
 void text_json_closed_late(struct text *text, const struct text_place *place,
