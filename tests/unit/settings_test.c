@@ -1,0 +1,254 @@
+/* SOCKLEAK_OPTIONS: every option, quoting, and the complaint about each mistake. */
+#include "settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char complaints[4096];
+static unsigned n_complaints;
+
+static void complain(const char *line)
+{
+	size_t used = strlen(complaints);
+
+	assert_null(strchr(line, '\n'));
+	snprintf(complaints + used, sizeof complaints - used, "%s\n", line);
+	n_complaints++;
+}
+
+static struct settings parse(const char *options)
+{
+	struct settings settings;
+
+	complaints[0] = 0;
+	n_complaints = 0;
+	memset(&settings, 0xa5, sizeof settings);
+	settings_parse(&settings, options, complain);
+	return settings;
+}
+
+static void has_the_documented_defaults(void **state)
+{
+	struct settings settings = parse(NULL);
+
+	(void)state;
+	assert_int_equal(settings.grace_ns, 0);
+	assert_int_equal(settings.interval_ns, 1000000000);
+	assert_int_equal(settings.frames, 32);
+	assert_int_equal(settings.max_reports, 100);
+	assert_int_equal(settings.exitcode, 0);
+	assert_int_equal(settings.at_exit, AT_EXIT_TOLD);
+	assert_true(settings.thread);
+	assert_false(settings.json);
+	assert_false(settings.help);
+	assert_true(settings.log_is_stderr);
+	assert_string_equal(settings.log, "");
+	assert_string_equal(settings.ledger, "");
+	assert_string_equal(settings.suppressions, "");
+	assert_int_equal(n_complaints, 0);
+}
+
+static void reads_every_option(void **state)
+{
+	struct settings settings =
+		parse("grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
+		      "interval=10s:thread=no:exitcode=9:suppressions=/s:at_exit=grace:"
+		      "max_reports=0:help=1");
+
+	(void)state;
+	assert_int_equal(n_complaints, 0);
+	assert_int_equal(settings.grace_ns, 500000000);
+	assert_int_equal(settings.interval_ns, 10000000000);
+	assert_int_equal(settings.frames, 128);
+	assert_int_equal(settings.max_reports, 0);
+	assert_int_equal(settings.exitcode, 9);
+	assert_int_equal(settings.at_exit, AT_EXIT_GRACE);
+	assert_false(settings.thread);
+	assert_true(settings.json);
+	assert_true(settings.help);
+	assert_false(settings.log_is_stderr);
+	assert_string_equal(settings.log, "/tmp/%e.%p");
+	assert_string_equal(settings.ledger, "/var/tmp");
+	assert_string_equal(settings.suppressions, "/s");
+}
+
+static void a_later_value_wins_and_empty_items_are_nothing(void **state)
+{
+	struct settings settings = parse("::log=none:frames=4:log=stderr:frames=8:");
+
+	(void)state;
+	assert_int_equal(n_complaints, 0);
+	assert_true(settings.log_is_stderr);
+	assert_int_equal(settings.frames, 8);
+	settings = parse("log=none");
+	assert_false(settings.log_is_stderr);
+	assert_string_equal(settings.log, "");
+}
+
+static void a_quoted_value_may_hold_a_colon(void **state)
+{
+	struct settings settings = parse("log='/tmp/a:b':frames=7:ledger='/c:d'");
+
+	(void)state;
+	assert_int_equal(n_complaints, 0);
+	assert_string_equal(settings.log, "/tmp/a:b");
+	assert_string_equal(settings.ledger, "/c:d");
+	assert_int_equal(settings.frames, 7);
+}
+
+static void each_mistake_is_one_clear_line_and_the_default_stands(void **state)
+{
+	static const struct {
+		const char *options, *line;
+	} mistakes[] = {
+		{"grce=1s", "unknown option 'grce'\n"},
+		{"=1", "unknown option ''\n"},
+		{"frames", "option 'frames' has no value\n"},
+		{"frames=0",
+		 "option frames: bad value '0', want a number from 1 to 128\n"},
+		{"frames=129",
+		 "option frames: bad value '129', want a number from 1 to 128\n"},
+		{"frames=4294967297",
+		 "option frames: bad value '4294967297', want a number from 1 to 128\n"},
+		{"frames=", "option frames: bad value '', want a number from 1 to 128\n"},
+		{"grace=5",
+		 "option grace: bad value '5', want auto or a duration such as "
+		 "500ms, 10s, 2m\n"},
+		{"interval=0s",
+		 "option interval: bad value '0s', want a duration such as "
+		 "500ms, 10s, 2m\n"},
+		{"thread=maybe", "option thread: bad value 'maybe', want yes or no\n"},
+		{"format=xml", "option format: bad value 'xml', want text or json\n"},
+		{"at_exit=all",
+		 "option at_exit: bad value 'all', want told, grace or none\n"},
+		{"exitcode=256",
+		 "option exitcode: bad value '256', want a number from 0 to 255\n"},
+		{"ledger=", "option ledger: bad value '', want off or a path of at most "
+			    "1023 bytes\n"},
+		{"log='/a", "option log: the quote ' does not end the value\n"},
+		{"log='/a'b", "option log: the quote ' does not end the value\n"},
+		{"frames=\x1b[2J",
+		 "option frames: bad value '\\x1b[2J', want a number from 1 to 128\n"},
+	};
+	struct settings defaults = parse(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+		struct settings settings = parse(mistakes[i].options);
+
+		assert_string_equal(complaints, mistakes[i].line);
+		assert_memory_equal(&settings, &defaults, sizeof settings);
+	}
+}
+
+static void a_mistake_hides_nothing_behind_it(void **state)
+{
+	struct settings settings = parse("frames=x:log='/a'b:exitcode=3:oops:thread=no");
+
+	(void)state;
+	assert_int_equal(n_complaints, 3);
+	assert_int_equal(settings.exitcode, 3);
+	assert_false(settings.thread);
+}
+
+static void a_path_that_is_too_long_is_refused_and_shown_in_part(void **state)
+{
+	char options[SETTINGS_PATH_BYTES + 8] = "ledger=";
+	struct settings settings;
+
+	(void)state;
+	memset(options + 7, 'a', SETTINGS_PATH_BYTES - 1);
+	settings = parse(options);
+	assert_int_equal(n_complaints, 0);
+	assert_int_equal(strlen(settings.ledger), SETTINGS_PATH_BYTES - 1);
+	options[7 + SETTINGS_PATH_BYTES - 1] = 'a';
+	settings = parse(options);
+	assert_int_equal(n_complaints, 1);
+	assert_non_null(strstr(complaints, "aaa...', want off or a path"));
+	assert_string_equal(settings.ledger, "");
+}
+
+static void reads_durations(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ns; /* 0 = malformed */
+	} durations[] = {
+		{"500ms", 500000000},
+		{"10s", 10000000000},
+		{"2m", 120000000000},
+		{"1h", 3600000000000},
+		{"1", 0},
+		{"s", 0},
+		{"", 0},
+		{"-1s", 0},
+		{"1.5s", 0},
+		{"1 s", 0},
+		{"1sec", 0},
+		{"999999999h", 0},
+		{"99999999999999999999s", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+		const char *text = durations[i].text;
+		uint64_t ns = 0;
+		bool good = settings_duration(text, strlen(text), &ns);
+
+		assert_int_equal(good, durations[i].ns != 0);
+		if (good)
+			assert_int_equal(ns, durations[i].ns);
+	}
+}
+
+static void a_grace_of_nothing_is_not_auto(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("grace=0s").grace_ns, 1);
+	assert_int_equal(parse("grace=5s:grace=auto").grace_ns, 0);
+}
+
+/* One fact, one place: what the help says is what is parsed. */
+static void the_help_shows_each_default_as_it_would_be_given(void **state)
+{
+	struct settings defaults = parse(NULL), settings;
+	unsigned n = 0;
+
+	(void)state;
+	for (const char *at = settings_help; (at = strchr(at, '\n')) && at[1]; at++) {
+		char option[64];
+
+		if (sscanf(at, "\n  %63[a-z_=0-9]\n", option) != 1 ||
+		    !strchr(option, '='))
+			continue;
+		settings = parse(option);
+		assert_int_equal(n_complaints, 0);
+		assert_memory_equal(&settings, &defaults, sizeof settings);
+		n++;
+	}
+	assert_int_equal(n, 12);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(has_the_documented_defaults),
+		cmocka_unit_test(reads_every_option),
+		cmocka_unit_test(a_later_value_wins_and_empty_items_are_nothing),
+		cmocka_unit_test(a_quoted_value_may_hold_a_colon),
+		cmocka_unit_test(each_mistake_is_one_clear_line_and_the_default_stands),
+		cmocka_unit_test(a_mistake_hides_nothing_behind_it),
+		cmocka_unit_test(a_path_that_is_too_long_is_refused_and_shown_in_part),
+		cmocka_unit_test(reads_durations),
+		cmocka_unit_test(a_grace_of_nothing_is_not_auto),
+		cmocka_unit_test(the_help_shows_each_default_as_it_would_be_given),
+	};
+
+	alarm(10);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
