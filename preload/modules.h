@@ -1,0 +1,41 @@
+/* Which module is where: the loader's list, read again when its counters have moved, with
+ * ids that stay for ever.  Used by one thread at a time (the one in origin_work), except
+ * for modules_by_id() and modules_count(). */
+#ifndef SOCKLEAK_MODULES_H
+#define SOCKLEAK_MODULES_H
+
+#include "origin.h"
+
+struct module {
+	struct origin_module shown;
+	uint64_t start, end;   /* of its segments, as mapped */
+	uint64_t eh_frame_hdr; /* 0 = none, or not in the form that can be searched */
+	uint64_t search_table; /* of eh_frame_hdr: sorted pairs of offsets */
+	uint64_t search_table_bytes; /* 0 = none */
+	const void *headers;         /* the loader's copy: part of its identity */
+	uint32_t found_at;           /* number of the reading that found it here */
+	bool replaces_another;       /* its place was another's at an earlier reading */
+};
+
+/* Once, before the host may change its root: the main program's own path. */
+void modules_start(void);
+
+/* Runs `work` while the loader can unload nothing, with the table up to date.  false: the
+ * loader would not let us, or no memory.  Not in a hook. */
+bool modules_hold(void (*work)(void *argument), void *argument);
+
+/* Inside `work`: */
+struct module *modules_at(uint64_t address); /* NULL = outside all modules */
+/* Reads a word of a segment.  What may be written is not looked at: its words read 0.
+ * false = no segment that can be read. */
+bool modules_read(uint64_t address, uint64_t *word);
+
+/* Counts the readings of the loader's list that found a change; any thread. */
+uint32_t modules_reading(void);
+
+const struct module *modules_by_id(uint32_t id);
+uint32_t modules_count(void);
+/* The module this code is in; NULL if that is the main program (a test). */
+const struct module *modules_ours(void);
+
+#endif

@@ -1,0 +1,289 @@
+/* The three steps of an origin: captured in a hook (capture.c), unwound by the thread
+ * that works (unwind.c), interned here: each different chain once, by number, for ever.
+ */
+#include "origin.h"
+
+#include "arena.h"
+#include "capture.h"
+#include "guard.h"
+#include "modules.h"
+#include "unwind.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define IDS_PER_CHUNK 1024
+#define N_CHUNKS      1024
+#define FORK_WAIT_MS  100
+
+static bool is_started;     /* until then, and in a broken child for a moment: nothing */
+static bool may_load;       /* libunwind, by the first work */
+static unsigned max_frames; /* kept of a backtrace */
+static uint64_t n_lost;     /* atomic */
+
+static const struct origin_backtrace **chunks[N_CHUNKS]; /* by id - 1 */
+static uint32_t n_backtraces;                            /* atomic, stored last */
+static uint32_t *by_content; /* the worker's: open addressing, ids, 0 = free */
+static uint32_t by_content_size;
+
+/* A thread is inside libunwind or the loader on our behalf.  And forks that wait for it
+ * to leave: while there are any nobody enters. */
+static uint32_t working, forking;
+static bool is_broken; /* copied while someone was inside: their locks stay taken */
+
+static struct unwind_chain chain; /* the worker's */
+
+void origin_start(unsigned n_frames, bool load_now)
+{
+	max_frames = n_frames;
+	modules_start();
+	capture_start();
+	guard_inside++;
+	if (load_now)
+		unwind_load();
+	else
+		unwind_note();
+	guard_inside--;
+	may_load = !load_now;
+	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
+}
+
+/* Not inlined and with a frame of its own: the registers and the stack from here up are
+ * what the unwinder starts from. */
+__attribute__((noinline, no_sanitize_address, no_sanitize_thread)) uint32_t
+origin_capture(void)
+{
+	uint64_t words[REGISTERS_N];
+
+	registers_read(words);
+	if (!__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
+		return 0;
+	uint32_t word = capture_take(words);
+	if (!word)
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	return word;
+}
+
+bool origin_has_work(void)
+{
+	return capture_waits();
+}
+
+uint32_t origin_settle(uint32_t origin)
+{
+	return origin & ORIGIN_PENDING_BIT ? capture_settle(origin) : origin;
+}
+
+uint64_t origin_lost(void)
+{
+	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED);
+}
+
+uint32_t origin_n_backtraces(void)
+{
+	return __atomic_load_n(&n_backtraces, __ATOMIC_ACQUIRE);
+}
+
+const struct origin_backtrace *origin_backtrace(uint32_t id)
+{
+	if (id == 0 || id > origin_n_backtraces())
+		return NULL;
+	return chunks[(id - 1) / IDS_PER_CHUNK][(id - 1) % IDS_PER_CHUNK];
+}
+
+const struct origin_module *origin_module(uint32_t id)
+{
+	const struct module *module = modules_by_id(id);
+
+	return module ? &module->shown : NULL;
+}
+
+uint32_t origin_n_modules(void)
+{
+	return modules_count();
+}
+
+static uint64_t hash_of(const uint64_t *frames, unsigned n, bool is_short)
+{
+	uint64_t hash = n * 2 + is_short;
+
+	for (unsigned i = 0; i < n; i++) {
+		hash = (hash ^ frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
+/* Where the id of this content is, or is to be put. */
+static uint32_t *place_of(const uint64_t *frames, unsigned n, bool is_short)
+{
+	uint32_t at = (uint32_t)hash_of(frames, n, is_short) & (by_content_size - 1);
+
+	for (; by_content[at]; at = (at + 1) & (by_content_size - 1)) {
+		const struct origin_backtrace *known = origin_backtrace(by_content[at]);
+		if (known->n_frames == n && known->is_short == is_short &&
+		    memcmp(known->frames, frames, n * sizeof(*frames)) == 0)
+			break;
+	}
+	return &by_content[at];
+}
+
+/* The table is kept at most half full. */
+static bool make_room(void)
+{
+	uint32_t *old = by_content, old_size = by_content_size;
+
+	if (by_content && n_backtraces < old_size / 2)
+		return true;
+	uint32_t size = old_size ? old_size * 2 : 1024;
+	uint32_t *larger = arena_map(size * sizeof(*larger));
+	if (!larger)
+		return false;
+	by_content = larger;
+	by_content_size = size;
+	for (uint32_t id = 1; id <= n_backtraces; id++) {
+		const struct origin_backtrace *known = origin_backtrace(id);
+		*place_of(known->frames, known->n_frames, known->is_short) = id;
+	}
+	arena_unmap(old, old_size * sizeof(*old));
+	return true;
+}
+
+static uint32_t publish(const uint64_t *frames, unsigned n, bool is_short)
+{
+	uint32_t id = n_backtraces + 1, at = id - 1;
+	struct origin_backtrace *new;
+
+	if (at / IDS_PER_CHUNK == N_CHUNKS)
+		return 0;
+	if (!chunks[at / IDS_PER_CHUNK])
+		chunks[at / IDS_PER_CHUNK] = arena_take(IDS_PER_CHUNK * sizeof(new));
+	new = arena_take(sizeof(*new) + n * sizeof(*frames));
+	if (!new || !chunks[at / IDS_PER_CHUNK])
+		return 0;
+	new->id = id;
+	new->n_frames = (uint16_t)n;
+	new->is_short = is_short;
+	memcpy(new->frames, frames, n * sizeof(*frames));
+	chunks[at / IDS_PER_CHUNK][at % IDS_PER_CHUNK] = new;
+	__atomic_store_n(&n_backtraces, id, __ATOMIC_RELEASE);
+	return id;
+}
+
+/* The id of this content, 0 = no memory. */
+static uint32_t intern(const uint64_t *frames, unsigned n, bool is_short)
+{
+	if (!make_room())
+		return 0;
+	uint32_t *place = place_of(frames, n, is_short);
+	if (*place == 0)
+		*place = publish(frames, n, is_short);
+	return *place;
+}
+
+/* Module and offset of each frame that is not ours.  In a test, where "ours" is the main
+ * program, only the innermost frame is left out: origin_capture() itself. */
+static unsigned locate(const struct unwind_chain *from, uint64_t frames[], unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 1; i < from->n_frames && n < max; i++) {
+		const struct module *module = modules_at(from->frames[i]);
+		if (module && module == modules_ours())
+			continue;
+		frames[n++] = module ? (uint64_t)module->shown.id << 48 |
+					       (from->frames[i] - module->shown.base)
+				     : from->frames[i];
+	}
+	return n;
+}
+
+static void work_on(void *argument)
+{
+	struct capture *capture = argument;
+	static uint64_t frames[UNWIND_MAX_FRAMES];
+
+	unwind(capture, max_frames + 16, &chain);
+	unsigned n = locate(&chain, frames, max_frames);
+	bool is_short = chain.is_short && n < max_frames;
+	uint32_t id = n ? intern(frames, n, is_short) : 0;
+	if (!id)
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	capture_done(capture, id ? id : CAPTURE_LOST);
+}
+
+static bool enter(void)
+{
+	__atomic_store_n(&working, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST) && !is_broken)
+		return true;
+	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+	return false;
+}
+
+static void leave(void)
+{
+	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+}
+
+static bool work_once(void)
+{
+	struct capture *capture = capture_next();
+
+	if (!capture)
+		return false;
+	if (modules_hold(work_on, capture))
+		return true;
+	__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	capture_done(capture, CAPTURE_LOST);
+	return true;
+}
+
+unsigned origin_work(void)
+{
+	unsigned n_done = 0;
+	bool is_more = true;
+
+	guard_inside++;
+	while (is_more && capture_waits() && enter()) {
+		if (may_load)
+			unwind_load();
+		may_load = false;
+		is_more = work_once();
+		n_done += is_more;
+		leave();
+	}
+	guard_inside--;
+	return n_done;
+}
+
+void origin_swept(void)
+{
+	capture_swept();
+}
+
+void origin_fork_prepare(void)
+{
+	struct timespec pause = {.tv_nsec = 1000000};
+
+	__atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
+	for (unsigned ms = 0; ms < FORK_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&working, __ATOMIC_SEQ_CST))
+			return;
+		/* A futex that nobody wakes: a wait that every filter allows. */
+		guard_sys(SYS_futex, &working, 128 /* FUTEX_WAIT, private */, 1, &pause);
+	}
+}
+
+void origin_fork_parent(void)
+{
+	__atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+void origin_fork_child(void)
+{
+	is_broken |= working != 0;
+	working = forking = 0;
+	capture_forget_all();
+}

@@ -1,0 +1,353 @@
+/* libunwind sees the copy through the functions below: registers and stack as they were,
+ * code and unwind tables from the modules, and nothing else.  It is loaded, never linked,
+ * and called with guard_inside set, so that our own exports answer its pipe2 and mincore.
+ *
+ * Every word it takes from the registers and the stack is noted: the chain is a function
+ * of these words and the modules alone. */
+#include "unwind.h"
+
+#include "guard.h"
+#include "modules.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <libunwind.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define TEXT(x)  #x
+#define TEXT2(x) TEXT(x)
+#define NAME(f)  TEXT2(UNW_OBJ(f))
+
+#if defined __aarch64__
+#define CALL_BYTES 4
+#else
+#define CALL_BYTES 1 /* enough to be inside it */
+#endif
+
+static struct {
+	bool is_loaded, is_noted;
+	uint64_t device, inode;
+	unw_addr_space_t space;
+	unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
+	int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
+	int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
+	int (*step)(unw_cursor_t *);
+	int (*get_reg)(unw_cursor_t *, int, unw_word_t *);
+	int (*is_signal_frame)(unw_cursor_t *);
+	int (*search)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *, unw_proc_info_t *,
+		      int, void *);
+} lib;
+
+/* What is being unwound, for the accessors. */
+static struct {
+	const struct capture *capture;
+	struct unwind_chain *chain;
+	uint64_t from, end; /* addresses that the copy holds */
+	uint64_t ip;        /* of the frame now looked at */
+	bool has_no_table;  /* for that frame */
+	uint32_t registers_seen;
+	uint64_t seen[(128 << 10) / 8 / 64]; /* a bit a word of the copy */
+} job;
+
+/* libunwind's numbers of our registers, in our order. */
+static const int register_numbers[REGISTERS_N] = {
+#if defined __x86_64__
+	UNW_X86_64_RIP, UNW_X86_64_RSP, UNW_X86_64_RBP, UNW_X86_64_RBX,
+	UNW_X86_64_R12, UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15,
+#else
+	UNW_AARCH64_PC,  UNW_AARCH64_SP,  UNW_AARCH64_X29, UNW_AARCH64_X19,
+	UNW_AARCH64_X20, UNW_AARCH64_X21, UNW_AARCH64_X22, UNW_AARCH64_X23,
+	UNW_AARCH64_X24, UNW_AARCH64_X25, UNW_AARCH64_X26, UNW_AARCH64_X27,
+	UNW_AARCH64_X28, UNW_AARCH64_X30,
+#endif
+};
+
+static void note_read(uint32_t at, uint64_t value)
+{
+	struct unwind_chain *chain = job.chain;
+
+	if (chain->n_reads < UNWIND_MAX_READS)
+		chain->reads[chain->n_reads] = (struct unwind_read){at, value};
+	chain->n_reads++;
+}
+
+static uint64_t read_copy(uint64_t address)
+{
+	uint64_t offset = address - job.from, word;
+
+	memcpy(&word, job.capture->copy + offset, sizeof(word));
+	if (offset % 8 != 0) { /* no unwind table asks for that: not remembered */
+		job.chain->is_guessed = true;
+		return word;
+	}
+	uint64_t bit = UINT64_C(1) << (offset / 8 % 64);
+	if (!(job.seen[offset / 8 / 64] & bit)) {
+		job.seen[offset / 8 / 64] |= bit;
+		note_read((uint32_t)offset, word);
+	}
+	return word;
+}
+
+static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *word,
+		      int is_write, void *argument)
+{
+	(void)space, (void)argument;
+	if (is_write)
+		return -UNW_EINVAL;
+	if (address >= job.from && address < job.end && job.end - address >= 8) {
+		*word = read_copy(address);
+		return 0;
+	}
+	if (modules_read(address, word))
+		return 0;
+	/* libunwind looks whether the code of a frame is there at all; code made at run
+	 * time is, but nothing proves that it stays. */
+	*word = 0;
+	return address - job.ip < 16 ? 0 : -UNW_EINVAL;
+}
+
+static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *word,
+		      int is_write, void *argument)
+{
+	(void)space, (void)argument;
+	if (is_write)
+		return -UNW_EREADONLYREG;
+	for (uint32_t i = 0; i < REGISTERS_N; i++) {
+		if (register_numbers[i] != number)
+			continue;
+		*word = job.capture->words[i];
+		if (i > REGISTERS_SP && !(job.registers_seen & 1u << i)) {
+			job.registers_seen |= 1u << i;
+			note_read(UNWIND_REGISTER + i, *word);
+		}
+		return 0;
+	}
+	return -UNW_EBADREG;
+}
+
+/* A module that took the place of another after the copy was taken says nothing of what
+ * was there then. */
+static bool was_there(const struct module *module)
+{
+	return !module->replaces_another || module->found_at <= job.capture->reading;
+}
+
+static int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t *found,
+			  int need_unwind_info, void *argument)
+{
+	const struct module *module = modules_at(ip);
+	unw_dyn_info_t table = {.format = UNW_INFO_FORMAT_REMOTE_TABLE};
+
+	job.has_no_table = true;
+	if (!module || module->search_table_bytes == 0 || !was_there(module))
+		return -UNW_ENOINFO;
+	table.start_ip = module->start;
+	table.end_ip = module->end;
+	table.u.rti.segbase = module->eh_frame_hdr;
+	table.u.rti.table_data = module->search_table;
+	table.u.rti.table_len = module->search_table_bytes / sizeof(unw_word_t);
+	int result = lib.search(space, ip, &table, found, need_unwind_info, argument);
+	job.has_no_table = result < 0;
+	return result;
+}
+
+static void put_unwind_info(unw_addr_space_t space, unw_proc_info_t *found,
+			    void *argument)
+{
+	(void)space, (void)found, (void)argument;
+}
+
+static int get_dyn_info_list_addr(unw_addr_space_t space, unw_word_t *list,
+				  void *argument)
+{
+	(void)space, (void)list, (void)argument;
+	return -UNW_ENOINFO;
+}
+
+static int access_fpreg(unw_addr_space_t space, unw_regnum_t number, unw_fpreg_t *value,
+			int is_write, void *argument)
+{
+	(void)space, (void)number, (void)value, (void)is_write, (void)argument;
+	return -UNW_EBADREG;
+}
+
+static int resume(unw_addr_space_t space, unw_cursor_t *cursor, void *argument)
+{
+	(void)space, (void)cursor, (void)argument;
+	return -UNW_EINVAL;
+}
+
+static unw_accessors_t accessors = {
+	.find_proc_info = find_proc_info,
+	.put_unwind_info = put_unwind_info,
+	.get_dyn_info_list_addr = get_dyn_info_list_addr,
+	.access_mem = access_mem,
+	.access_reg = access_reg,
+	.access_fpreg = access_fpreg,
+	.resume = resume,
+};
+
+static bool identify(uint64_t *device, uint64_t *inode)
+{
+	struct stat status;
+
+	/* The kernel's layout is the C library's on both machines. */
+	if (guard_sys(SYS_newfstatat, AT_FDCWD, LIBUNWIND_FILE, &status, 0) != 0)
+		return false;
+	*device = status.st_dev;
+	*inode = status.st_ino;
+	return true;
+}
+
+void unwind_note(void)
+{
+	lib.is_noted = true;
+	if (!identify(&lib.device, &lib.inode))
+		lib.inode = 0;
+}
+
+static bool is_the_noted_file(void)
+{
+	uint64_t device, inode;
+
+	return !lib.is_noted || (lib.inode != 0 && identify(&device, &inode) &&
+				 device == lib.device && inode == lib.inode);
+}
+
+static bool find_functions(void *handle)
+{
+	const struct {
+		void *to;
+		const char *name;
+	} wanted[] = {
+		{&lib.create_addr_space, NAME(create_addr_space)},
+		{&lib.set_caching_policy, NAME(set_caching_policy)},
+		{&lib.init_remote, NAME(init_remote)},
+		{&lib.step, NAME(step)},
+		{&lib.get_reg, NAME(get_reg)},
+		{&lib.is_signal_frame, NAME(is_signal_frame)},
+		{&lib.search, NAME(dwarf_search_unwind_table)},
+	};
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		void *function = dlsym(handle, wanted[i].name);
+		if (!function)
+			return false;
+		memcpy(wanted[i].to, &function, sizeof(function));
+	}
+	return true;
+}
+
+bool unwind_load(void)
+{
+	if (lib.is_loaded || !is_the_noted_file())
+		return lib.is_loaded;
+	void *handle = dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
+	if (handle && find_functions(handle))
+		lib.space = lib.create_addr_space(&accessors, 0);
+	lib.is_loaded = lib.space != NULL;
+	/* Without a cache there is nothing stale, and no lock. */
+	if (lib.is_loaded)
+		lib.set_caching_policy(lib.space, UNW_CACHE_NONE);
+	dlerror(); /* the host shall not find our failure */
+	return lib.is_loaded;
+}
+
+bool unwind_is_loaded(void)
+{
+	return lib.is_loaded;
+}
+
+static void add_frame(struct unwind_chain *chain, uint64_t address)
+{
+	chain->frames[chain->n_frames++] = address;
+}
+
+/* One frame and the step to its caller: > 0 while there is one. */
+static int follow(unw_cursor_t *cursor, struct unwind_chain *chain, bool *is_exact)
+{
+	unw_word_t ip;
+
+	if (lib.get_reg(cursor, UNW_REG_IP, &ip) < 0 || ip == 0)
+		return -1;
+	job.ip = ip = registers_plain(ip);
+	job.has_no_table = false;
+	bool is_signal = lib.is_signal_frame(cursor) > 0;
+	add_frame(chain, *is_exact || is_signal ? ip : ip - CALL_BYTES);
+	*is_exact = is_signal;
+	int result = lib.step(cursor);
+	chain->is_guessed |= job.has_no_table;
+	return result;
+}
+
+static void unwind_copy(unsigned max_frames, struct unwind_chain *chain)
+{
+	unw_cursor_t cursor;
+	bool is_exact = true; /* the first frame is where the registers were read */
+	int result = lib.init_remote(&cursor, lib.space, NULL) < 0 ? -1 : 1;
+
+	while (result > 0 && chain->n_frames < max_frames)
+		result = follow(&cursor, chain, &is_exact);
+	chain->is_short = result < 0 || (result == 0 && job.has_no_table);
+}
+
+/* Without libunwind.  `frame` has the caller's frame pointer and the return address. */
+static void follow_copy(const struct capture *capture, unsigned max_frames,
+			struct unwind_chain *chain)
+{
+	uint64_t frame = capture->words[REGISTERS_FP], below = job.from;
+
+	add_frame(chain, capture->words[REGISTERS_IP]);
+	while (chain->n_frames < max_frames && frame > below && frame % 16 == 0 &&
+	       frame < job.end && job.end - frame >= 16) {
+		uint64_t words[2];
+		memcpy(words, capture->copy + (frame - job.from), sizeof(words));
+		uint64_t address = registers_plain(words[1]) - CALL_BYTES;
+		if (!modules_at(address))
+			break;
+		add_frame(chain, address);
+		below = frame;
+		frame = words[0];
+	}
+}
+
+static void take_returns(const struct capture *capture, struct unwind_chain *chain)
+{
+	add_frame(chain, capture->words[REGISTERS_IP]);
+	for (unsigned i = 0; i < capture->n_returns; i++) {
+		if (!modules_at(capture->returns[i] - CALL_BYTES))
+			break;
+		add_frame(chain, capture->returns[i] - CALL_BYTES);
+	}
+}
+
+void unwind(const struct capture *capture, unsigned max_frames,
+	    struct unwind_chain *chain)
+{
+	job.capture = capture;
+	job.chain = chain;
+	job.from = capture->words[REGISTERS_SP];
+	job.end = job.from + capture->bytes;
+	job.registers_seen = 0;
+	chain->n_frames = chain->n_reads = 0;
+	chain->is_short = chain->is_guessed = true;
+	if (max_frames > UNWIND_MAX_FRAMES)
+		max_frames = UNWIND_MAX_FRAMES;
+	if (!capture->copy) {
+		take_returns(capture, chain);
+	} else if (!lib.is_loaded) {
+		follow_copy(capture, max_frames, chain);
+	} else {
+		chain->is_guessed = false;
+		unwind_copy(max_frames, chain);
+	}
+	if (chain->n_reads > UNWIND_MAX_READS)
+		chain->n_reads = UNWIND_MAX_READS, chain->is_guessed = true;
+	for (unsigned i = 0; i < chain->n_reads; i++)
+		if (chain->reads[i].at < UNWIND_REGISTER)
+			job.seen[chain->reads[i].at / 8 / 64] = 0;
+	if (chain->is_guessed)
+		chain->n_reads = 0;
+}
