@@ -66,9 +66,12 @@ static void load_demangler(struct symbols *symbols)
 	}
 }
 
-/* The name as its author wrote it: demangled, without the compiler's "[clone ...]". */
+/* The name as its author wrote it: demangled, without the compiler's "[clone ...]" and
+ * the linker's "@VERSION". */
 static const char *readable(struct symbols *symbols, const char *name)
 {
+	if (name && strchr(name, '@'))
+		name = keep(symbols, name, strcspn(name, "@"));
 	if (!name || strncmp(name, "_Z", 2) != 0)
 		return name;
 	if (!symbols->has_tried_demangler)
@@ -281,7 +284,9 @@ bool symbols_agree(struct symbols *symbols, const char *module_path, uint64_t of
 	     (span = spans_next(&module->symbols, offset, span));) {
 		int binding;
 		const char *name = symbol_name(module, span, &binding);
-		if (name && span->low == offset - distance && !strcmp(name, function))
+		size_t n = name ? strcspn(name, "@") : 0;
+		if (name && span->low == offset - distance && n == strlen(function) &&
+		    !memcmp(name, function, n))
 			return true;
 	}
 	return false;
