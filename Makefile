@@ -70,6 +70,8 @@ $(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
 test_libs_text_test = -ljansson
 # Hosts are built the way users build theirs, with symbols for the reports to name.
+host_libs_corpus_tls := -lssl -lcrypto
+host_libs_corpus_uring := -luring
 host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
 	$(if $(SAN),-fsanitize=$(SAN)) -MMD -MP $(host_flags_$(notdir $@))
 $(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)
