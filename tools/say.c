@@ -2,6 +2,7 @@
 #include "say.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,6 +77,19 @@ void say_usage(const char *subcommand, const char *format, ...)
 	va_end(arguments);
 	say_warn("%s: %s (see sockleak %s --help)", subcommand, message, subcommand);
 	exit(say_memory_status);
+}
+
+void say_bad_option(const char *subcommand, int option, char **argv)
+{
+	char letter[] = {'-', (char)optopt, 0};
+	bool is_long = optopt == 0 || optopt > 127;
+	const char *name = is_long ? argv[optind - 1] : letter;
+
+	if (option == ':')
+		say_usage(subcommand, "%s needs a value", name);
+	if (is_long && optopt > 127)
+		say_usage(subcommand, "%s takes no value", name);
+	say_usage(subcommand, "there is no option %s", name);
 }
 
 static void *or_die(void *at)

@@ -21,6 +21,10 @@ _Noreturn void say_die(int status, const char *format, ...)
 _Noreturn void say_usage(const char *subcommand, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* What getopt_long() refused, as a usage error: `option` is what it returned (':' where
+ * an argument is missing; begin the short options with one), with opterr = 0. */
+_Noreturn void say_bad_option(const char *subcommand, int option, char **argv);
+
 /* Memory, or the end of the process. */
 void *say_calloc(size_t n, size_t bytes);
 void *say_realloc(void *at, size_t n, size_t bytes);
