@@ -22,11 +22,13 @@ warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wfo
 	-Wvla -Wundef -Wwrite-strings -Wpointer-arith
 ours    := -std=gnu11 -D_GNU_SOURCE -Ipreload $(warnings) $(if $(WERROR),-Werror) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -MMD -MP
-libunwind_file := $(shell pkg-config --variable=libdir libunwind 2>/dev/null)/libunwind-$(shell uname -m).so.8
-lib_cflags := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
+# Asked when first needed: `make deps all` may install it before.
+libunwind_dir = $(eval libunwind_dir := $(or $(shell pkg-config --variable=libdir libunwind \
+	2>/dev/null),$(error libunwind is not there (libunwind-dev): make deps)))$(libunwind_dir)
+lib_cflags = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -U_FORTIFY_SOURCE \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full,-mbranch-protection=standard) \
-	-DLIBUNWIND_FILE='"$(libunwind_file)"'
+	-DLIBUNWIND_FILE='"$(libunwind_dir)/libunwind-$(shell uname -m).so.8"'
 lib_ldflags := -shared -Wl,-z,now,-z,relro -Wl,--version-script=$(B)/exports \
 	$(if $(SAN),,-Wl,-z,defs)
 tool_cflags := -Itools -DLIBRARY_DIR='"$(libdir)/sockleak"'
@@ -83,6 +85,19 @@ $(B)/examples/%: examples/%.c ; @mkdir -p $(@D)
 $(B)/tests/bench/%: tests/bench/%.c ; @mkdir -p $(@D)
 	$(CC) $(host_cflags) -O2 $(LDFLAGS) -o $@ $< -lpthread -ldl $(host_libs_$(notdir $@))
 
+# What building, the demo and the tests need, by Debian package; large programs apart.
+deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev libelf-dev \
+	libjansson-dev libcmocka-dev bats perl jq curl iproute2 procps strace gdb valgrind \
+	nginx-light redis-server redis-tools wrk python3 nodejs musl-tools clang \
+	libssl-dev liburing-dev libseccomp-dev clang-format cppcheck shellcheck groff-base
+programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless
+deps: ; tests/lib/deps $(deps_packages)
+deps-programs: ; tests/lib/deps $(programs_packages)
+ifneq ($(filter deps%,$(MAKECMDGOALS)),)
+.NOTPARALLEL: # what is asked for together with deps comes after it
+endif
+demo: all $(B)/examples/http_server ; @tests/lib/demo
+
 # Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
 tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats)
 export B
@@ -95,7 +110,7 @@ lint:
 	tests/lib/includes_table
 	cppcheck --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --quiet -Ipreload preload tools
-	shellcheck -x tests/lib/*.bash .ci/run
+	shellcheck -x tests/lib/*.bash tests/lib/deps tests/lib/demo .ci/run
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all check check-loop lint clean
+.PHONY: all deps deps-programs demo check check-loop lint clean
