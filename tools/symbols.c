@@ -22,7 +22,7 @@ struct place { /* what symbols_find() found at one offset */
 
 struct module {
 	char *key; /* owned: build-id and path */
-	struct module_file file;
+	struct debug_file file;
 	struct units *units;  /* owned; NULL = not asked for */
 	struct spans symbols; /* what: index for libdwfl */
 	bool has_symbols;     /* they were looked for */
@@ -36,7 +36,7 @@ struct kept { /* a string made here */
 };
 
 struct symbols {
-	struct module_search search;
+	struct debug_search search;
 	struct module *modules;
 	struct kept *kept;
 	void *cplusplus; /* libstdc++'s handle; NULL = not loaded */
@@ -216,7 +216,7 @@ static void resolve(struct symbols *symbols, struct module *module, struct place
 struct symbols *symbols_open(void)
 {
 	struct symbols *symbols = say_calloc(1, sizeof *symbols);
-	module_search_open(&symbols->search);
+	debug_search_open(&symbols->search);
 	return symbols;
 }
 
@@ -245,7 +245,7 @@ static struct module *find_module(struct symbols *symbols, const char *path,
 	}
 	module = say_calloc(1, sizeof *module);
 	module->key = key;
-	module->file = module_open(&symbols->search, path, build_id, build_id_bytes);
+	module->file = debug_file_open(&symbols->search, path, build_id, build_id_bytes);
 	HASH_ADD_KEYPTR(hh, symbols->modules, module->key, strlen(module->key), module);
 	return module;
 }
@@ -303,7 +303,7 @@ static void close_module(struct module *module)
 	}
 	units_close(module->units);
 	spans_free(&module->symbols);
-	module_close(&module->file);
+	debug_file_close(&module->file);
 	free(module->key);
 	free(module);
 }
@@ -324,6 +324,6 @@ void symbols_close(struct symbols *symbols)
 	}
 	if (symbols->cplusplus)
 		dlclose(symbols->cplusplus);
-	module_search_close(&symbols->search);
+	debug_search_close(&symbols->search);
 	free(symbols);
 }

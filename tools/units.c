@@ -52,7 +52,7 @@ static bool speaks_cplusplus(Dwarf_Die *cu)
 	}
 }
 
-static void find_units(struct units *units, const struct module_file *file)
+static void find_units(struct units *units, const struct debug_file *file)
 {
 	Dwarf_Addr bias = 0;
 	Dwarf_CU *cu = NULL;
@@ -216,14 +216,14 @@ static size_t find_in_unit(const struct spans *code, struct unit *unit, uint64_t
 	return n;
 }
 
-struct units *units_open(const struct module_file *file)
+struct units *units_open(const struct debug_file *file)
 {
 	struct units *units = say_calloc(1, sizeof *units);
 	find_units(units, file);
 	return units;
 }
 
-size_t units_find(struct units *units, const struct module_file *file, uint64_t offset,
+size_t units_find(struct units *units, const struct debug_file *file, uint64_t offset,
 		  struct unit_frame frames[UNITS_MAX_FRAMES])
 {
 	const struct span *span = NULL;

@@ -2,7 +2,7 @@
 #ifndef SOCKLEAK_UNITS_H
 #define SOCKLEAK_UNITS_H
 
-#include "modules.h"
+#include "debug_files.h"
 
 /* Inlined functions in each other; what is deeper is left out. */
 #define UNITS_MAX_FRAMES 128
@@ -16,12 +16,12 @@ struct unit_frame {
 };
 
 struct units; /* the compilation units of one file; strings live as long as the file */
-struct units *units_open(const struct module_file *file);
+struct units *units_open(const struct debug_file *file);
 void units_close(struct units *units);
 
 /* Outermost (the physical frame) first.  0 = DWARF does not know the offset; the file and
  * line may be known where the function is not. */
-size_t units_find(struct units *units, const struct module_file *file, uint64_t offset,
+size_t units_find(struct units *units, const struct debug_file *file, uint64_t offset,
 		  struct unit_frame frames[UNITS_MAX_FRAMES]);
 
 #endif

@@ -2,7 +2,7 @@
  * is gone or was replaced, a debug file of that build-id still has all names and lines;
  * for the others libdwfl finds the separate debug file, by build-id or by the debuglink
  * with its checksum. */
-#include "modules.h"
+#include "debug_files.h"
 
 #include "say.h"
 
@@ -16,7 +16,7 @@
 
 #define DEFAULT_DEBUG_PATH ":.debug:/usr/lib/debug" /* libdwfl's own */
 
-void module_search_open(struct module_search *search)
+void debug_search_open(struct debug_search *search)
 {
 	const char *ours = getenv("SOCKLEAK_DEBUG_PATH");
 	char *copy = say_strdup(ours ? ours : ""), *rest = copy;
@@ -38,7 +38,7 @@ void module_search_open(struct module_search *search)
 	free(copy);
 }
 
-void module_search_close(struct module_search *search)
+void debug_search_close(struct debug_search *search)
 {
 	free(search->debug_path);
 }
@@ -68,7 +68,7 @@ static bool has_build_id(Dwfl_Module *file, const uint8_t *build_id, unsigned by
 	return n >= 0 && (unsigned)n == bytes && memcmp(own, build_id, bytes) == 0;
 }
 
-static void find_code(struct module_file *module)
+static void find_code(struct debug_file *module)
 {
 	GElf_Addr bias;
 	size_t n = 0;
@@ -85,10 +85,10 @@ static void find_code(struct module_file *module)
 	spans_sort(&module->code);
 }
 
-static struct module_file open_file(const struct module_search *search, const char *path,
-				    const uint8_t *build_id, unsigned build_id_bytes)
+static struct debug_file open_file(const struct debug_search *search, const char *path,
+				   const uint8_t *build_id, unsigned build_id_bytes)
 {
-	struct module_file module = {0};
+	struct debug_file module = {0};
 	int fd = open_regular(path);
 	if (fd < 0)
 		return module;
@@ -103,16 +103,15 @@ static struct module_file open_file(const struct module_search *search, const ch
 	if (module.file && has_build_id(module.file, build_id, build_id_bytes))
 		find_code(&module);
 	else
-		module_close(&module);
+		debug_file_close(&module);
 	return module;
 }
 
 /* DIRECTORY/.build-id/xx/yyyy.debug in one of the absolute directories of the path. */
-static struct module_file open_debug_file(const struct module_search *search,
-					  const uint8_t *build_id,
-					  unsigned build_id_bytes)
+static struct debug_file open_debug_file(const struct debug_search *search,
+					 const uint8_t *build_id, unsigned build_id_bytes)
 {
-	struct module_file module = {0};
+	struct debug_file module = {0};
 	char hex[2 * 64 + 1] = "";
 	char *copy = say_strdup(search->debug_path), *rest = copy;
 	for (unsigned i = 0; i < build_id_bytes && i < 64; i++)
@@ -128,19 +127,19 @@ static struct module_file open_debug_file(const struct module_search *search,
 	return module;
 }
 
-struct module_file module_open(const struct module_search *search, const char *path,
-			       const uint8_t *build_id, unsigned build_id_bytes)
+struct debug_file debug_file_open(const struct debug_search *search, const char *path,
+				  const uint8_t *build_id, unsigned build_id_bytes)
 {
-	struct module_file module = open_file(search, path, build_id, build_id_bytes);
+	struct debug_file module = open_file(search, path, build_id, build_id_bytes);
 	if (!module.dwfl && build_id && build_id_bytes > 1)
 		module = open_debug_file(search, build_id, build_id_bytes);
 	return module;
 }
 
-void module_close(struct module_file *module)
+void debug_file_close(struct debug_file *module)
 {
 	if (module->dwfl)
 		dwfl_end(module->dwfl);
 	spans_free(&module->code);
-	*module = (struct module_file){0};
+	*module = (struct debug_file){0};
 }
