@@ -67,10 +67,12 @@ $(B)/parts.a: $(parts_objects) ; $(AR) rcs $@ $^
 $(B)/tool_parts.a: $(tool_parts) ; $(AR) rcs $@ $^
 # tool_*_test.c links the command's parts, every other unit test the library's.
 $(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(tool_libs)
+	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) -lcmocka $(tool_libs)
 $(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
+	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(test_flags_$(notdir $@)) $(LDFLAGS) -o $@ \
+		$(filter %.c %.a,$^) -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
 test_libs_text_test = -ljansson
+test_flags_origin_unwind_test = -fexceptions
 # Hosts are built the way users build theirs, with symbols for the reports to name.
 host_libs_corpus_tls := -lssl -lcrypto
 host_libs_corpus_uring := -luring

@@ -25,8 +25,9 @@
 
 #define PAGE_BYTES     4096u
 #define MAX_COPY_BYTES (128u << 10)
-#define MAX_MAIN_BYTES (8u << 20) /* below the main stack's end nothing else is mapped   \
-				   */
+#define MAX_MAIN_BYTES                                                                   \
+	(8u << 20) /* below the main stack's end nothing else is mapped                  \
+		    */
 #define FOREIGN_BYTES     (32u << 10) /* of a stack whose end is not known */
 #define MAX_BUFFERS_BYTES (16u << 20) /* of all copies together */
 #define INDEX_BITS        13

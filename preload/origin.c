@@ -1,5 +1,5 @@
 /* The three steps of an origin: captured in a hook (capture.c), unwound by the thread
- * that works (unwind.c), interned here: each different chain once, by number, for ever.
+ * that works (unwinder.c), interned here: each different chain once, by number, for ever.
  */
 #include "origin.h"
 
@@ -7,7 +7,7 @@
 #include "capture.h"
 #include "guard.h"
 #include "modules.h"
-#include "unwind.h"
+#include "unwinder.h"
 
 #include <string.h>
 #include <sys/syscall.h>
@@ -32,7 +32,7 @@ static uint32_t by_content_size;
 static uint32_t working, forking;
 static bool is_broken; /* copied while someone was inside: their locks stay taken */
 
-static struct unwind_chain chain; /* the worker's */
+static struct unwinder_chain chain; /* the worker's */
 
 void origin_start(unsigned n_frames, bool load_now)
 {
@@ -41,9 +41,9 @@ void origin_start(unsigned n_frames, bool load_now)
 	capture_start();
 	guard_inside++;
 	if (load_now)
-		unwind_load();
+		unwinder_load();
 	else
-		unwind_note();
+		unwinder_note();
 	guard_inside--;
 	may_load = !load_now;
 	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
@@ -184,7 +184,7 @@ static uint32_t intern(const uint64_t *frames, unsigned n, bool is_short)
 
 /* Module and offset of each frame that is not ours.  In a test, where "ours" is the main
  * program, only the innermost frame is left out: origin_capture() itself. */
-static unsigned locate(const struct unwind_chain *from, uint64_t frames[], unsigned max)
+static unsigned locate(const struct unwinder_chain *from, uint64_t frames[], unsigned max)
 {
 	unsigned n = 0;
 
@@ -202,9 +202,9 @@ static unsigned locate(const struct unwind_chain *from, uint64_t frames[], unsig
 static void work_on(void *argument)
 {
 	struct capture *capture = argument;
-	static uint64_t frames[UNWIND_MAX_FRAMES];
+	static uint64_t frames[UNWINDER_MAX_FRAMES];
 
-	unwind(capture, max_frames + 16, &chain);
+	unwinder_follow(capture, max_frames + 16, &chain);
 	unsigned n = locate(&chain, frames, max_frames);
 	bool is_short = chain.is_short && n < max_frames;
 	uint32_t id = n ? intern(frames, n, is_short) : 0;
@@ -248,7 +248,7 @@ unsigned origin_work(void)
 	guard_inside++;
 	while (is_more && capture_waits() && enter()) {
 		if (may_load)
-			unwind_load();
+			unwinder_load();
 		may_load = false;
 		is_more = work_once();
 		n_done += is_more;

@@ -4,7 +4,7 @@
  *
  * Every word it takes from the registers and the stack is noted: the chain is a function
  * of these words and the modules alone. */
-#include "unwind.h"
+#include "unwinder.h"
 
 #include "guard.h"
 #include "modules.h"
@@ -35,7 +35,6 @@ static struct {
 	int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
 	int (*step)(unw_cursor_t *);
 	int (*get_reg)(unw_cursor_t *, int, unw_word_t *);
-	int (*is_signal_frame)(unw_cursor_t *);
 	int (*search)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *, unw_proc_info_t *,
 		      int, void *);
 } lib;
@@ -43,10 +42,11 @@ static struct {
 /* What is being unwound, for the accessors. */
 static struct {
 	const struct capture *capture;
-	struct unwind_chain *chain;
+	struct unwinder_chain *chain;
 	uint64_t from, end; /* addresses that the copy holds */
 	uint64_t ip;        /* of the frame now looked at */
 	bool has_no_table;  /* for that frame */
+	bool is_at_bottom;  /* that frame has no caller */
 	uint32_t registers_seen;
 	uint64_t seen[(128 << 10) / 8 / 64]; /* a bit a word of the copy */
 } job;
@@ -66,10 +66,10 @@ static const int register_numbers[REGISTERS_N] = {
 
 static void note_read(uint32_t at, uint64_t value)
 {
-	struct unwind_chain *chain = job.chain;
+	struct unwinder_chain *chain = job.chain;
 
-	if (chain->n_reads < UNWIND_MAX_READS)
-		chain->reads[chain->n_reads] = (struct unwind_read){at, value};
+	if (chain->n_reads < UNWINDER_MAX_READS)
+		chain->reads[chain->n_reads] = (struct unwinder_read){at, value};
 	chain->n_reads++;
 }
 
@@ -120,7 +120,7 @@ static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *w
 		*word = job.capture->words[i];
 		if (i > REGISTERS_SP && !(job.registers_seen & 1u << i)) {
 			job.registers_seen |= 1u << i;
-			note_read(UNWIND_REGISTER + i, *word);
+			note_read(UNWINDER_REGISTER + i, *word);
 		}
 		return 0;
 	}
@@ -134,21 +134,43 @@ static bool was_there(const struct module *module)
 	return !module->replaces_another || module->found_at <= job.capture->reading;
 }
 
-static int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t *found,
-			  int need_unwind_info, void *argument)
+static int search(const struct module *module, uint64_t ip, unw_proc_info_t *found,
+		  int need_unwind_info)
 {
-	const struct module *module = modules_at(ip);
 	unw_dyn_info_t table = {.format = UNW_INFO_FORMAT_REMOTE_TABLE};
 
-	job.has_no_table = true;
-	if (!module || module->search_table_bytes == 0 || !was_there(module))
-		return -UNW_ENOINFO;
 	table.start_ip = module->start;
 	table.end_ip = module->end;
 	table.u.rti.segbase = module->eh_frame_hdr;
 	table.u.rti.table_data = module->search_table;
 	table.u.rti.table_len = module->search_table_bytes / sizeof(unw_word_t);
-	int result = lib.search(space, ip, &table, found, need_unwind_info, argument);
+	return lib.search(lib.space, ip, &table, found, need_unwind_info, NULL);
+}
+
+/* A return address at the very start of a function, with no function before it: nobody
+ * called from there.  It was put there when the stack was made, as the bottom. */
+static bool is_bottom(const struct module *module)
+{
+	unw_proc_info_t found;
+
+	return search(module, job.ip, &found, 0) >= 0 && found.start_ip == job.ip;
+}
+
+/* Asked with the address of the call, or of the instruction a signal interrupted. */
+static int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t *found,
+			  int need_unwind_info, void *argument)
+{
+	const struct module *module = modules_at(ip);
+	int result = -UNW_ENOINFO;
+
+	(void)space, (void)argument;
+	if (module && module->search_table_bytes > 0 && was_there(module)) {
+		result = search(module, ip, found, need_unwind_info);
+		if (result < 0 && ip < job.ip && is_bottom(module)) {
+			job.is_at_bottom = true;
+			return -UNW_ESTOPUNWIND;
+		}
+	}
 	job.has_no_table = result < 0;
 	return result;
 }
@@ -201,7 +223,7 @@ static bool identify(uint64_t *device, uint64_t *inode)
 	return true;
 }
 
-void unwind_note(void)
+void unwinder_note(void)
 {
 	lib.is_noted = true;
 	if (!identify(&lib.device, &lib.inode))
@@ -227,7 +249,6 @@ static bool find_functions(void *handle)
 		{&lib.init_remote, NAME(init_remote)},
 		{&lib.step, NAME(step)},
 		{&lib.get_reg, NAME(get_reg)},
-		{&lib.is_signal_frame, NAME(is_signal_frame)},
 		{&lib.search, NAME(dwarf_search_unwind_table)},
 	};
 
@@ -240,7 +261,7 @@ static bool find_functions(void *handle)
 	return true;
 }
 
-bool unwind_load(void)
+bool unwinder_load(void)
 {
 	if (lib.is_loaded || !is_the_noted_file())
 		return lib.is_loaded;
@@ -255,34 +276,51 @@ bool unwind_load(void)
 	return lib.is_loaded;
 }
 
-bool unwind_is_loaded(void)
+bool unwinder_is_loaded(void)
 {
 	return lib.is_loaded;
 }
 
-static void add_frame(struct unwind_chain *chain, uint64_t address)
+static void add_frame(struct unwinder_chain *chain, uint64_t address)
 {
 	chain->frames[chain->n_frames++] = address;
 }
 
+/* The code that a signal handler returns to.  libunwind's own answer means the frame of
+ * this code in some versions and the interrupted one in others. */
+static bool is_signal_return(uint64_t ip)
+{
+	uint64_t word = 0, next = 0;
+
+	if (!modules_read(ip, &word) || !modules_read(ip + 8, &next))
+		return false;
+#if defined __x86_64__
+	/* mov $SYS_rt_sigreturn, %rax; syscall */
+	return word == UINT64_C(0x0f0000000fc0c748) && (next & 0xff) == 0x05;
+#else
+	/* mov x8, SYS_rt_sigreturn; svc 0 */
+	return word == UINT64_C(0xd4000001d2801168);
+#endif
+}
+
 /* One frame and the step to its caller: > 0 while there is one. */
-static int follow(unw_cursor_t *cursor, struct unwind_chain *chain, bool *is_exact)
+static int follow(unw_cursor_t *cursor, struct unwinder_chain *chain, bool *is_exact)
 {
 	unw_word_t ip;
 
 	if (lib.get_reg(cursor, UNW_REG_IP, &ip) < 0 || ip == 0)
 		return -1;
 	job.ip = ip = registers_plain(ip);
-	job.has_no_table = false;
-	bool is_signal = lib.is_signal_frame(cursor) > 0;
-	add_frame(chain, *is_exact || is_signal ? ip : ip - CALL_BYTES);
-	*is_exact = is_signal;
+	job.has_no_table = job.is_at_bottom = false;
+	bool is_return = is_signal_return(ip);
+	add_frame(chain, *is_exact || is_return ? ip : ip - CALL_BYTES);
+	*is_exact = is_return;
 	int result = lib.step(cursor);
 	chain->is_guessed |= job.has_no_table;
-	return result;
+	return job.is_at_bottom ? 0 : result;
 }
 
-static void unwind_copy(unsigned max_frames, struct unwind_chain *chain)
+static void unwind_copy(unsigned max_frames, struct unwinder_chain *chain)
 {
 	unw_cursor_t cursor;
 	bool is_exact = true; /* the first frame is where the registers were read */
@@ -295,7 +333,7 @@ static void unwind_copy(unsigned max_frames, struct unwind_chain *chain)
 
 /* Without libunwind.  `frame` has the caller's frame pointer and the return address. */
 static void follow_copy(const struct capture *capture, unsigned max_frames,
-			struct unwind_chain *chain)
+			struct unwinder_chain *chain)
 {
 	uint64_t frame = capture->words[REGISTERS_FP], below = job.from;
 
@@ -313,7 +351,7 @@ static void follow_copy(const struct capture *capture, unsigned max_frames,
 	}
 }
 
-static void take_returns(const struct capture *capture, struct unwind_chain *chain)
+static void take_returns(const struct capture *capture, struct unwinder_chain *chain)
 {
 	add_frame(chain, capture->words[REGISTERS_IP]);
 	for (unsigned i = 0; i < capture->n_returns; i++) {
@@ -323,8 +361,8 @@ static void take_returns(const struct capture *capture, struct unwind_chain *cha
 	}
 }
 
-void unwind(const struct capture *capture, unsigned max_frames,
-	    struct unwind_chain *chain)
+void unwinder_follow(const struct capture *capture, unsigned max_frames,
+		     struct unwinder_chain *chain)
 {
 	job.capture = capture;
 	job.chain = chain;
@@ -333,8 +371,8 @@ void unwind(const struct capture *capture, unsigned max_frames,
 	job.registers_seen = 0;
 	chain->n_frames = chain->n_reads = 0;
 	chain->is_short = chain->is_guessed = true;
-	if (max_frames > UNWIND_MAX_FRAMES)
-		max_frames = UNWIND_MAX_FRAMES;
+	if (max_frames > UNWINDER_MAX_FRAMES)
+		max_frames = UNWINDER_MAX_FRAMES;
 	if (!capture->copy) {
 		take_returns(capture, chain);
 	} else if (!lib.is_loaded) {
@@ -343,10 +381,10 @@ void unwind(const struct capture *capture, unsigned max_frames,
 		chain->is_guessed = false;
 		unwind_copy(max_frames, chain);
 	}
-	if (chain->n_reads > UNWIND_MAX_READS)
-		chain->n_reads = UNWIND_MAX_READS, chain->is_guessed = true;
+	if (chain->n_reads > UNWINDER_MAX_READS)
+		chain->n_reads = UNWINDER_MAX_READS, chain->is_guessed = true;
 	for (unsigned i = 0; i < chain->n_reads; i++)
-		if (chain->reads[i].at < UNWIND_REGISTER)
+		if (chain->reads[i].at < UNWINDER_REGISTER)
 			job.seen[chain->reads[i].at / 8 / 64] = 0;
 	if (chain->is_guessed)
 		chain->n_reads = 0;
