@@ -32,10 +32,8 @@
 	CALL(close_range, OPTIONAL)                                                      \
 	CALL(closefrom, OPTIONAL)                                                        \
 	CALL(fclose, REQUIRED)                                                           \
-	CALL(_IO_fclose, OPTIONAL)                                                       \
 	CALL(freopen, REQUIRED)                                                          \
 	CALL(freopen64, OPTIONAL)                                                        \
-	CALL(fcloseall, OPTIONAL)                                                        \
 	CALL(shutdown, REQUIRED)                                                         \
 	/* any of them by number */                                                      \
 	CALL(syscall, REQUIRED)                                                          \

@@ -1,0 +1,76 @@
+/* See guard.h. */
+#include "guard.h"
+
+#include "arena.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+__thread unsigned guard_inside;
+bool guard_is_sandboxed;
+bool guard_has_filter;
+pid_t guard_pid;
+
+#define PAGE_BYTES 4096
+
+/* A page of its own under MADV_WIPEONFORK: holds 1 in our process and in a vfork child, 0 in
+ * a real child.  Tells a copy of our memory without any call. */
+static volatile uint64_t *ours;
+
+static void mark_ours(void)
+{
+	if (!ours)
+		return;
+	*ours = 1;
+}
+
+/* "Seccomp:\t2" in /proc/self/status.  Only asked at start: a filter that let the loader
+ * open libraries lets us open this. */
+static bool has_filter_at_start(void)
+{
+	static const char wanted[] = "\nSeccomp:\t";
+	char status[4096];
+	long fd = guard_sys(SYS_openat, -100, "/proc/thread-self/status", 0x80000 /* CLOEXEC */);
+
+	if (fd < 0)
+		return false;
+	long n = guard_sys(SYS_read, fd, status, sizeof(status));
+	guard_sys(SYS_close, fd);
+	for (long at = 0; at + (long)sizeof(wanted) <= n; at++) {
+		size_t same = 0;
+
+		while (same < sizeof(wanted) - 1 && status[at + (long)same] == wanted[same])
+			same++;
+		if (same == sizeof(wanted) - 1)
+			return status[at + (long)same] != '0';
+	}
+	return false;
+}
+
+void guard_start(void)
+{
+	ours = arena_map(PAGE_BYTES);
+	if (ours && guard_sys(SYS_madvise, ours, PAGE_BYTES, MADV_WIPEONFORK) < 0)
+		ours = NULL; /* kernels before 4.14: fork is then known by its handler alone */
+	guard_has_filter = has_filter_at_start();
+	guard_adopt_process();
+}
+
+void guard_adopt_process(void)
+{
+	guard_pid = (pid_t)guard_sys(SYS_getpid);
+	mark_ours();
+}
+
+bool guard_is_copy(void)
+{
+	return ours && !*ours;
+}
+
+enum guard_process guard_process(void)
+{
+	if (guard_sys(SYS_getpid) == guard_pid)
+		return GUARD_OURS;
+	return guard_is_copy() ? GUARD_FORKED : GUARD_BORROWED;
+}

@@ -1,0 +1,272 @@
+/* See helper.h. */
+#include "helper.h"
+
+#include "guard.h"
+#include "origin.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+#define STACK_BYTES  (256 * 1024) /* libunwind's frames and ours; touched only as needed */
+#define COST_FACTOR  1000         /* 0.1 % of one core */
+#define SCAN_PAGES   64           /* of stack searched for a signal frame */
+
+enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_LOOK };
+static _Atomic uint32_t state;
+static _Atomic uint32_t wake_word; /* futex: raised to wake the thread */
+static uint64_t interval_ns;
+
+void helper_start(bool wanted, unsigned long interval)
+{
+	interval_ns = interval;
+	atomic_store(&state, wanted ? WANTED : HOOKS_LOOK);
+}
+
+bool helper_is_looking(void)
+{
+	uint32_t now = atomic_load_explicit(&state, memory_order_relaxed);
+
+	return now == STARTING || now == RUNNING;
+}
+
+bool helper_hooks_look(void)
+{
+	return atomic_load_explicit(&state, memory_order_relaxed) == HOOKS_LOOK;
+}
+
+static void wait_word(_Atomic uint32_t *word, uint32_t value, uint64_t for_ns)
+{
+	struct timespec timeout = { (time_t)(for_ns / 1000000000), (long)(for_ns % 1000000000) };
+
+	guard_sys(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &timeout);
+}
+
+static void wake_word_waiter(_Atomic uint32_t *word)
+{
+	guard_sys(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30);
+}
+
+void helper_wake(void)
+{
+	if (atomic_load_explicit(&state, memory_order_relaxed) != RUNNING ||
+	    atomic_exchange(&wake_word, 1))
+		return;
+	wake_word_waiter(&wake_word);
+}
+
+static uint64_t thread_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* An empty descriptor table and a pidfd in it.  -1 = the host's own table is shared. */
+static bool own_table(struct probe_way *way)
+{
+	way->pidfd = -1;
+	if (guard_has_filter)
+		return true;
+	if (guard_sys(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		return true; /* an older kernel: share */
+	way->pidfd = (int)guard_sys(SYS_pidfd_open, guard_pid, 0);
+	/* With a table of its own but no way into the host's this thread is blind. */
+	return way->pidfd >= 0;
+}
+
+/* main() ended by a raw exit call: what is behind the pidfd is gone, and whoever returns
+ * last from a thread ends the process.  It must not be us. */
+static bool leader_is_gone(void)
+{
+	char link[8];
+
+	if (guard_has_filter)
+		return false;
+	return guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", link, sizeof(link)) ==
+	       -ENOENT;
+}
+
+static bool should_stop(void)
+{
+	return atomic_load(&state) == STOPPING || guard_is_sandboxed;
+}
+
+/* Sleeps until `due_ns`, or until something waits to be unwound. */
+static void sleep_until(uint64_t due_ns)
+{
+	uint64_t now_ns = registry_now_ns();
+
+	if (now_ns < due_ns && !should_stop())
+		wait_word(&wake_word, 0, due_ns - now_ns);
+	atomic_store(&wake_word, 0);
+}
+
+static void look_around(const struct probe_way *way)
+{
+	uint64_t due_ns = registry_now_ns();
+
+	while (!should_stop() && !leader_is_gone()) {
+		uint64_t now_ns = registry_now_ns();
+		uint64_t before_ns = thread_ns();
+
+		if (now_ns >= due_ns) {
+			if (watch_own(0)) {
+				watch_tick(now_ns, way, true);
+				watch_release();
+			}
+			uint64_t pause_ns = COST_FACTOR * (thread_ns() - before_ns);
+			due_ns = now_ns + (pause_ns > interval_ns ? pause_ns : interval_ns);
+		} else if (origin_has_work() && watch_own(0)) {
+			origin_work();
+			watch_release();
+		}
+		sleep_until(due_ns);
+	}
+}
+
+static void *run(void *nothing)
+{
+	struct probe_way way;
+	uint32_t starting = STARTING;
+
+	(void)nothing;
+	guard_inside = 1;
+	if (!guard_has_filter)
+		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
+	if (own_table(&way) && atomic_compare_exchange_strong(&state, &starting, RUNNING))
+		look_around(&way);
+	/* Stopped, blind, or left behind by main(): from now on hooks look, unless it is the
+	 * end. */
+	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_LOOK);
+	wake_word_waiter(&state);
+	return NULL;
+}
+
+#if defined __x86_64__
+/* Whether the word stands on this thread's stack, above us.  A page is read only once the
+ * kernel has read it: rt_sigprocmask copies the set in before it refuses the `how`. */
+static bool stack_has(uint64_t word)
+{
+	const volatile uint64_t *at = (const volatile uint64_t *)((uintptr_t)&word & ~7UL);
+
+	for (unsigned page = 0; page < SCAN_PAGES; page++) {
+		if (guard_sys(SYS_rt_sigprocmask, ~0L, at, NULL, 8) != -EINVAL)
+			return false;
+		do {
+			if (*at == word && (void *)at != (void *)&word)
+				return true;
+			at++;
+		} while ((uintptr_t)at % 4096);
+	}
+	return false;
+}
+#endif
+
+/* Whether this thread may stand on top of a signal handler, which may have interrupted
+ * malloc.  In a handler its signal is blocked and the address of the code that calls
+ * sigreturn stands on the stack; a program that blocks the signals it has handlers for all
+ * its life (to take them in ppoll) shows the first and not the second. */
+static bool may_be_in_handler(void)
+{
+	uint64_t blocked = 0;
+	stack_t alternate = { 0 };
+
+	guard_sys(SYS_sigaltstack, NULL, &alternate);
+	if (alternate.ss_flags & SS_ONSTACK)
+		return true;
+	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, 8);
+	for (int signal = 1; blocked && signal <= 64; signal++) {
+		/* The kernel's struct: handler, flags, restorer, mask. */
+		uint64_t action[4] = { 0 };
+
+		if (!(blocked & UINT64_C(1) << (signal - 1)) ||
+		    guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 || action[0] <= 1)
+			continue;
+#if defined __x86_64__
+		if (stack_has(action[2]))
+			return true;
+#else
+		return true;
+#endif
+	}
+	return false;
+}
+
+static bool create_thread(void)
+{
+	uint64_t all = ~UINT64_C(0), before = 0;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	if (pthread_attr_init(&attributes) != 0)
+		return false;
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
+	int failed = pthread_create(&thread, &attributes, run, NULL);
+	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+	pthread_attr_destroy(&attributes);
+	return !failed;
+}
+
+void helper_want(void)
+{
+	uint32_t wanted = WANTED;
+
+	if (atomic_load_explicit(&state, memory_order_relaxed) != WANTED)
+		return;
+	int saved_errno = errno;
+	if (!guard_is_sandboxed && !guard_inside && !may_be_in_handler() &&
+	    atomic_compare_exchange_strong(&state, &wanted, STARTING) && !create_thread())
+		atomic_store(&state, HOOKS_LOOK);
+	errno = saved_errno;
+}
+
+bool helper_stop(unsigned patience_ms)
+{
+	uint32_t now = atomic_load(&state);
+
+	while (now == WANTED || now == NOT_WANTED)
+		if (atomic_compare_exchange_strong(&state, &now, HOOKS_LOOK))
+			return true;
+	while (now == STARTING || now == RUNNING)
+		if (atomic_compare_exchange_strong(&state, &now, STOPPING))
+			now = STOPPING;
+	for (unsigned waited = 0; now == STOPPING && waited < patience_ms; waited++) {
+		atomic_store(&wake_word, 1);
+		wake_word_waiter(&wake_word);
+		wait_word(&state, STOPPING, 1000000);
+		now = atomic_load(&state);
+	}
+	return now != STOPPING;
+}
+
+void helper_retire(void)
+{
+	if (helper_stop(1000))
+		atomic_store(&state, HOOKS_LOOK);
+}
+
+void helper_fork_child(void)
+{
+	uint32_t now = atomic_load(&state);
+
+	atomic_store(&wake_word, 0);
+	/* Where the parent had (or wanted) a thread, the child wants one. */
+	if (now != HOOKS_LOOK && now != NOT_WANTED)
+		atomic_store(&state, WANTED);
+}

@@ -1,0 +1,873 @@
+/* The calls we stand in for: call, tell, return.
+ *
+ * Each hook carries the name and the parameters of its manual page.  A hook that makes a
+ * descriptor calls first and remembers second; one that ends a descriptor forgets first and
+ * calls second: the kernel gives the lowest free number to the next call of any thread, and
+ * forgetting afterwards could erase that newcomer's row.  Nothing is held across a real
+ * call, and a thread cancelled inside one leaves no trace but, at worst, a lost row that the
+ * next look finds again.
+ *
+ * None of the helpers below touches errno: they make raw system calls only. */
+#include "hooks.h"
+
+#include "guard.h"
+#include "helper.h"
+#include "origin.h"
+#include "probe.h"
+#include "real.h"
+#include "registry.h"
+#include "start.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#define PROTOCOL_TCP 6
+#define MAX_GIFTS    253 /* SCM_MAX_FD: descriptors in one message */
+
+bool hooks_are_on;
+bool hooks_await_connection;
+
+/* ---- what hooks tell ---- */
+
+static bool is_refused_for_want_of_numbers(int fd)
+{
+	return fd < 0 && (errno == EMFILE || errno == ENFILE);
+}
+
+static void wake_whoever_looks(void)
+{
+	if (origin_has_work())
+		helper_wake();
+	if (helper_hooks_look())
+		watch_poll();
+}
+
+/* Whether our books are open to this thread; a real child begins its own first. */
+static bool may_write(void)
+{
+	if (!hooks_are_on || guard_inside)
+		return false;
+	if (guard_is_copy())
+		start_child();
+	return true;
+}
+
+static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
+		   const struct sockaddr *peer)
+{
+	if (!may_write())
+		return;
+	registry_remember(fd, call, note, origin_capture(), bits, peer);
+	if (bits & ROW_CONNECTED)
+		start_connection();
+	wake_whoever_looks();
+}
+
+/* Before anything is taken from our books: a vfork child runs in our memory under another
+ * pid, and closes descriptors on its way to exec.  Those are its copies: taking them for
+ * ours would lose real leaks. */
+static bool may_forget(void)
+{
+	if (guard_inside)
+		return false;
+	switch (guard_process()) {
+	case GUARD_FORKED:
+		start_child();
+		return true;
+	case GUARD_OURS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* `fd` is about to be closed. */
+static inline void ending(int fd)
+{
+	if (__builtin_expect(registry_knows(fd), 0) && may_forget())
+		registry_forget(fd, NULL);
+}
+
+static void ending_range(unsigned first, unsigned last)
+{
+	if (first <= last && registry_knows_any(first, last) && may_forget())
+		registry_forget_range(first, last);
+}
+
+static void copied(int from, int to, enum sl_call call)
+{
+	if (to >= 0 && from != to && registry_knows(from) && may_forget())
+		registry_copy(from, to, call);
+}
+
+/* dup2 and dup3 close their target, but only if they succeed. */
+static bool begin_replacing(int old_fd, int new_fd, struct row *was)
+{
+	return old_fd != new_fd && registry_knows(new_fd) && may_forget() &&
+	       registry_forget(new_fd, was);
+}
+
+static void end_replacing(int old_fd, int new_fd, int result, enum sl_call call, bool had,
+			  const struct row *was)
+{
+	if (result >= 0)
+		copied(old_fd, new_fd, call);
+	else if (had)
+		registry_restore(new_fd, was);
+}
+
+static bool ends_a_connection(int error)
+{
+	switch (error) {
+	case ECONNRESET:
+	case EPIPE:
+	case ETIMEDOUT:
+	case ECONNABORTED:
+	case ENETRESET:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A read returned 0 for a non-zero length, or a call an error that may end a connection.
+ * The kernel's state decides: a zero after a local SHUT_RD tells nothing. */
+static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool by_error)
+{
+	struct row row;
+	struct probe probe;
+
+	if (!registry_knows(fd) || !may_write() || guard_is_sandboxed || registry_was_told(fd) ||
+	    !registry_read(fd, &row))
+		return;
+	uint64_t word = atomic_load(&row.word);
+	if ((word & ROW_NOT_TCP) || guard_process() != GUARD_OURS ||
+	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP ||
+	    !probe_peer_is_gone(&probe))
+		return;
+	registry_tell(fd, call, origin_capture(), by_error);
+	wake_whoever_looks();
+}
+
+static __attribute__((noinline, cold)) void failed(int fd, enum sl_call call)
+{
+	int error = errno;
+
+	if (ends_a_connection(error))
+		told(fd, call, true);
+}
+
+/* A connection that was open before our books were is in use. */
+static __attribute__((noinline, cold)) void used(int fd)
+{
+	struct row row;
+
+	if (registry_read(fd, &row) && (atomic_load(&row.word) & ROW_CONNECTED) && may_write()) {
+		hooks_await_connection = false;
+		start_connection();
+	}
+}
+
+/* After a call that reads: the hot path is two comparisons. */
+static inline ssize_t after_read(int fd, ssize_t result, bool wanted_some, enum sl_call call)
+{
+	if (__builtin_expect(hooks_await_connection, 0))
+		used(fd);
+	if (__builtin_expect(result > 0, 1))
+		return result;
+	if (result < 0)
+		failed(fd, call);
+	else if (wanted_some)
+		told(fd, call, false);
+	return result;
+}
+
+static inline ssize_t after_send(int fd, ssize_t result, enum sl_call call)
+{
+	if (__builtin_expect(hooks_await_connection, 0))
+		used(fd);
+	if (__builtin_expect(result < 0, 0))
+		failed(fd, call);
+	return result;
+}
+
+static bool wants_some(const struct iovec *vector, size_t count)
+{
+	for (size_t i = 0; vector && i < count; i++)
+		if (vector[i].iov_len)
+			return true;
+	return false;
+}
+
+/* ---- birth ---- */
+
+static bool is_inet_stream(int domain, int type, int protocol)
+{
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
+	       (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+static int after_socket(int fd, int domain, int type, int protocol)
+{
+	if (fd >= 0 && is_inet_stream(domain, type, protocol))
+		opened(fd, SL_CALL_socket, SL_NOTE_NONE,
+		       protocol == IPPROTO_MPTCP ? ROW_MPTCP : 0, NULL);
+	else if (is_refused_for_want_of_numbers(fd))
+		watch_limit_hit();
+	return fd;
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	return after_socket(real.socket(domain, type, protocol), domain, type, protocol);
+}
+
+/* What kind of listener `fd` is: asked of the kernel once, then its row tells. */
+static uint64_t listener_bits(int fd)
+{
+	struct row row;
+
+	if (!registry_read(fd, &row)) {
+		int protocol = guard_is_sandboxed ? 0 : probe_protocol(fd);
+
+		registry_adopt(fd, SL_NOTE_UNKNOWN,
+			       !protocol                   ? ROW_NOT_TCP
+			       : protocol != PROTOCOL_TCP ? ROW_MPTCP
+							   : 0);
+		if (!registry_read(fd, &row))
+			return ROW_NOT_TCP;
+	}
+	return atomic_load(&row.word) & (ROW_NOT_TCP | ROW_MPTCP);
+}
+
+static int after_accept(int listener, int fd, const struct sockaddr *address,
+			const socklen_t *length, enum sl_call call)
+{
+	if (fd < 0) {
+		if (is_refused_for_want_of_numbers(fd))
+			watch_limit_hit();
+		return fd;
+	}
+	if (!may_write())
+		return fd;
+	uint64_t bits = listener_bits(listener);
+	if (!(bits & ROW_NOT_TCP))
+		opened(fd, call, SL_NOTE_NONE, bits | ROW_CONNECTED,
+		       length && *length >= (socklen_t)sizeof(struct sockaddr) ? address : NULL);
+	return fd;
+}
+
+EXPORT int accept(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length)
+{
+	return after_accept(sockfd, real.accept(sockfd, address, length),
+			    address.__sockaddr__, length, SL_CALL_accept);
+}
+
+EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
+{
+	return after_accept(sockfd, real.accept4(sockfd, address, length, flags),
+			    address.__sockaddr__, length, SL_CALL_accept4);
+}
+
+static int after_connect(int fd, int result, const struct sockaddr *address, socklen_t length)
+{
+	if (!registry_knows(fd) || !may_write() || !address || length < sizeof(address->sa_family))
+		return result;
+	if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
+		return result;
+	if (result < 0 && errno != EINPROGRESS && errno != EINTR)
+		return result;
+	registry_set_peer(fd, address, length);
+	registry_set_bits(fd, ROW_CONNECTED);
+	start_connection();
+	return result;
+}
+
+EXPORT int connect(int sockfd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	return after_connect(sockfd, real.connect(sockfd, address, length),
+			     address.__sockaddr__, length);
+}
+
+EXPORT int __connect(int sockfd, const struct sockaddr *address, socklen_t length)
+{
+	return after_connect(sockfd, real.__connect(sockfd, address, length), address, length);
+}
+
+/* ---- birth by gift ---- */
+
+static void received(int fd, enum sl_call call)
+{
+	int protocol = may_write() && !guard_is_sandboxed ? probe_protocol(fd) : 0;
+
+	if (protocol)
+		opened(fd, call, SL_NOTE_RECEIVED,
+		       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP), NULL);
+}
+
+/* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote. */
+static void for_each_gift(const struct msghdr *message, enum sl_call call,
+			  void (*each)(int fd, enum sl_call call))
+{
+	struct msghdr *all = (struct msghdr *)message; /* CMSG_NXTHDR takes no const */
+
+	for (struct cmsghdr *one = CMSG_FIRSTHDR(all); one; one = CMSG_NXTHDR(all, one)) {
+		if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS ||
+		    one->cmsg_len < CMSG_LEN(0))
+			continue;
+		size_t n = (one->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n && i < MAX_GIFTS; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(one) + i * sizeof(fd), sizeof(fd));
+			each(fd, call);
+		}
+	}
+}
+
+EXPORT ssize_t recvmsg(int sockfd, struct msghdr *message, int flags)
+{
+	ssize_t n = real.recvmsg(sockfd, message, flags);
+
+	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
+		for_each_gift(message, SL_CALL_recvmsg, received);
+	return after_read(sockfd, n, n == 0 && wants_some(message->msg_iov, message->msg_iovlen),
+			  SL_CALL_recvmsg);
+}
+
+EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags,
+		    struct timespec *timeout)
+{
+	int n = real.recvmmsg(sockfd, messages, count, flags, timeout);
+
+	for (int i = 0; i < n; i++) {
+		struct msghdr *one = &messages[i].msg_hdr;
+
+		if (one->msg_controllen)
+			for_each_gift(one, SL_CALL_recvmmsg, received);
+		if (!messages[i].msg_len && wants_some(one->msg_iov, one->msg_iovlen))
+			told(sockfd, SL_CALL_recvmmsg, false);
+	}
+	return (int)after_send(sockfd, n, SL_CALL_recvmmsg);
+}
+
+EXPORT int pidfd_getfd(int pidfd, int target_fd, unsigned int flags)
+{
+	int fd = real.pidfd_getfd(pidfd, target_fd, flags);
+
+	if (fd >= 0)
+		received(fd, SL_CALL_pidfd_getfd);
+	return fd;
+}
+
+/* ---- copies ---- */
+
+EXPORT int dup(int old_fd)
+{
+	int fd = real.dup(old_fd);
+
+	copied(old_fd, fd, SL_CALL_dup);
+	if (is_refused_for_want_of_numbers(fd))
+		watch_limit_hit();
+	return fd;
+}
+
+EXPORT int dup2(int old_fd, int new_fd)
+{
+	struct row was;
+	bool had = begin_replacing(old_fd, new_fd, &was);
+	int fd = real.dup2(old_fd, new_fd);
+
+	end_replacing(old_fd, new_fd, fd, SL_CALL_dup2, had, &was);
+	return fd;
+}
+
+EXPORT int __dup2(int old_fd, int new_fd)
+{
+	return dup2(old_fd, new_fd);
+}
+
+EXPORT int dup3(int old_fd, int new_fd, int flags)
+{
+	struct row was;
+	bool had = begin_replacing(old_fd, new_fd, &was);
+	int fd = real.dup3(old_fd, new_fd, flags);
+
+	end_replacing(old_fd, new_fd, fd, SL_CALL_dup3, had, &was);
+	return fd;
+}
+
+static int after_fcntl(int fd, int command, int result, enum sl_call call)
+{
+	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+		copied(fd, result, call);
+	return result;
+}
+
+/* One long argument is read whatever the command: those without one ignore it. */
+#define FCNTL(name)                                                                      \
+	EXPORT int name(int fd, int command, ...)                                        \
+	{                                                                                \
+		va_list arguments;                                                       \
+		va_start(arguments, command);                                            \
+		long argument = va_arg(arguments, long);                                 \
+		va_end(arguments);                                                       \
+		return after_fcntl(fd, command, real.name(fd, command, argument),        \
+				   SL_CALL_##name);                                      \
+	}
+FCNTL(fcntl)
+FCNTL(fcntl64)
+FCNTL(__fcntl)
+
+/* ---- ends ---- */
+
+EXPORT int close(int fd)
+{
+	ending(fd);
+	return real.close(fd);
+}
+
+EXPORT int __close(int fd)
+{
+	ending(fd);
+	return real.__close(fd);
+}
+
+/* CLOSE_RANGE_UNSHARE acts on a table that other threads do not see: rows they still hold
+ * are found again by the next look. */
+EXPORT int close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
+		ending_range(first, last);
+	return real.close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int low)
+{
+	ending_range(low < 0 ? 0 : (unsigned)low, ~0U);
+	real.closefrom(low);
+}
+
+/* Whatever the number says, the real call is made: a memory stream has none. */
+static void ending_stream(FILE *stream)
+{
+	int saved_errno = errno;
+	int fd = stream ? fileno_unlocked(stream) : -1;
+
+	errno = saved_errno;
+	ending(fd);
+}
+
+EXPORT int fclose(FILE *stream)
+{
+	ending_stream(stream);
+	return real.fclose(stream);
+}
+
+/* Without a path only the mode changes and the number stays what it was. */
+EXPORT FILE *freopen(const char *restrict path, const char *restrict mode,
+		     FILE *restrict stream)
+{
+	if (path)
+		ending_stream(stream);
+	return real.freopen(path, mode, stream);
+}
+
+EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode,
+		       FILE *restrict stream)
+{
+	if (path)
+		ending_stream(stream);
+	return real.freopen64(path, mode, stream);
+}
+
+static int after_shutdown(int fd, int how, int result)
+{
+	if (result == 0 && registry_knows(fd) && may_forget())
+		registry_shut(fd, how);
+	return result;
+}
+
+EXPORT int shutdown(int sockfd, int how)
+{
+	return after_shutdown(sockfd, how, real.shutdown(sockfd, how));
+}
+
+/* ---- told ---- */
+
+EXPORT ssize_t read(int fd, void *buffer, size_t count)
+{
+	return after_read(fd, real.read(fd, buffer, count), count, SL_CALL_read);
+}
+
+EXPORT ssize_t __read(int fd, void *buffer, size_t count)
+{
+	return after_read(fd, real.__read(fd, buffer, count), count, SL_CALL___read);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
+{
+	ssize_t n = real.readv(fd, vector, count);
+
+	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count), SL_CALL_readv);
+}
+
+EXPORT ssize_t recv(int sockfd, void *buffer, size_t count, int flags)
+{
+	return after_read(sockfd, real.recv(sockfd, buffer, count, flags), count, SL_CALL_recv);
+}
+
+EXPORT ssize_t recvfrom(int sockfd, void *restrict buffer, size_t count, int flags,
+			__SOCKADDR_ARG address, socklen_t *restrict length)
+{
+	return after_read(sockfd, real.recvfrom(sockfd, buffer, count, flags, address, length),
+			  count, SL_CALL_recvfrom);
+}
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+{
+	ssize_t n = real.preadv2(fd, vector, count, offset, flags);
+
+	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count), SL_CALL_preadv2);
+}
+
+EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t offset,
+			  int flags)
+{
+	ssize_t n = real.preadv64v2(fd, vector, count, offset, flags);
+
+	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
+			  SL_CALL_preadv64v2);
+}
+
+/* An error of these two may be the other end's: told() asks the kernel about the socket. */
+EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset_out,
+		      size_t count, unsigned flags)
+{
+	ssize_t n = real.splice(fd_in, offset_in, fd_out, offset_out, count, flags);
+
+	if (n < 0)
+		failed(fd_out, SL_CALL_splice);
+	return after_read(fd_in, n, count, SL_CALL_splice);
+}
+
+EXPORT ssize_t sendfile(int fd_out, int fd_in, off_t *offset, size_t count)
+{
+	ssize_t n = real.sendfile(fd_out, fd_in, offset, count);
+
+	if (n < 0)
+		failed(fd_out, SL_CALL_sendfile);
+	return after_read(fd_in, n, count, SL_CALL_sendfile);
+}
+
+EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
+{
+	ssize_t n = real.sendfile64(fd_out, fd_in, offset, count);
+
+	if (n < 0)
+		failed(fd_out, SL_CALL_sendfile64);
+	return after_read(fd_in, n, count, SL_CALL_sendfile64);
+}
+
+/* The fortified ones go to the fortified ones, whose check still aborts. */
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size)
+{
+	return after_read(fd, real.__read_chk(fd, buffer, count, size), count,
+			  SL_CALL___read_chk);
+}
+
+EXPORT ssize_t __recv_chk(int sockfd, void *buffer, size_t count, size_t size, int flags)
+{
+	return after_read(sockfd, real.__recv_chk(sockfd, buffer, count, size, flags), count,
+			  SL_CALL___recv_chk);
+}
+
+EXPORT ssize_t __recvfrom_chk(int sockfd, void *buffer, size_t count, size_t size, int flags,
+			      struct sockaddr *address, socklen_t *length)
+{
+	return after_read(sockfd,
+			  real.__recvfrom_chk(sockfd, buffer, count, size, flags, address,
+					      length),
+			  count, SL_CALL___recvfrom_chk);
+}
+
+EXPORT ssize_t send(int sockfd, const void *buffer, size_t count, int flags)
+{
+	return after_send(sockfd, real.send(sockfd, buffer, count, flags), SL_CALL_send);
+}
+
+EXPORT ssize_t __send(int sockfd, const void *buffer, size_t count, int flags)
+{
+	return after_send(sockfd, real.__send(sockfd, buffer, count, flags), SL_CALL___send);
+}
+
+EXPORT ssize_t sendto(int sockfd, const void *buffer, size_t count, int flags,
+		      __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	ssize_t n = real.sendto(sockfd, buffer, count, flags, address, length);
+
+	if (__builtin_expect(flags & MSG_FASTOPEN, 0))
+		after_connect(sockfd, n < 0 ? -1 : 0, address.__sockaddr__, length);
+	return after_send(sockfd, n, SL_CALL_sendto);
+}
+
+/* The taker's record is joined with ours by the cookie. */
+static void given(int fd, enum sl_call call)
+{
+	(void)call;
+	if (registry_knows(fd) && may_write())
+		registry_set_bits(fd, ROW_GIVEN);
+}
+
+EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)
+{
+	ssize_t n = real.sendmsg(sockfd, message, flags);
+
+	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
+		for_each_gift(message, SL_CALL_sendmsg, given);
+	return after_send(sockfd, n, SL_CALL_sendmsg);
+}
+
+EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	int n = real.sendmmsg(sockfd, messages, count, flags);
+
+	for (int i = 0; i < n; i++)
+		if (messages[i].msg_hdr.msg_controllen)
+			for_each_gift(&messages[i].msg_hdr, SL_CALL_sendmmsg, given);
+	return (int)after_send(sockfd, n, SL_CALL_sendmmsg);
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t count)
+{
+	return after_send(fd, real.write(fd, buffer, count), SL_CALL_write);
+}
+
+EXPORT ssize_t __write(int fd, const void *buffer, size_t count)
+{
+	return after_send(fd, real.__write(fd, buffer, count), SL_CALL___write);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
+{
+	return after_send(fd, real.writev(fd, vector, count), SL_CALL_writev);
+}
+
+/* ---- end of life ---- */
+
+static int last_words(int status)
+{
+	return hooks_are_on && !guard_inside && may_forget() ? start_last_words(status) : status;
+}
+
+EXPORT __attribute__((noreturn)) void _exit(int status)
+{
+	real._exit(last_words(status));
+	__builtin_unreachable();
+}
+
+EXPORT __attribute__((noreturn)) void _Exit(int status)
+{
+	real._Exit(last_words(status));
+	__builtin_unreachable();
+}
+
+/* ---- a sandbox ---- */
+
+/* From the moment a filter of the host's own stands, a call that the host does not make may
+ * end it.  The helper leaves first: a filter may be laid upon all threads. */
+static void entering_sandbox(void)
+{
+	if (!hooks_are_on || guard_process() != GUARD_OURS)
+		return;
+	helper_stop(1000);
+	guard_is_sandboxed = true;
+}
+
+EXPORT int prctl(int option, ...)
+{
+	unsigned long words[4];
+	va_list arguments;
+
+	va_start(arguments, option);
+	for (int i = 0; i < 4; i++)
+		words[i] = va_arg(arguments, unsigned long);
+	va_end(arguments);
+	if (option == PR_SET_SECCOMP)
+		entering_sandbox();
+	return real.prctl(option, words[0], words[1], words[2], words[3]);
+}
+
+/* ---- libunwind's own ---- */
+
+/* libunwind keeps a pipe and asks mincore to test addresses when it is initialised.  We give
+ * it no chance to test any, so it needs neither: no pipe can be had, and mincore works. */
+EXPORT int pipe2(int fds[2], int flags)
+{
+	if (__builtin_expect(guard_inside, 0)) {
+		fds[0] = fds[1] = -1;
+		errno = ENOSYS;
+		return -1;
+	}
+	return real.pipe2(fds, flags);
+}
+
+EXPORT int mincore(void *address, size_t length, unsigned char *vector)
+{
+	if (__builtin_expect(guard_inside, 0))
+		return 0;
+	return real.mincore(address, length, vector);
+}
+
+/* ---- any of them by number ---- */
+
+/* libuv closes by number, since close() is a cancellation point: so may no call be that is
+ * made here. */
+long hooks_syscall(long number, long a, long b, long c, long d, long e, long f);
+long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	struct row was;
+	bool had = false;
+	long result;
+
+	switch (number) {
+	case SYS_close:
+		ending((int)a);
+		break;
+	case SYS_close_range:
+		if (!(c & 4))
+			ending_range((unsigned)a, (unsigned)b);
+		break;
+#ifdef SYS_dup2
+	case SYS_dup2:
+#endif
+	case SYS_dup3:
+		had = begin_replacing((int)a, (int)b, &was);
+		break;
+	case SYS_exit_group:
+		a = last_words((int)a);
+		break;
+	case SYS_exit:
+		/* Of main(): the process goes on without a leader, and without us. */
+		if (guard_sys(SYS_gettid) == guard_pid)
+			helper_retire();
+		break;
+	case SYS_seccomp:
+		entering_sandbox();
+		break;
+	case SYS_prctl:
+		if (a == PR_SET_SECCOMP)
+			entering_sandbox();
+		break;
+	default:
+		break;
+	}
+	result = real.syscall(number, a, b, c, d, e, f);
+	switch (number) {
+	case SYS_socket:
+		after_socket((int)result, (int)a, (int)b, (int)c);
+		break;
+	case SYS_accept:
+	case SYS_accept4:
+		after_accept((int)a, (int)result, (const struct sockaddr *)b,
+			     (const socklen_t *)c,
+			     number == SYS_accept ? SL_CALL_accept : SL_CALL_accept4);
+		break;
+	case SYS_connect:
+		after_connect((int)a, (int)result, (const struct sockaddr *)b, (socklen_t)c);
+		break;
+	case SYS_shutdown:
+		after_shutdown((int)a, (int)b, (int)result);
+		break;
+	case SYS_dup:
+		copied((int)a, (int)result, SL_CALL_dup);
+		break;
+#ifdef SYS_dup2
+	case SYS_dup2:
+#endif
+	case SYS_dup3:
+		end_replacing((int)a, (int)b, (int)result, SL_CALL_dup3, had, &was);
+		break;
+	case SYS_fcntl:
+		after_fcntl((int)a, (int)b, (int)result, SL_CALL_fcntl);
+		break;
+	case SYS_pidfd_getfd:
+		if (result >= 0)
+			received((int)result, SL_CALL_pidfd_getfd);
+		break;
+	default:
+		break;
+	}
+	return result;
+}
+
+/* A tail jump for all other numbers, so that no frame of ours stands below calls that
+ * return twice or on another stack.  `real` and the functions are hidden: no PLT. */
+#if defined __x86_64__
+__attribute__((used)) static void name_offset(void)
+{
+	__asm__ volatile(".set real_syscall_at, %c0" ::"i"(offsetof(struct real, syscall)));
+}
+
+#define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
+#define STRING(text)    STRING_(text)
+#define STRING_(text)   #text
+/* clang-format off */
+__asm__(".text\n\t"
+	".globl syscall\n\t"
+	".type syscall, @function\n"
+	"syscall:\n\t"
+	".cfi_startproc\n\t"
+	"endbr64\n\t"
+	WATCHED(SYS_close)
+	WATCHED(SYS_accept4)
+	WATCHED(SYS_accept)
+	WATCHED(SYS_socket)
+	WATCHED(SYS_connect)
+	WATCHED(SYS_shutdown)
+	WATCHED(SYS_dup)
+	WATCHED(SYS_dup2)
+	WATCHED(SYS_dup3)
+	WATCHED(SYS_fcntl)
+	WATCHED(SYS_close_range)
+	WATCHED(SYS_pidfd_getfd)
+	WATCHED(SYS_exit)
+	WATCHED(SYS_exit_group)
+	WATCHED(SYS_seccomp)
+	WATCHED(SYS_prctl)
+	"jmp *real+real_syscall_at(%rip)\n"
+	/* The seventh word of a system call stands on the caller's stack. */
+	"1:\tpushq 8(%rsp)\n\t"
+	".cfi_adjust_cfa_offset 8\n\t"
+	"call hooks_syscall\n\t"
+	"addq $8, %rsp\n\t"
+	".cfi_adjust_cfa_offset -8\n\t"
+	"ret\n\t"
+	".cfi_endproc\n\t"
+	".size syscall, .-syscall\n");
+/* clang-format on */
+#else
+EXPORT long syscall(long number, ...)
+{
+	long words[6];
+	va_list arguments;
+
+	va_start(arguments, number);
+	for (int i = 0; i < 6; i++)
+		words[i] = va_arg(arguments, long);
+	va_end(arguments);
+	return hooks_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+}
+#endif

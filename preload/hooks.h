@@ -1,0 +1,13 @@
+/* The exported functions; what the rest must know of them. */
+#ifndef SOCKLEAK_HOOKS_H
+#define SOCKLEAK_HOOKS_H
+
+#include <stdbool.h>
+
+/* Until the constructor is through, or when it failed, hooks pass straight through. */
+extern bool hooks_are_on;
+/* Connections were inherited, and nobody looks at them yet: the first use of one starts the
+ * helper. */
+extern bool hooks_await_connection;
+
+#endif

@@ -1,0 +1,249 @@
+/* See log.h. */
+#include "log.h"
+
+#include "guard.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define PATIENCE_MS 200  /* a pipe may be full for this long before a block is dropped */
+#define PIPE_PIECE  4096 /* POLLOUT promises room for PIPE_BUF bytes */
+#define HIGH_FD     200  /* borrowed numbers are moved out of the host's way */
+
+static bool is_stderr;
+static bool is_ours; /* we made the file */
+static char path[SETTINGS_PATH_BYTES + 64];
+static struct {
+	dev_t device;
+	ino_t inode;
+	bool is_open;
+} at_start, own_file;
+static uint64_t n_lost;
+static bool was_written;
+
+static bool identify(long fd, struct stat *is)
+{
+	return guard_sys(SYS_newfstatat, fd, "", is, AT_EMPTY_PATH) == 0;
+}
+
+/* "%p" becomes the pid, "%e" the program's name; a relative path is made absolute, since the
+ * host may change its directory. */
+static bool expand(const char *pattern)
+{
+	struct text text = { path, sizeof(path) - 1, 0, false };
+	char exe[512], here[512];
+	const char *name = exe;
+
+	if (*pattern != '/') {
+		if (guard_sys(SYS_getcwd, here, sizeof(here)) < 0)
+			return false;
+		text_string(&text, here);
+		text_string(&text, "/");
+	}
+	for (const char *c = pattern; *c; c++) {
+		char one[2] = { *c, '\0' };
+
+		if (c[0] == '%' && c[1] == 'p') {
+			text_unsigned(&text, (uint64_t)guard_pid);
+			c++;
+		} else if (c[0] == '%' && c[1] == 'e') {
+			long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe,
+					   sizeof(exe) - 1);
+			exe[n > 0 ? n : 0] = '\0';
+			if (strrchr(exe, '/'))
+				name = strrchr(exe, '/') + 1;
+			text_string(&text, name);
+			c++;
+		} else {
+			text_string(&text, one);
+		}
+	}
+	path[text.used] = '\0';
+	return !text.cut;
+}
+
+/* Opens the log by its path and makes sure that it is a file of ours. */
+static long open_file(int flags)
+{
+	struct stat is;
+	long fd = guard_sys(SYS_openat, AT_FDCWD, path,
+			    O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+				    O_NOCTTY | flags,
+			    0600);
+
+	if (fd < 0)
+		return fd;
+	if (identify(fd, &is) && S_ISREG(is.st_mode) &&
+	    is.st_uid == (uid_t)guard_sys(SYS_geteuid) &&
+	    (!own_file.is_open ||
+	     (is.st_dev == own_file.device && is.st_ino == own_file.inode)))
+		return fd;
+	guard_sys(SYS_close, fd);
+	return -EPERM;
+}
+
+static const char *start_file(const char *pattern)
+{
+	struct stat is;
+
+	own_file.is_open = false;
+	if (!expand(pattern))
+		return "the path of the log is too long";
+	long fd = open_file(O_CREAT | O_EXCL);
+	is_ours = fd >= 0;
+	if (fd == -EEXIST)
+		fd = open_file(0);
+	if (fd < 0) {
+		path[0] = '\0';
+		return fd == -EPERM ? "the log is not a regular file of this user"
+				    : "the log cannot be opened for writing";
+	}
+	own_file.is_open = identify(fd, &is);
+	own_file.device = is.st_dev;
+	own_file.inode = is.st_ino;
+	guard_sys(SYS_close, fd);
+	return NULL;
+}
+
+const char *log_start(const struct settings *settings)
+{
+	struct stat is;
+
+	is_stderr = settings->log_is_stderr;
+	path[0] = '\0';
+	was_written = false;
+	at_start.is_open = identify(2, &is);
+	at_start.device = is.st_dev;
+	at_start.inode = is.st_ino;
+	if (is_stderr || !settings->log[0])
+		return NULL;
+	return start_file(settings->log);
+}
+
+static bool is_writable(long fd, int patience_ms)
+{
+	struct pollfd one = { (int)fd, POLLOUT, 0 };
+	struct timespec wait = { patience_ms / 1000, (patience_ms % 1000) * 1000000L };
+
+	return guard_sys(SYS_ppoll, &one, 1, &wait, NULL, 8) == 1 && (one.revents & POLLOUT) &&
+	       !(one.revents & (POLLERR | POLLHUP));
+}
+
+/* A reader that is gone makes the kernel send SIGPIPE: it is blocked, and what came by our
+ * write is taken back before the mask is restored. */
+static bool write_all(long fd, const char *bytes, size_t n_bytes)
+{
+	const uint64_t pipe_bit = UINT64_C(1) << (SIGPIPE - 1);
+	struct timespec none = { 0, 0 };
+	uint64_t before = 0, pending = 0;
+	bool ok = true;
+
+	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_bit, &before, 8);
+	guard_sys(SYS_rt_sigpending, &pending, 8);
+	while (ok && n_bytes) {
+		size_t piece = n_bytes < PIPE_PIECE ? n_bytes : PIPE_PIECE;
+		long n = is_writable(fd, PATIENCE_MS) ? guard_sys(SYS_write, fd, bytes, piece)
+						      : -EAGAIN;
+
+		if (n == -EINTR)
+			continue;
+		if (n == -EPIPE && !(pending & pipe_bit))
+			guard_sys(SYS_rt_sigtimedwait, &pipe_bit, NULL, &none, 8);
+		ok = n > 0;
+		if (ok) {
+			bytes += n;
+			n_bytes -= (size_t)n;
+		}
+	}
+	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+	return ok;
+}
+
+static bool write_stderr(const struct probe_way *way, const char *bytes, size_t n_bytes)
+{
+	struct stat is;
+	bool ok = false;
+	int fd = probe_borrow(way, 2);
+
+	if (fd < 0)
+		return false;
+	if (at_start.is_open && identify(fd, &is) && is.st_dev == at_start.device &&
+	    is.st_ino == at_start.inode)
+		ok = write_all(fd, bytes, n_bytes);
+	probe_return(way, fd);
+	return ok;
+}
+
+static bool write_file(const struct probe_way *way, const char *bytes, size_t n_bytes)
+{
+	long fd = open_file(0);
+
+	if (fd >= 0 && way->pidfd < 0) {
+		long high = guard_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+		if (high >= 0) {
+			guard_sys(SYS_close, fd);
+			fd = high;
+		}
+	}
+	if (fd < 0)
+		return false;
+	bool ok = write_all(fd, bytes, n_bytes);
+	guard_sys(SYS_close, fd);
+	return ok;
+}
+
+void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
+{
+	bool ok = true;
+
+	if (guard_is_sandboxed)
+		ok = false;
+	else if (is_stderr)
+		ok = write_stderr(way, bytes, n_bytes);
+	else if (path[0])
+		ok = write_file(way, bytes, n_bytes);
+	was_written |= ok;
+	n_lost += !ok;
+}
+
+void log_complain(const char *line)
+{
+	static const struct probe_way directly = { -1 };
+	char buffer[1024];
+	struct text text = { buffer, sizeof(buffer) - 1, 0, false };
+
+	text_string(&text, "==");
+	text_unsigned(&text, (uint64_t)guard_pid);
+	text_string(&text, "==WARNING: sockleak: ");
+	text_escaped(&text, line);
+	buffer[text.used++] = '\n';
+	write_stderr(&directly, buffer, text.used);
+}
+
+uint64_t log_lost(void)
+{
+	return n_lost;
+}
+
+void log_end(void)
+{
+	struct stat is;
+
+	if (!is_ours || was_written || !path[0] || guard_is_sandboxed)
+		return;
+	long fd = open_file(0);
+	if (fd < 0)
+		return;
+	bool empty = identify(fd, &is) && is.st_size == 0;
+	guard_sys(SYS_close, fd);
+	if (empty)
+		guard_sys(SYS_unlinkat, AT_FDCWD, path, 0);
+}

@@ -1,0 +1,28 @@
+/* Where reports go: standard error while it still is the file it was at the start, a file by
+ * path, or nowhere.  One write a block, no SIGPIPE, no waiting: what a full pipe does not
+ * take is dropped and counted.  Raw system calls; errno untouched. */
+#ifndef SOCKLEAK_LOG_H
+#define SOCKLEAK_LOG_H
+
+#include "probe.h"
+#include "settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* At start, and in a child: remembers what standard error is, or makes the file.  NULL or
+ * the reason why there is no log, a whole sentence. */
+const char *log_start(const struct settings *settings);
+
+/* Whole lines.  Not for hooks: it opens the file. */
+void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes);
+
+/* One line to standard error whatever the log is, "==PID==WARNING: sockleak: LINE". */
+void log_complain(const char *line);
+
+uint64_t log_lost(void); /* blocks that could not be written */
+/* At exit: removes the file if nothing was ever written to it. */
+void log_end(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* See probe.h. */
+#include "probe.h"
+
+#include "guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+#define STATE_ESTABLISHED 1
+#define STATE_CLOSE       7
+#define STATE_CLOSE_WAIT  8
+#define STATE_LAST_ACK    9
+#define STATE_LISTEN      10
+#define STATE_CLOSING     11
+
+static long get_option(int fd, int level, int name, void *value, socklen_t size)
+{
+	return guard_sys(SYS_getsockopt, fd, level, name, value, &size);
+}
+
+int probe_borrow(const struct probe_way *way, int fd)
+{
+	if (way->pidfd < 0)
+		return fd;
+	return (int)guard_sys(SYS_pidfd_getfd, way->pidfd, fd, 0);
+}
+
+void probe_return(const struct probe_way *way, int borrowed)
+{
+	if (way->pidfd >= 0)
+		guard_sys(SYS_close, borrowed);
+}
+
+int probe_protocol(int fd)
+{
+	int protocol = 0, type = 0;
+
+	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) < 0)
+		return 0;
+	if (protocol == IPPROTO_MPTCP)
+		return protocol;
+	if (protocol != IPPROTO_TCP ||
+	    get_option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) < 0 ||
+	    type != SOCK_STREAM)
+		return 0;
+	return protocol;
+}
+
+/* TCP_INFO of an MPTCP socket says ESTABLISHED for ever. */
+static uint8_t state_by_poll(int fd, bool *was_connected)
+{
+	struct pollfd one = { fd, POLLIN | POLLOUT | POLLRDHUP, 0 };
+	struct timespec none = { 0, 0 };
+
+	guard_sys(SYS_ppoll, &one, 1, &none, NULL, 8);
+	if (one.revents & POLLRDHUP)
+		*was_connected = true;
+	if ((one.revents & (POLLHUP | POLLERR)) && (one.revents & POLLRDHUP))
+		return STATE_CLOSE;
+	return one.revents & POLLRDHUP ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
+}
+
+/* The kernel answers old programs with a shorter struct: what it did not write stays 0. */
+static void read_info(int fd, const struct tcp_info *info, struct probe *probe)
+{
+	uint8_t state = info->tcpi_state;
+	/* An unacknowledged FIN of ours counts as a segment, but holds no data. */
+	uint32_t fin = state == STATE_LAST_ACK || state == STATE_CLOSING;
+
+	(void)fd;
+	probe->state = state;
+	probe->was_connected = info->tcpi_segs_in > 0 && state != STATE_LISTEN;
+	/* In CLOSE the queue is purged and the figures are what was left of them. */
+	probe->is_sending = state != STATE_CLOSE &&
+			    (info->tcpi_unacked > fin || info->tcpi_notsent_bytes > fin);
+	probe->last_ack_ms = info->tcpi_last_ack_recv;
+	probe->last_sent_ms = info->tcpi_last_data_sent;
+}
+
+static enum probe_result failed(long error)
+{
+	switch (error) {
+	case -EBADF:
+		return PROBE_CLOSED;
+	case -ENOTSOCK:
+	case -ENOPROTOOPT:
+	case -EOPNOTSUPP:
+		return PROBE_OTHER;
+	default:
+		return PROBE_REFUSED;
+	}
+}
+
+enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
+			       struct probe *probe)
+{
+	struct tcp_info info;
+	long result;
+
+	memset(probe, 0, sizeof(*probe));
+	result = get_option(fd, SOL_SOCKET, SO_COOKIE, &probe->cookie, sizeof(probe->cookie));
+	if (result < 0)
+		return failed(result);
+	if (wanted_cookie && probe->cookie != wanted_cookie)
+		return PROBE_OTHER;
+	memset(&info, 0, sizeof(info));
+	result = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
+	if (result < 0)
+		return failed(result);
+	read_info(fd, &info, probe);
+	if (is_mptcp && probe->state != STATE_LISTEN) {
+		probe->is_mptcp = true;
+		probe->state = state_by_poll(fd, &probe->was_connected);
+	}
+	return PROBE_TCP;
+}
+
+static void read_address(const struct sockaddr_storage *from, uint16_t *family,
+			 uint8_t address[16], uint16_t *port)
+{
+	if (from->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+
+		memcpy(address, &in->sin_addr, 4);
+		*port = ntohs(in->sin_port);
+		*family = AF_INET;
+	} else if (from->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+
+		memcpy(address, &in6->sin6_addr, 16);
+		*port = ntohs(in6->sin6_port);
+		*family = AF_INET6;
+	}
+}
+
+bool probe_peer(int fd, uint16_t *family, uint8_t peer[16], uint16_t *port)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (guard_sys(SYS_getpeername, fd, &address, &length) < 0)
+		return false;
+	read_address(&address, family, peer, port);
+	return true;
+}
+
+void probe_details(int fd, struct probe_details *details)
+{
+	uint32_t memory[16] = { 0 };
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+	struct pollfd one = { fd, 0, 0 };
+	struct timespec none = { 0, 0 };
+	struct stat is;
+	int unread = 0;
+
+	memset(details, 0, sizeof(*details));
+	if (guard_sys(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH) == 0)
+		details->inode = is.st_ino;
+	if (guard_sys(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0)
+		details->unread_bytes = (uint32_t)unread;
+	if (get_option(fd, SOL_SOCKET, SO_MEMINFO, memory, sizeof(memory)) == 0) {
+		details->fin_unread = memory[SK_MEMINFO_RMEM_ALLOC] > 0;
+		details->kernel_bytes = memory[SK_MEMINFO_RMEM_ALLOC] +
+					memory[SK_MEMINFO_WMEM_QUEUED] +
+					memory[SK_MEMINFO_FWD_ALLOC] +
+					memory[SK_MEMINFO_OPTMEM];
+	}
+	guard_sys(SYS_ppoll, &one, 1, &none, NULL, 8);
+	details->has_error = one.revents & POLLERR;
+	if (guard_sys(SYS_getsockname, fd, &address, &length) == 0)
+		read_address(&address, &details->family, details->local,
+			     &details->local_port);
+	probe_peer(fd, &details->family, details->peer, &details->peer_port);
+}

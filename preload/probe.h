@@ -1,0 +1,68 @@
+/* What the kernel says about a socket, now.  Asks nothing that changes an answer (no
+ * SO_ERROR, no recv) and waits for nothing.  Raw system calls; errno untouched. */
+#ifndef SOCKLEAK_PROBE_H
+#define SOCKLEAK_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum probe_result {
+	PROBE_TCP,        /* `struct probe` is filled */
+	PROBE_OTHER,      /* open, but no TCP or MPTCP stream */
+	PROBE_CLOSED,     /* no such descriptor */
+	PROBE_REFUSED,    /* the kernel would not say: a sandbox, or no way to look */
+};
+
+struct probe {
+	uint64_t cookie;    /* SO_COOKIE */
+	uint8_t state;      /* TCP state as tcpi_state counts */
+	bool is_mptcp;      /* state is what poll says: ESTABLISHED, CLOSE_WAIT or CLOSE */
+	bool was_connected; /* segments came in: CLOSE is the end of a connection */
+	bool is_sending;    /* its send queue holds data */
+	uint32_t last_ack_ms;  /* ago */
+	uint32_t last_sent_ms; /* ago; of data, not of a FIN */
+};
+
+/* Asked only where the peer has gone. */
+struct probe_details {
+	uint64_t inode;
+	uint32_t unread_bytes;
+	uint32_t kernel_bytes; /* queued memory; the slab objects are not in it */
+	bool fin_unread;       /* the receive queue is not empty: the FIN stands in it */
+	bool has_error;        /* an error waits to be read */
+	uint16_t family;       /* AF_INET, AF_INET6; 0 = no addresses */
+	uint16_t local_port, peer_port; /* host byte order; peer_port 0 = not known any more */
+	uint8_t local[16], peer[16];
+};
+
+/* How descriptors of the host are reached: directly, where the calling thread shares the
+ * host's table, or through a pidfd of the process, where it has a table of its own. */
+struct probe_way {
+	int pidfd; /* -1 = directly */
+};
+
+/* The host's descriptor in the calling thread's table, for as short a time as possible:
+ * while it is held the host's close is not the last.  -errno on failure. */
+int probe_borrow(const struct probe_way *way, int fd);
+void probe_return(const struct probe_way *way, int borrowed);
+
+/* `wanted_cookie` not 0: a socket of another cookie is PROBE_OTHER, and only its cookie is
+ * asked.  `borrowed` as probe_borrow gave it. */
+enum probe_result probe_socket(int borrowed, bool is_mptcp, uint64_t wanted_cookie,
+			       struct probe *probe);
+void probe_details(int borrowed, struct probe_details *details);
+/* The peer's address into `peer`; false = it is not known (any more). */
+bool probe_peer(int borrowed, uint16_t *family, uint8_t peer[16], uint16_t *port);
+
+/* Whether `borrowed` is a TCP (6) or MPTCP (262) stream: its protocol, or 0. */
+int probe_protocol(int borrowed);
+
+static inline bool probe_peer_is_gone(const struct probe *probe)
+{
+	/* CLOSE_WAIT, LAST_ACK, CLOSING, or CLOSE after a connection. */
+	return probe->state == 8 || probe->state == 9 || probe->state == 11 ||
+	       (probe->state == 7 && probe->was_connected);
+}
+
+#endif

@@ -1,0 +1,214 @@
+/* See real.h.  Everything is resolved eagerly: dlsym may allocate and takes the loader's
+ * lock, so that a hook may never call it. */
+#include "real.h"
+
+#include "guard.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* The stand-ins.  Each takes six words whatever the call takes: the words beyond the
+ * call's own are registers that the kernel ignores. */
+static long result_of(long result)
+{
+	if ((unsigned long)result > -4096UL) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+#define STAND_IN(name)                                                                   \
+	static long early_##name(long a, long b, long c, long d, long e, long f)         \
+	{                                                                                \
+		return result_of(guard_call(SYS_##name, a, b, c, d, e, f));              \
+	}
+STAND_IN(socket)
+STAND_IN(accept)
+STAND_IN(accept4)
+STAND_IN(connect)
+STAND_IN(recvmsg)
+STAND_IN(recvmmsg)
+STAND_IN(pidfd_getfd)
+STAND_IN(dup)
+STAND_IN(dup3)
+STAND_IN(fcntl)
+STAND_IN(close)
+STAND_IN(close_range)
+STAND_IN(shutdown)
+STAND_IN(read)
+STAND_IN(readv)
+STAND_IN(recvfrom)
+STAND_IN(splice)
+STAND_IN(sendfile)
+STAND_IN(sendto)
+STAND_IN(sendmsg)
+STAND_IN(sendmmsg)
+STAND_IN(write)
+STAND_IN(writev)
+STAND_IN(exit_group)
+STAND_IN(prctl)
+STAND_IN(pipe2)
+STAND_IN(mincore)
+
+static int early_dup2(int old_fd, int new_fd)
+{
+	if (old_fd == new_fd)
+		return early_fcntl(old_fd, F_GETFD, 0, 0, 0, 0) < 0 ? -1 : new_fd;
+	return (int)early_dup3(old_fd, new_fd, 0, 0, 0, 0);
+}
+
+static void early_closefrom(int low)
+{
+	early_close_range(low, ~0U, 0, 0, 0, 0);
+}
+
+static ssize_t early_recv(int fd, void *buffer, size_t count, int flags)
+{
+	return early_recvfrom(fd, (long)buffer, (long)count, flags, 0, 0);
+}
+
+static ssize_t early_send(int fd, const void *buffer, size_t count, int flags)
+{
+	return early_sendto(fd, (long)buffer, (long)count, flags, 0, 0);
+}
+
+static ssize_t early_preadv2(int fd, const struct iovec *vector, int count, off_t offset,
+			     int flags)
+{
+	return result_of(guard_call(SYS_preadv2, fd, (long)vector, count, offset, 0, flags));
+}
+
+/* A buffer that is smaller than what is asked for is the host's bug, which the real one
+ * ends with an abort; a stand-in reads what fits. */
+static ssize_t early_read_chk(int fd, void *buffer, size_t count, size_t size)
+{
+	return early_read(fd, (long)buffer, (long)(count < size ? count : size), 0, 0, 0);
+}
+
+static ssize_t early_recv_chk(int fd, void *buffer, size_t count, size_t size, int flags)
+{
+	return early_recv(fd, buffer, count < size ? count : size, flags);
+}
+
+static ssize_t early_recvfrom_chk(int fd, void *buffer, size_t count, size_t size, int flags,
+				  struct sockaddr *address, socklen_t *length)
+{
+	return early_recvfrom(fd, (long)buffer, (long)(count < size ? count : size), flags,
+			      (long)address, (long)length);
+}
+
+static long early_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	return result_of(guard_call(number, a, b, c, d, e, f));
+}
+
+/* Streams have no system call: the constructor of another library that closes one before
+ * ours has run makes us resolve early. */
+static int early_fclose(FILE *stream)
+{
+	return real_start() ? real.fclose(stream) : EOF;
+}
+
+static FILE *early_freopen(const char *path, const char *mode, FILE *stream)
+{
+	return real_start() ? real.freopen(path, mode, stream) : NULL;
+}
+
+/* By way of a pointer without a type: the stand-ins' six words differ from every
+ * prototype on purpose. */
+#define EARLY(name, stand_in) .name = (__typeof__(real.name))(void *)(stand_in)
+struct real real = {
+	EARLY(socket, early_socket),
+	EARLY(accept, early_accept),
+	EARLY(accept4, early_accept4),
+	EARLY(connect, early_connect),
+	EARLY(__connect, early_connect),
+	EARLY(recvmsg, early_recvmsg),
+	EARLY(recvmmsg, early_recvmmsg),
+	EARLY(pidfd_getfd, early_pidfd_getfd),
+	EARLY(dup, early_dup),
+	EARLY(dup2, early_dup2),
+	EARLY(__dup2, early_dup2),
+	EARLY(dup3, early_dup3),
+	EARLY(fcntl, early_fcntl),
+	EARLY(fcntl64, early_fcntl),
+	EARLY(__fcntl, early_fcntl),
+	EARLY(close, early_close),
+	EARLY(__close, early_close),
+	EARLY(close_range, early_close_range),
+	EARLY(closefrom, early_closefrom),
+	EARLY(fclose, early_fclose),
+	EARLY(freopen, early_freopen),
+	EARLY(freopen64, early_freopen),
+	EARLY(shutdown, early_shutdown),
+	EARLY(syscall, early_syscall),
+	EARLY(read, early_read),
+	EARLY(__read, early_read),
+	EARLY(readv, early_readv),
+	EARLY(recv, early_recv),
+	EARLY(recvfrom, early_recvfrom),
+	EARLY(preadv2, early_preadv2),
+	EARLY(preadv64v2, early_preadv2),
+	EARLY(splice, early_splice),
+	EARLY(sendfile, early_sendfile),
+	EARLY(sendfile64, early_sendfile),
+	EARLY(__read_chk, early_read_chk),
+	EARLY(__recv_chk, early_recv_chk),
+	EARLY(__recvfrom_chk, early_recvfrom_chk),
+	EARLY(send, early_send),
+	EARLY(__send, early_send),
+	EARLY(sendto, early_sendto),
+	EARLY(sendmsg, early_sendmsg),
+	EARLY(sendmmsg, early_sendmmsg),
+	EARLY(write, early_write),
+	EARLY(__write, early_write),
+	EARLY(writev, early_writev),
+	EARLY(_exit, early_exit_group),
+	EARLY(_Exit, early_exit_group),
+	EARLY(prctl, early_prctl),
+	EARLY(pipe2, early_pipe2),
+	EARLY(mincore, early_mincore),
+};
+
+enum need { REQUIRED, OPTIONAL };
+
+#define CALL_ROW(name, need) { #name, need, offsetof(struct real, name) },
+static const struct {
+	const char *name;
+	enum need need;
+	size_t at;
+} rows[] = { CALLS(CALL_ROW) };
+#undef CALL_ROW
+
+/* Two copies of the library in one process would forward to each other for ever. */
+static bool is_ours(void *function)
+{
+	Dl_info theirs, mine;
+
+	return dladdr(function, &theirs) && dladdr((void *)&real, &mine) &&
+	       theirs.dli_fbase == mine.dli_fbase;
+}
+
+bool real_start(void)
+{
+	struct real found = real;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		void *function = dlsym(RTLD_NEXT, rows[i].name);
+
+		if (function && is_ours(function))
+			return false;
+		if (function)
+			memcpy((char *)&found + rows[i].at, &function, sizeof(function));
+		else if (rows[i].need == REQUIRED)
+			return false;
+	}
+	dlerror(); /* the host finds no error of ours pending */
+	real = found;
+	return true;
+}

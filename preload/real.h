@@ -1,0 +1,46 @@
+/* The next definition of each call in calls.h: what a hook forwards to. */
+#ifndef SOCKLEAK_REAL_H
+#define SOCKLEAK_REAL_H
+
+#include "calls.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Exported by glibc, declared by none of its headers unless fortified. */
+int __connect(int fd, const struct sockaddr *address, socklen_t length);
+int __dup2(int old_fd, int new_fd);
+int __fcntl(int fd, int command, ...);
+int __close(int fd);
+ssize_t __read(int fd, void *buffer, size_t count);
+ssize_t __send(int fd, const void *buffer, size_t count, int flags);
+ssize_t __write(int fd, const void *buffer, size_t count);
+ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size);
+ssize_t __recv_chk(int fd, void *buffer, size_t count, size_t size, int flags);
+ssize_t __recvfrom_chk(int fd, void *buffer, size_t count, size_t size, int flags,
+		       struct sockaddr *address, socklen_t *length);
+
+#define REAL_POINTER(name, need) __typeof__(&name) name;
+struct real {
+	CALLS(REAL_POINTER)
+};
+#undef REAL_POINTER
+
+/* Usable from the first instruction: until real_start() it holds stand-ins that make the
+ * system call themselves.  Constant afterwards. */
+extern struct real real;
+
+/* By the constructor, once.  false = a required call is missing, or the only definition
+ * found was ours: the library must switch itself off (the stand-ins stay). */
+bool real_start(void);
+
+#endif

@@ -1,0 +1,523 @@
+/* See registry.h. */
+#include "registry.h"
+
+#include "arena.h"
+#include "ledger_writer.h"
+#include "origin.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#define N_SHARED 1024 /* serials of duplicated sockets at a time; more share no facts */
+#define N_PROBES 8    /* places one serial may take */
+
+struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+struct registry_counts registry_counts;
+uint8_t registry_era;
+_Atomic uint16_t registry_name;
+
+static struct side *_Atomic sides[REGISTRY_CHUNKS];
+static _Atomic uint32_t last_generation;
+static _Atomic uint32_t last_serial;
+static _Atomic unsigned top;
+static struct shared *_Atomic all_shared;
+
+uint64_t registry_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+unsigned registry_top(void)
+{
+	return atomic_load_explicit(&top, memory_order_acquire);
+}
+
+static void raise_top(unsigned fd)
+{
+	unsigned now = atomic_load(&top);
+
+	while (now <= fd && !atomic_compare_exchange_weak(&top, &now, fd + 1))
+		;
+}
+
+/* Pages for a slot that everybody may fill: the first one stays, the others give theirs
+ * back. */
+static void *fill_slot(void *_Atomic *slot, size_t bytes)
+{
+	void *there = NULL;
+	void *fresh = arena_map(bytes);
+
+	if (!fresh)
+		return NULL;
+	if (atomic_compare_exchange_strong(slot, &there, fresh))
+		return fresh;
+	arena_unmap(fresh, bytes);
+	return there;
+}
+
+static struct row *make_row(int fd)
+{
+	unsigned at = (unsigned)fd;
+	struct row *row = registry_row(fd);
+
+	if (row || at >= REGISTRY_ROWS * REGISTRY_CHUNKS)
+		return row;
+	struct row *chunk = fill_slot((void *_Atomic *)&registry_chunks[at / REGISTRY_ROWS],
+				      REGISTRY_ROWS * sizeof(struct row));
+	return chunk ? &chunk[at % REGISTRY_ROWS] : NULL;
+}
+
+struct side *registry_side(int fd, bool make)
+{
+	unsigned at = (unsigned)fd;
+
+	if (at >= REGISTRY_ROWS * REGISTRY_CHUNKS)
+		return NULL;
+	struct side *chunk = atomic_load_explicit(&sides[at / REGISTRY_ROWS],
+						  memory_order_acquire);
+	if (!chunk && make)
+		chunk = fill_slot((void *_Atomic *)&sides[at / REGISTRY_ROWS],
+				  REGISTRY_ROWS * sizeof(struct side));
+	return chunk ? &chunk[at % REGISTRY_ROWS] : NULL;
+}
+
+/* ---- what duplicates share ---- */
+
+static struct shared *shared_table(void)
+{
+	struct shared *table = atomic_load_explicit(&all_shared, memory_order_acquire);
+
+	return table ? table
+		     : fill_slot((void *_Atomic *)&all_shared, N_SHARED * sizeof(*table));
+}
+
+struct shared *registry_shared(uint32_t serial)
+{
+	struct shared *table = atomic_load_explicit(&all_shared, memory_order_acquire);
+
+	for (unsigned i = 0; table && i < N_PROBES; i++) {
+		struct shared *one = &table[(serial + i) % N_SHARED];
+
+		if (atomic_load(&one->serial) == serial)
+			return one;
+	}
+	return NULL;
+}
+
+/* For a socket that gets its first duplicate. */
+static struct shared *make_shared(uint32_t serial)
+{
+	struct shared *table = shared_table();
+
+	for (unsigned i = 0; table && i < N_PROBES; i++) {
+		struct shared *one = &table[(serial + i) % N_SHARED];
+		uint32_t none = 0;
+
+		if (!atomic_compare_exchange_strong(&one->serial, &none, serial))
+			continue;
+		one->shut_how = 0;
+		atomic_store(&one->facts, 0);
+		atomic_store(&one->n_held, 1);
+		return one;
+	}
+	return NULL;
+}
+
+/* `side` speaks of the row of `generation`. */
+static void share_facts(struct shared *shared, const struct side *side, uint32_t generation)
+{
+	if (atomic_load(&side->told_at) == generation) {
+		shared->told_ns = side->told_ns;
+		shared->told_origin = side->told_origin;
+		shared->told_call = side->told_call;
+		shared->told_era = side->told_era;
+		shared->told_error = side->told_error;
+		atomic_fetch_or(&shared->facts, SHARED_TOLD);
+	}
+	if (atomic_load(&side->shut_at) == generation) {
+		shared->shut_how |= side->shut_how;
+		shared->shut_ns = side->shut_ns;
+		shared->shut_era = side->shut_era;
+		atomic_fetch_or(&shared->facts, SHARED_SHUT);
+	}
+}
+
+/* ---- addresses ---- */
+
+static void keep_peer(struct row *row, const struct sockaddr *peer)
+{
+	if (!peer)
+		return;
+	if (peer->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
+
+		row->peer_port = ntohs(in->sin_port);
+		memcpy(row->peer, &in->sin_addr, 4);
+		row->family = AF_INET;
+	} else if (peer->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)peer;
+
+		row->peer_port = ntohs(in6->sin6_port);
+		memcpy(row->peer, &in6->sin6_addr, 16);
+		row->family = AF_INET6;
+	}
+}
+
+void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length)
+{
+	struct row *row = registry_row(fd);
+
+	if (row && length >= (socklen_t)sizeof(struct sockaddr_in))
+		keep_peer(row, peer);
+}
+
+/* ---- birth ---- */
+
+static void publish(int fd, const struct row *row)
+{
+	if (!ledger_is_kept())
+		return;
+	uint64_t word = atomic_load(&row->word);
+	uint32_t origin = atomic_load(&row->origin);
+	struct sl_descriptor d = {
+		.held = 1,
+		.call = row->call,
+		.note = row->note,
+		.opened_ns = row->opened_ns,
+		.origin = origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin,
+		.name = row->name,
+		.family = row->family,
+		.peer_port = row->peer_port,
+		.serial = row->serial,
+		.flags = word & ROW_DUPLICATED ? SL_ROW_DUPLICATED : 0,
+	};
+	memcpy(d.peer, row->peer, sizeof(d.peer));
+	ledger_publish(fd, &d);
+}
+
+static uint64_t new_word(uint64_t bits)
+{
+	return (uint64_t)(atomic_fetch_add(&last_generation, 1) + 1) << 32 |
+	       (uint64_t)registry_era << 8 | (bits & ~(uint64_t)ROW_BIRTHS) | ROW_HELD;
+}
+
+void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t origin,
+		       uint64_t bits, const struct sockaddr *peer)
+{
+	struct row *row = make_row(fd);
+
+	if (!row) {
+		atomic_fetch_add(&registry_counts.missed, 1);
+		return;
+	}
+	/* A row that still stands was closed unseen. */
+	if (atomic_load_explicit(&row->word, memory_order_relaxed))
+		registry_forget(fd, NULL);
+	row->opened_ns = registry_now_ns();
+	row->serial = atomic_fetch_add(&last_serial, 1) + 1;
+	row->name = atomic_load_explicit(&registry_name, memory_order_relaxed);
+	row->call = (uint8_t)call;
+	row->note = (uint8_t)note;
+	row->family = 0;
+	keep_peer(row, peer);
+	atomic_store_explicit(&row->origin, origin, memory_order_relaxed);
+	atomic_store_explicit(&row->word, new_word(bits), memory_order_release);
+	raise_top((unsigned)fd);
+	if (bits & ROW_NOT_TCP)
+		return;
+	atomic_fetch_add_explicit(&registry_counts.opened, 1, memory_order_relaxed);
+	publish(fd, row);
+}
+
+bool registry_adopt(int fd, enum sl_note note, uint64_t bits)
+{
+	struct row *row = make_row(fd);
+
+	if (!row || atomic_load(&row->word))
+		return false;
+	registry_remember(fd, SL_CALL_NONE, note, 0, bits, NULL);
+	return true;
+}
+
+void registry_copy(int from, int to, enum sl_call call)
+{
+	struct row was;
+	struct row *source = registry_row(from);
+	struct row *row = make_row(to);
+
+	(void)call;
+	if (!row || !registry_read(from, &was)) {
+		if (!row && source)
+			atomic_fetch_add(&registry_counts.missed, 1);
+		return;
+	}
+	uint64_t word = atomic_load(&was.word);
+	if (!(word & ROW_NOT_TCP)) {
+		struct shared *shared = registry_shared(was.serial);
+
+		if (!shared)
+			shared = make_shared(was.serial);
+		if (shared)
+			atomic_fetch_add(&shared->n_held, 1);
+		atomic_fetch_or(&source->word, ROW_DUPLICATED);
+		word |= ROW_DUPLICATED;
+	}
+	if (atomic_load_explicit(&row->word, memory_order_relaxed))
+		registry_forget(to, NULL);
+	row->opened_ns = was.opened_ns;
+	row->serial = was.serial;
+	row->name = was.name;
+	row->call = was.call;
+	row->note = was.note;
+	row->family = was.family;
+	row->peer_port = was.peer_port;
+	memcpy(row->peer, was.peer, sizeof(row->peer));
+	atomic_store(&row->origin, atomic_load(&was.origin));
+	uint64_t fresh = new_word(word & 0xffffffff);
+	atomic_store_explicit(&row->word,
+			      (fresh & ~(uint64_t)ROW_BIRTHS) | (word & ROW_BIRTHS),
+			      memory_order_release);
+	raise_top((unsigned)to);
+	if (word & ROW_NOT_TCP)
+		return;
+	/* What the source was told, its copy knows too. */
+	struct side *side = registry_side(from, false);
+	struct shared *shared = registry_shared(was.serial);
+	if (side && shared)
+		share_facts(shared, side, ROW_GENERATION(atomic_load(&was.word)));
+	publish(to, row);
+}
+
+/* ---- death ---- */
+
+static void count_end(const struct row *was)
+{
+	uint64_t word = atomic_load(&was->word);
+
+	if (word & ROW_NOT_TCP)
+		return;
+	if (word & ROW_DUPLICATED) {
+		struct shared *shared = registry_shared(was->serial);
+
+		if (shared) {
+			atomic_fetch_or(&shared->facts, SHARED_ONE_CLOSED);
+			if (atomic_fetch_sub(&shared->n_held, 1) > 1)
+				return;
+			atomic_store(&shared->serial, 0);
+		}
+	}
+	atomic_fetch_add_explicit(&registry_counts.closed, 1, memory_order_relaxed);
+}
+
+static void copy_row(struct row *to, const struct row *from)
+{
+	to->opened_ns = from->opened_ns;
+	to->serial = from->serial;
+	to->name = from->name;
+	to->call = from->call;
+	to->note = from->note;
+	to->family = from->family;
+	to->peer_port = from->peer_port;
+	memcpy(to->peer, from->peer, sizeof(to->peer));
+	atomic_store(&to->origin, atomic_load(&from->origin));
+	to->looked_at = from->looked_at;
+	to->cookie = from->cookie;
+}
+
+bool registry_read(int fd, struct row *copy)
+{
+	struct row *row = registry_row(fd);
+	uint64_t word = row ? atomic_load_explicit(&row->word, memory_order_acquire) : 0;
+
+	if (!word)
+		return false;
+	copy_row(copy, row);
+	atomic_store(&copy->word, word);
+	atomic_thread_fence(memory_order_acquire);
+	return ROW_GENERATION(atomic_load(&row->word)) == ROW_GENERATION(word);
+}
+
+bool registry_forget(int fd, struct row *was)
+{
+	struct row *row = registry_row(fd);
+	struct row kept;
+
+	if (!row || !atomic_load_explicit(&row->word, memory_order_acquire))
+		return false;
+	copy_row(&kept, row);
+	uint64_t word = atomic_exchange(&row->word, 0);
+	if (!word)
+		return false;
+	atomic_store(&kept.word, word);
+	count_end(&kept);
+	if (!(word & ROW_NOT_TCP))
+		ledger_end_row(fd);
+	if (was)
+		*was = kept;
+	return true;
+}
+
+bool registry_forget_stale(int fd, uint64_t word)
+{
+	struct row *row = registry_row(fd);
+	struct row kept;
+
+	if (!row)
+		return false;
+	copy_row(&kept, row);
+	if (!atomic_compare_exchange_strong(&row->word, &word, 0))
+		return false;
+	atomic_store(&kept.word, word);
+	count_end(&kept);
+	if (!(word & ROW_NOT_TCP))
+		ledger_end_row(fd);
+	return true;
+}
+
+void registry_restore(int fd, const struct row *was)
+{
+	struct row *row = registry_row(fd);
+	uint64_t word = atomic_load(&was->word);
+
+	if (!row || atomic_load(&row->word))
+		return;
+	copy_row(row, was);
+	atomic_store_explicit(&row->word, word, memory_order_release);
+	if (word & ROW_NOT_TCP)
+		return;
+	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(was->serial) : NULL;
+	if (shared && atomic_fetch_add(&shared->n_held, 1) > 0)
+		return publish(fd, row);
+	atomic_fetch_sub(&registry_counts.closed, 1);
+	publish(fd, row);
+}
+
+void registry_forget_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd < registry_top(); fd++) {
+		if (!registry_row((int)fd))
+			fd |= REGISTRY_ROWS - 1;
+		else
+			registry_forget((int)fd, NULL);
+	}
+}
+
+bool registry_knows_any(unsigned first, unsigned last)
+{
+	unsigned end = registry_top();
+
+	for (unsigned fd = first; fd <= last && fd < end; fd++) {
+		if (!registry_row((int)fd))
+			fd |= REGISTRY_ROWS - 1;
+		else if (registry_knows((int)fd))
+			return true;
+	}
+	return false;
+}
+
+/* ---- what the program was told ---- */
+
+void registry_set_bits(int fd, uint64_t bits)
+{
+	struct row *row = registry_row(fd);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+
+	/* A row that dies meanwhile must not come alive by a bit. */
+	while (word && !atomic_compare_exchange_weak(&row->word, &word, word | bits))
+		;
+}
+
+void registry_clear_bits(int fd, uint32_t generation, uint64_t bits)
+{
+	struct row *row = registry_row(fd);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+
+	while (word && ROW_GENERATION(word) == generation &&
+	       !atomic_compare_exchange_weak(&row->word, &word, word & ~bits))
+		;
+}
+
+bool registry_has_connection(void)
+{
+	for (unsigned fd = 0; fd < registry_top(); fd++) {
+		struct row *row = registry_row((int)fd);
+
+		if (!row)
+			fd |= REGISTRY_ROWS - 1;
+		else if (atomic_load_explicit(&row->word, memory_order_relaxed) & ROW_CONNECTED)
+			return true;
+	}
+	return false;
+}
+
+uint32_t registry_last_generation(void)
+{
+	return atomic_load(&last_generation);
+}
+
+bool registry_was_told(int fd)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, false);
+
+	return row && side &&
+	       atomic_load(&side->told_at) == ROW_GENERATION(atomic_load(&row->word)) &&
+	       side->told_era == registry_era;
+}
+
+void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, true);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+
+	if (!word)
+		return;
+	if (!side) {
+		atomic_fetch_add(&registry_counts.missed, 1);
+		return;
+	}
+	side->told_ns = registry_now_ns();
+	side->told_origin = origin;
+	side->told_call = (uint8_t)call;
+	side->told_era = registry_era;
+	side->told_error = by_error;
+	atomic_store_explicit(&side->told_at, ROW_GENERATION(word), memory_order_release);
+	ledger_told(fd, side->told_ns, call);
+	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+	if (shared)
+		share_facts(shared, side, ROW_GENERATION(word));
+}
+
+void registry_shut(int fd, int how)
+{
+	static const uint8_t directions[] = { 1, 2, 3 }; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, true);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+
+	if (!word || !side || how < SHUT_RD || how > SHUT_RDWR)
+		return;
+	uint32_t generation = ROW_GENERATION(word);
+	bool again = atomic_load(&side->shut_at) == generation;
+	side->shut_how = (uint8_t)((again ? side->shut_how : 0) | directions[how]);
+	side->shut_ns = registry_now_ns();
+	side->shut_era = registry_era;
+	atomic_store_explicit(&side->shut_at, generation, memory_order_release);
+	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+	if (shared)
+		share_facts(shared, side, generation);
+}
+
+void registry_fork_child(void)
+{
+	registry_era++;
+	atomic_store(&registry_counts.opened, 0);
+	atomic_store(&registry_counts.closed, 0);
+	atomic_store(&registry_counts.missed, 0);
+}

@@ -1,0 +1,176 @@
+/* Which descriptor is which socket: a flat table indexed by descriptor, without locks.
+ *
+ * The kernel gives a number to one owner at a time: from the return of the call that made it
+ * to the entry of the call that ends it nobody else gets it.  So a row has one writer, and
+ * its `word` is what all others go by: 0 = empty, stored last at birth, exchanged for 0
+ * before the real close.  Where two writers meet all the same (dup2 onto one target from two
+ * threads, a handler that interrupts a writer) the last one wins by that one word, readers
+ * never spin, and the cookie decides whether a row is believed.
+ *
+ * The first part of a row belongs to the hooks, the second to the ticker (the one thread
+ * that looks, watch.h), who marks with `looked_at` which life of the row it speaks of. */
+#ifndef SOCKLEAK_REGISTRY_H
+#define SOCKLEAK_REGISTRY_H
+
+#include "ledger.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define REGISTRY_ROWS   256  /* of a chunk */
+#define REGISTRY_CHUNKS 4096 /* 1,048,576 descriptors: the kernel's default nr_open */
+
+/* Bits of a row's word; the upper 32 are its generation, different for each life. */
+enum row_bits {
+	ROW_HELD = 1,
+	ROW_NOT_TCP = 2,    /* asked once: a listener of another kind; of no further interest */
+	ROW_MPTCP = 4,      /* TCP_INFO does not show its state: poll does */
+	ROW_DUPLICATED = 8, /* shares its serial with other rows, now or once */
+	ROW_CONNECTED = 16, /* accepted, or connect was called */
+	ROW_GIVEN = 32,     /* sent over a Unix socket */
+	ROW_EXPECTED = 64,  /* sockleak_expect() */
+	ROW_BIRTHS = 0xff00 /* registry_era at birth: smaller than now = inherited over fork */
+};
+#define ROW_ERA(word)        (((word)&ROW_BIRTHS) >> 8)
+#define ROW_GENERATION(word) ((uint32_t)((word) >> 32))
+
+struct row {
+	_Atomic uint64_t word;
+	uint64_t opened_ns;
+	_Atomic uint32_t origin; /* as in origin.h; the ticker settles it */
+	uint32_t serial;         /* the same for all duplicates */
+	uint16_t name;           /* of the running test; 0 = none */
+	uint8_t call;            /* enum sl_call */
+	uint8_t note;            /* enum sl_note */
+	uint8_t family;          /* of the peer's address; 0 = not known */
+	uint8_t reserved;
+	uint16_t peer_port; /* host byte order */
+	uint8_t peer[16];
+
+	/* The ticker's. */
+	uint32_t looked_at; /* generation the rest speaks of */
+	uint32_t published; /* generation whose cookie stands in the ledger */
+	uint64_t cookie;
+};
+static_assert(sizeof(struct row) == 64, "64 bytes a tracked descriptor");
+
+/* What happened to a socket's end, beside the row of its descriptor; made only where a
+ * program was told or a peer has gone. */
+struct side {
+	/* The hooks'. */
+	_Atomic uint32_t told_at; /* generation that was told; stored last */
+	_Atomic uint32_t shut_at; /* generation on which shutdown was called; stored last */
+	uint64_t told_ns;
+	uint64_t shut_ns;
+	uint32_t told_origin;
+	uint8_t told_call; /* enum sl_call */
+	uint8_t told_era;
+	uint8_t told_error; /* 1 = an error told it, not the end of stream */
+	uint8_t shut_era;
+	uint8_t shut_how; /* bit 0: receiving, bit 1: sending */
+	uint8_t reserved[3];
+	uint32_t shut_call;
+
+	/* The ticker's, of generation row.looked_at. */
+	uint32_t gone_at; /* generation */
+	uint8_t state, verdict, kind, fin_unread;
+	uint16_t why, family;
+	uint16_t local_port, mptcp_reserved;
+	uint8_t local[16];
+	uint64_t gone_ns, quiet_ns, sent_ns, looked_ns, inode;
+	uint32_t unread_bytes, kernel_bytes;
+	struct place *place; /* where it is counted as a leak; NULL = nowhere */
+};
+
+/* Facts that duplicates share, found by serial: closing one must not take what was told on
+ * it from the others. */
+struct shared {
+	_Atomic uint32_t serial;
+	_Atomic uint32_t n_held; /* descriptors */
+	_Atomic uint32_t facts;  /* enum shared_facts */
+	uint32_t told_origin;
+	uint64_t told_ns;
+	uint64_t shut_ns;
+	uint8_t told_call, told_era, told_error, shut_era;
+	uint8_t shut_how;
+};
+enum shared_facts { SHARED_TOLD = 1, SHARED_SHUT = 2, SHARED_ONE_CLOSED = 4 };
+
+struct registry_counts {
+	_Atomic uint64_t opened, closed; /* sockets, not descriptors */
+	_Atomic uint64_t missed;
+};
+extern struct registry_counts registry_counts;
+
+/* How many forks lie between the first books and these: rows of a smaller era were
+ * inherited.  Wraps after 255. */
+extern uint8_t registry_era;
+
+extern struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+
+/* The row of `fd`, whatever it holds; NULL where no chunk was ever needed. */
+static inline struct row *registry_row(int fd)
+{
+	unsigned at = (unsigned)fd;
+
+	if (at >= REGISTRY_ROWS * REGISTRY_CHUNKS)
+		return NULL;
+	struct row *chunk = atomic_load_explicit(&registry_chunks[at / REGISTRY_ROWS],
+						 memory_order_acquire);
+
+	return chunk ? &chunk[at % REGISTRY_ROWS] : NULL;
+}
+
+/* Whether anything is recorded on `fd`: what a hook asks first.  Two loads. */
+static inline bool registry_knows(int fd)
+{
+	struct row *row = registry_row(fd);
+
+	return row && atomic_load_explicit(&row->word, memory_order_relaxed);
+}
+
+/* A consistent copy of what the hooks wrote.  false = empty, or changed under the reading. */
+bool registry_read(int fd, struct row *copy);
+/* Beside a row; `make` = create it where it is missing.  NULL = none. */
+struct side *registry_side(int fd, bool make);
+struct shared *registry_shared(uint32_t serial);
+
+/* Everything below is for any thread and signal handler, never blocks, and leaves errno
+ * alone.  `bits`: of enum row_bits.  `peer` may be NULL. */
+void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t origin,
+		       uint64_t bits, const struct sockaddr *peer);
+/* As remember, for what was found rather than seen: only if the row is still empty. */
+bool registry_adopt(int fd, enum sl_note note, uint64_t bits);
+void registry_copy(int from, int to, enum sl_call call);
+/* Empties the row; `was` (may be NULL) gets what it held.  false = it was empty. */
+bool registry_forget(int fd, struct row *was);
+/* Only if it still is of this generation: for the ticker, who found the number reused. */
+bool registry_forget_stale(int fd, uint64_t word);
+/* The real call failed: the descriptor was not closed after all. */
+void registry_restore(int fd, const struct row *was);
+/* First to last, inclusive; calls forget for each that holds something. */
+void registry_forget_range(unsigned first, unsigned last);
+bool registry_knows_any(unsigned first, unsigned last);
+void registry_set_bits(int fd, uint64_t bits);
+/* Only in this life of the row. */
+void registry_clear_bits(int fd, uint32_t generation, uint64_t bits);
+void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
+/* The program was told (or called shutdown, `how` as in shutdown(2)) on `fd`. */
+void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);
+void registry_shut(int fd, int how);
+bool registry_was_told(int fd);
+
+/* Whether any row is that of a connection. */
+bool registry_has_connection(void);
+uint32_t registry_last_generation(void);
+/* One above the highest descriptor ever recorded. */
+unsigned registry_top(void);
+uint64_t registry_now_ns(void); /* CLOCK_MONOTONIC */
+extern _Atomic uint16_t registry_name; /* of the running test, for what is opened now */
+
+/* In a real child, before anything else here. */
+void registry_fork_child(void);
+
+#endif

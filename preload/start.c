@@ -1,0 +1,356 @@
+/* sockleak, the library: which TCP sockets does this process still hold although their peer
+ * has gone, and where were they opened?
+ *
+ * The map:
+ *
+ *     calls.h       the calls we stand in for, one row each
+ *     hooks.c       the stand-ins: call, tell, return
+ *     real.c        where the real ones are
+ *     registry.c    which descriptor is which socket, without locks
+ *     origin.c      where a call came from (with the files it names in its head)
+ *     probe.c       what the kernel says about a socket
+ *     watch.c       age and verdict: the tick
+ *     places.c      leaks with the same origin, printed once
+ *     helper.c      the thread that ticks
+ *     ledger.c      the records, in a file (ledger.h) that outlives the process
+ *     text.c, names.c, log.c   the report: words, function names, where the bytes go
+ *     settings.c    SOCKLEAK_OPTIONS
+ *     guard.c, arena.c   raw system calls, whose process this is, memory
+ *     api.c         sockleak.h's other side
+ *
+ * Which thread may be where.  A thread of the host runs hooks: it reads and writes rows of
+ * the registry, captures origins, and at most tries for the tick (thread=no).  The ticker
+ * (watch_own) is one thread at a time: the helper, or a hook, or a caller of
+ * sockleak_check(), or the exiting thread.  It alone unwinds, looks, judges, prints and
+ * writes records.  The constructor and the handlers of fork and exit are below. */
+#include "start.h"
+
+#include "guard.h"
+#include "helper.h"
+#include "hooks.h"
+#include "ledger_writer.h"
+#include "log.h"
+#include "origin.h"
+#include "places.h"
+#include "real.h"
+#include "registry.h"
+#include "settings.h"
+#include "text.h"
+#include "watch.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#define DEFAULT_GRACE_NS UINT64_C(60000000000) /* tcp_fin_timeout's own default */
+#define EXIT_PATIENCE_MS 1000
+
+static struct settings settings;
+static bool imports_connections;
+static char ledger_directory[SETTINGS_PATH_BYTES + 512];
+static _Atomic bool has_spoken; /* the last words were said */
+static pthread_key_t main_key;
+
+/* Of glibc; a program of another C library must still start. */
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+			     void *object) __attribute__((weak));
+extern int __cxa_at_quick_exit(void (*function)(void *), void *object) __attribute__((weak));
+extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
+
+/* ---- what this process is ---- */
+
+/* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
+struct symbols_of_object {
+	const ElfW(Sym) *symbols;
+	const char *strings;
+	const uint32_t *gnu_hash;
+	const uint32_t *sysv_hash;
+};
+
+static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) value)
+{
+	/* glibc has relocated most of these; the vdso's and others' are still offsets. */
+	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr : value);
+}
+
+static void find_symbols(const struct dl_phdr_info *object, const ElfW(Dyn) *dynamic,
+			 struct symbols_of_object *found)
+{
+	for (; dynamic->d_tag != DT_NULL; dynamic++) {
+		const void *at = at_address(object, dynamic->d_un.d_ptr);
+
+		if (dynamic->d_tag == DT_SYMTAB)
+			found->symbols = at;
+		else if (dynamic->d_tag == DT_STRTAB)
+			found->strings = at;
+		else if (dynamic->d_tag == DT_GNU_HASH)
+			found->gnu_hash = at;
+		else if (dynamic->d_tag == DT_HASH)
+			found->sysv_hash = at;
+	}
+}
+
+static bool makes_connections(const char *name)
+{
+	return !strcmp(name, "connect") || !strcmp(name, "listen") || !strcmp(name, "accept") ||
+	       !strcmp(name, "accept4");
+}
+
+static int imports_some(struct dl_phdr_info *object, size_t size, void *ours)
+{
+	struct symbols_of_object found = { 0 };
+
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_LOAD && (uintptr_t)ours >= start &&
+		    (uintptr_t)ours < start + segment->p_memsz)
+			return 0; /* ourselves */
+		if (segment->p_type == PT_DYNAMIC)
+			find_symbols(object, (const ElfW(Dyn) *)start, &found);
+	}
+	if (!found.symbols || !found.strings)
+		return 0;
+	uint32_t n = found.gnu_hash    ? found.gnu_hash[1]
+		     : found.sysv_hash ? found.sysv_hash[1]
+				       : 0;
+	for (uint32_t i = 1; i < n; i++)
+		if (found.symbols[i].st_shndx == SHN_UNDEF &&
+		    makes_connections(found.strings + found.symbols[i].st_name))
+			return 1;
+	return 0;
+}
+
+static uint64_t system_grace_ns(void)
+{
+	char text[16] = { 0 };
+	uint64_t seconds = 0;
+	long fd = guard_sys(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/tcp_fin_timeout",
+			    O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return DEFAULT_GRACE_NS;
+	guard_sys(SYS_read, fd, text, sizeof(text) - 1);
+	guard_sys(SYS_close, fd);
+	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+		seconds = seconds * 10 + (uint64_t)(*c - '0');
+	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;
+}
+
+static void open_ledger(bool forked)
+{
+	const char *problem;
+
+	if (!ledger_directory[0] || ledger_is_kept())
+		return;
+	problem = ledger_start(ledger_directory, settings.grace_ns, settings.at_exit,
+			       settings.frames, forked);
+	/* A child that has changed its root or its rights goes without, in silence. */
+	if (problem && !forked)
+		log_complain(problem);
+}
+
+/* What the start left undone: for a process whose objects import no call that makes
+ * connections (yet), and for a forked child, the first look does it. */
+static void prepare(void)
+{
+	if (!settings.grace_ns)
+		settings.grace_ns = system_grace_ns();
+	if (registry_era)
+		log_start(&settings);
+	open_ledger(registry_era != 0);
+}
+
+/* ---- the end ---- */
+
+int start_last_words(int status)
+{
+	uint64_t n_leaked = 0;
+
+	if (atomic_exchange(&has_spoken, true))
+		return status;
+	/* Nothing to look at, nobody looking. */
+	if (!imports_connections && !registry_top())
+		return status;
+	if (!guard_is_sandboxed && helper_stop(EXIT_PATIENCE_MS) && watch_own(EXIT_PATIENCE_MS)) {
+		static const struct probe_way directly = { -1 };
+
+		n_leaked = watch_exit(registry_now_ns(), &directly);
+		guard_inside--;
+		/* The tick stays ours: after the last words nobody looks. */
+	}
+	if (n_leaked && settings.exitcode && status == 0)
+		status = settings.exitcode;
+	ledger_end(status);
+	log_end();
+	return status;
+}
+
+/* Runs after the host's own handlers and all destructors: it was registered before them. */
+static void at_exit(int status, void *nothing)
+{
+	(void)nothing;
+	if (guard_process() == GUARD_BORROWED)
+		return;
+	if (guard_is_copy())
+		start_child();
+	int ours = start_last_words(status);
+	/* The handlers that are left, and the flush of the streams, go on with this status. */
+	if (ours != status)
+		exit(ours);
+}
+
+static void at_plain_exit(void)
+{
+	at_exit(0, NULL);
+}
+
+static void quick_end(void *nothing)
+{
+	(void)nothing;
+	at_plain_exit();
+}
+
+static void main_leaves(void *nothing)
+{
+	(void)nothing;
+	helper_retire();
+}
+
+/* ---- fork ---- */
+
+void start_child(void)
+{
+	guard_adopt_process();
+	registry_fork_child();
+	origin_fork_child();
+	ledger_fork_child();
+	watch_fork_child();
+	helper_fork_child();
+	atomic_store(&has_spoken, false);
+	hooks_await_connection = registry_has_connection();
+}
+
+static void fork_prepare(void)
+{
+	watch_fork_prepare();
+	origin_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	origin_fork_parent();
+	watch_fork_parent();
+}
+
+static void fork_child(void)
+{
+	/* Without MADV_WIPEONFORK this handler is all that tells a child. */
+	if (guard_process() != GUARD_OURS)
+		start_child();
+}
+
+void start_connection(void)
+{
+	helper_want();
+	if (helper_hooks_look())
+		watch_poll();
+}
+
+/* ---- the start ---- */
+
+static const char *find_options(char **environment)
+{
+	static const char name[] = "SOCKLEAK_OPTIONS=";
+
+	for (; environment && *environment; environment++)
+		if (strncmp(*environment, name, sizeof(name) - 1) == 0)
+			return *environment + sizeof(name) - 1;
+	return NULL;
+}
+
+/* The host may change its directory before a child opens its own ledger. */
+static void keep_directory(void)
+{
+	struct text text = { ledger_directory, sizeof(ledger_directory) - 1, 0, false };
+	char here[512];
+
+	if (!settings.ledger[0])
+		return;
+	if (settings.ledger[0] != '/') {
+		if (guard_sys(SYS_getcwd, here, sizeof(here)) < 0)
+			return;
+		text_string(&text, here);
+		text_string(&text, "/");
+	}
+	text_string(&text, settings.ledger);
+	ledger_directory[text.cut ? 0 : text.used] = '\0';
+}
+
+static void register_handlers(void)
+{
+	if (on_exit)
+		on_exit(at_exit, NULL);
+	else
+		atexit(at_plain_exit);
+	if (__cxa_at_quick_exit)
+		__cxa_at_quick_exit(quick_end, NULL);
+	if (__register_atfork)
+		__register_atfork(fork_prepare, fork_parent, fork_child, NULL);
+	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not. */
+	if (imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
+		pthread_setspecific(main_key, &main_key);
+}
+
+static void start_books(void)
+{
+	settings.grace_ns = settings.grace_ns ? settings.grace_ns : system_grace_ns();
+	open_ledger(false);
+	guard_inside++;
+	watch_adopt(&(struct probe_way){ -1 }, SL_NOTE_INHERITED, true);
+	guard_inside--;
+	hooks_await_connection = registry_has_connection();
+}
+
+static void say_help(void)
+{
+	log_write(&(struct probe_way){ -1 }, settings_help, strlen(settings_help));
+}
+
+__attribute__((constructor)) static void start(int argc, char **argv, char **environment)
+{
+	(void)argc;
+	(void)argv;
+	/* A setuid program must not be ours to watch; the loader thinks so, too. */
+	if (getauxval(AT_SECURE))
+		return;
+	guard_start();
+	settings_parse(&settings, NULL, log_complain);
+	log_start(&settings);
+	if (!real_start()) {
+		log_complain("the C library lacks a call that is needed: switched off");
+		return;
+	}
+	settings_parse(&settings, find_options(environment), log_complain);
+	imports_connections = dl_iterate_phdr(imports_some, (void *)start) != 0;
+	const char *problem = log_start(&settings);
+	if (problem)
+		log_complain(problem);
+	if (settings.help)
+		say_help();
+	keep_directory();
+	places_start(&settings);
+	watch_start(&settings, prepare);
+	origin_start(settings.frames, imports_connections);
+	helper_start(settings.thread, settings.interval_ns);
+	register_handlers();
+	if (imports_connections)
+		start_books();
+	hooks_are_on = true;
+}

@@ -1,0 +1,720 @@
+/* See watch.h. */
+#include "watch.h"
+
+#include "guard.h"
+#include "ledger_writer.h"
+#include "log.h"
+#include "origin.h"
+#include "places.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define MS              UINT64_C(1000000)
+#define TOLD_SLACK_NS   (10 * MS) /* the kernel's clock of sends is no finer */
+#define COST_FACTOR     1000      /* a look may cost a thousandth of the time between looks */
+#define MAX_EVENTS      4096      /* of a process, in its ledger */
+#define SCAN_NUMBERS    1024      /* descriptors asked for in one poll */
+#define ADOPT_INTERVALS 4         /* unseen descriptors are searched for every so many looks */
+#define FORK_PATIENCE_MS 100
+#define STATE_CLOSE     7
+#define PROTOCOL_MPTCP  262
+
+static const struct settings *settings;
+static _Atomic uint32_t owner; /* thread id of the ticker; 0 = nobody looks */
+static _Atomic uint64_t next_poll_ns;
+static _Atomic bool limit_was_hit;
+static bool limit_was_told;
+static unsigned n_events;
+static uint64_t n_leaks_written;
+static const struct probe_way directly = { -1 };
+
+/* One bit a descriptor: open and unrecorded in the scan before.  Only such are adopted
+ * while hooks run, or a socket between its birth and its hook's note would be taken. */
+static uint8_t was_unknown[REGISTRY_ROWS * REGISTRY_CHUNKS / 8];
+static unsigned ticks_to_adoption;
+
+static void (*prepare)(void);
+static bool is_prepared;
+static uint64_t forked_ns; /* when these books began; 0 = not by a fork */
+
+void watch_start(const struct settings *chosen, void (*first)(void))
+{
+	settings = chosen;
+	prepare = first;
+}
+
+static void get_ready(void)
+{
+	if (is_prepared)
+		return;
+	is_prepared = true;
+	prepare();
+}
+
+bool watch_own(unsigned patience_ms)
+{
+	struct timespec millisecond = { 0, 1000000 };
+	uint32_t me = (uint32_t)guard_sys(SYS_gettid);
+
+	for (unsigned waited = 0;; waited++) {
+		uint32_t nobody = 0;
+
+		if (atomic_compare_exchange_strong(&owner, &nobody, me)) {
+			guard_inside++;
+			return true;
+		}
+		if (waited >= patience_ms || nobody == me)
+			return false;
+		guard_sys(SYS_nanosleep, &millisecond, NULL);
+	}
+}
+
+void watch_release(void)
+{
+	guard_inside--;
+	atomic_store(&owner, 0);
+}
+
+/* ---- the verdict ---- */
+
+void watch_age(struct side *side, uint32_t generation, const struct row *row,
+	       const struct probe *probe, uint64_t now_ns)
+{
+	uint64_t sent_ns = now_ns - probe->last_sent_ms * MS;
+
+	if (side->gone_at != generation) {
+		uint64_t age_ns = 0;
+
+		/* The last ACK came with the FIN, or later; of CLOSE nothing tells when. */
+		if (probe->state != STATE_CLOSE && !probe->is_mptcp) {
+			age_ns = probe->last_ack_ms * MS;
+			if (age_ns > now_ns - row->opened_ns)
+				age_ns = now_ns - row->opened_ns;
+		}
+		side->gone_ns = now_ns - age_ns;
+		/* A child holds what it inherited since the fork, no longer. */
+		if (side->gone_ns < forked_ns)
+			side->gone_ns = forked_ns;
+		side->quiet_ns = side->gone_ns;
+		side->verdict = SL_PENDING;
+		side->place = NULL;
+		side->gone_at = generation;
+	}
+	side->state = probe->state;
+	side->kind = probe->state == STATE_CLOSE ? SL_KIND_DEAD : SL_KIND_CLOSE_WAIT;
+	side->looked_ns = now_ns;
+	side->sent_ns = probe->is_mptcp ? 0 : sent_ns;
+	if (probe->is_sending)
+		side->quiet_ns = now_ns;
+	else if (side->sent_ns > side->quiet_ns)
+		side->quiet_ns = side->sent_ns;
+}
+
+static bool was_told_and_kept(const struct side *side, const struct watch_told *told,
+			      const struct probe *probe)
+{
+	uint64_t told_ns = told->eof_ns;
+	bool shut_counts = told->shut_ns &&
+			   (told->shut_how == 3 ||
+			    ((told->shut_how & 2) && probe->state == STATE_CLOSE));
+
+	if (shut_counts && (!told_ns || told->shut_ns < told_ns))
+		told_ns = told->shut_ns;
+	return told_ns && !probe->is_sending && side->sent_ns <= told_ns + TOLD_SLACK_NS;
+}
+
+enum sl_verdict watch_judge(const struct side *side, const struct watch_told *told,
+			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
+			    enum settings_at_exit at_exit_rule, uint64_t now_ns)
+{
+	if (!probe->is_sending && now_ns - side->quiet_ns >= grace_ns)
+		return SL_LEAK_GRACE;
+	if (at_exit && at_exit_rule == AT_EXIT_TOLD && was_told_and_kept(side, told, probe))
+		return SL_LEAK_EXIT;
+	return SL_PENDING;
+}
+
+static void read_told(const struct row *row, const struct side *side, uint32_t generation,
+		      struct watch_told *told)
+{
+	const struct shared *shared = NULL;
+
+	memset(told, 0, sizeof(*told));
+	if (atomic_load(&side->told_at) == generation && side->told_era == registry_era) {
+		told->eof_ns = side->told_ns;
+		told->by_error = side->told_error;
+	}
+	if (atomic_load(&side->shut_at) == generation && side->shut_era == registry_era) {
+		told->shut_ns = side->shut_ns;
+		told->shut_how = side->shut_how;
+	}
+	if (atomic_load(&row->word) & ROW_DUPLICATED)
+		shared = registry_shared(row->serial);
+	if (!shared)
+		return;
+	uint32_t facts = atomic_load(&shared->facts);
+	if (!told->eof_ns && (facts & SHARED_TOLD) && shared->told_era == registry_era) {
+		told->eof_ns = shared->told_ns;
+		told->by_error = shared->told_error;
+	}
+	if ((facts & SHARED_SHUT) && shared->shut_era == registry_era) {
+		told->shut_ns = shared->shut_ns;
+		told->shut_how |= shared->shut_how;
+	}
+}
+
+/* Whether an earlier life of this process, before a fork, did what only it could know. */
+static bool parent_knew(const struct side *side, uint32_t generation)
+{
+	return (atomic_load(&side->told_at) == generation && side->told_era != registry_era) ||
+	       (atomic_load(&side->shut_at) == generation && side->shut_era != registry_era);
+}
+
+static unsigned reasons(const struct row *row, const struct side *side, uint32_t generation,
+			const struct watch_told *told, const struct probe_details *details)
+{
+	uint64_t word = atomic_load(&row->word);
+	const struct shared *shared = NULL;
+	unsigned why = 0;
+
+	if (told->eof_ns)
+		why |= told->by_error ? SL_WHY_RESET : SL_WHY_EOF_READ;
+	if (told->shut_how & 2)
+		why |= SL_WHY_SHUT_NOT_CLOSED;
+	if (details->fin_unread)
+		why |= SL_WHY_NEVER_READ;
+	if (side->kind == SL_KIND_DEAD && !(told->shut_how & 2) &&
+	    !parent_knew(side, generation))
+		why |= SL_WHY_RESET;
+	if (word & ROW_DUPLICATED)
+		shared = registry_shared(row->serial);
+	if (shared && (atomic_load(&shared->facts) & SHARED_ONE_CLOSED))
+		why |= SL_WHY_DUPLICATE;
+	if (ROW_ERA(word) != registry_era || row->note == SL_NOTE_INHERITED)
+		why |= SL_WHY_HELD_BY_CHILD;
+	if (!(why & ~(unsigned)(SL_WHY_DUPLICATE | SL_WHY_HELD_BY_CHILD)) &&
+	    !parent_knew(side, generation))
+		why |= SL_WHY_READ_UNSEEN;
+	return why;
+}
+
+/* ---- one socket ---- */
+
+struct look {
+	int fd;
+	struct row row;      /* a copy */
+	struct side *side;   /* NULL = its peer is there and always was */
+	struct probe probe;
+	uint32_t generation;
+	bool is_gone;
+};
+
+static void publish(const struct look *look, const struct watch_told *told)
+{
+	const struct row *row = &look->row;
+	const struct side *side = look->is_gone ? look->side : NULL;
+	uint64_t word = atomic_load(&row->word);
+	uint32_t origin = atomic_load(&row->origin);
+	struct sl_descriptor d = {
+		.held = 1,
+		.state = look->probe.state,
+		.call = row->call,
+		.note = row->note,
+		.cookie = row->cookie,
+		.opened_ns = row->opened_ns,
+		.looked_ns = side ? side->looked_ns : 0,
+		.origin = origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin,
+		.name = row->name,
+		.family = row->family,
+		.peer_port = row->peer_port,
+		.serial = row->serial,
+	};
+
+	memcpy(d.peer, row->peer, sizeof(d.peer));
+	if (ROW_ERA(word) != registry_era || row->note == SL_NOTE_INHERITED)
+		d.flags |= SL_ROW_INHERITED;
+	d.flags |= (word & ROW_DUPLICATED ? SL_ROW_DUPLICATED : 0) |
+		   (word & ROW_EXPECTED ? SL_ROW_EXPECTED : 0) |
+		   (word & ROW_GIVEN ? SL_ROW_GIVEN : 0) | (word & ROW_MPTCP ? SL_ROW_MPTCP : 0);
+	if (side) {
+		d.verdict = side->verdict;
+		d.kind = side->kind;
+		d.why = side->why;
+		d.inode = side->inode;
+		d.gone_ns = side->gone_ns;
+		d.quiet_ns = side->quiet_ns;
+		d.sent_ns = side->sent_ns;
+		d.unread_bytes = side->unread_bytes;
+		d.kernel_bytes = side->kernel_bytes;
+		d.local_port = side->local_port;
+		d.family = side->family ? side->family : row->family;
+		memcpy(d.local, side->local, sizeof(d.local));
+		if (side->why & SL_WHY_RESET)
+			d.flags |= SL_ROW_FORGOTTEN_PEER;
+	}
+	if (told && told->eof_ns) {
+		uint32_t eof = origin_settle(look->side->told_origin);
+
+		d.told_ns = told->eof_ns;
+		d.eof_call = look->side->told_call;
+		d.eof_origin = eof & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : eof;
+	} else if (told && told->shut_ns) {
+		d.told_ns = told->shut_ns;
+	}
+	ledger_publish(look->fd, &d);
+}
+
+static void event(enum sl_event_kind kind, const struct look *look, uint64_t now_ns,
+		  uint64_t value, uint64_t value2)
+{
+	struct sl_event record = {
+		.head = { SL_RECORD_EVENT, sizeof(record) },
+		.kind = kind,
+		.time_ns = now_ns,
+		.value = value,
+		.value2 = value2,
+	};
+
+	if (!ledger_is_kept() || n_events >= MAX_EVENTS)
+		return;
+	n_events++;
+	if (look) {
+		record.call = look->row.call;
+		record.note = look->row.note;
+		record.socket_kind = look->side ? look->side->kind : 0;
+		record.cookie = look->row.cookie;
+		record.origin = atomic_load(&look->row.origin);
+		record.fd = (uint32_t)look->fd;
+	}
+	ledger_append(&record.head, NULL, 0);
+}
+
+/* The number means something else now: closed unseen, or never what we thought. */
+static void drop_stale(struct look *look)
+{
+	registry_forget_stale(look->fd, atomic_load(&look->row.word));
+}
+
+/* The first look at a row: its cookie is its identity from now on. */
+static void first_look(struct look *look, struct row *row, int borrowed)
+{
+	uint16_t family = 0, port = 0;
+	uint8_t peer[16] = { 0 };
+
+	row->cookie = look->row.cookie = look->probe.cookie;
+	row->looked_at = look->row.looked_at = look->generation;
+	if (!look->row.family && probe_peer(borrowed, &family, peer, &port)) {
+		struct row *mine = &look->row;
+
+		mine->family = (uint8_t)family;
+		mine->peer_port = port;
+		memcpy(mine->peer, peer, sizeof(peer));
+		/* Kept in the row, too, if it is still the same life. */
+		if (ROW_GENERATION(atomic_load(&row->word)) == look->generation) {
+			memcpy(row->peer, peer, sizeof(peer));
+			row->peer_port = port;
+			row->family = (uint8_t)family;
+		}
+	}
+}
+
+static void settle(struct look *look, struct row *row)
+{
+	uint32_t was = atomic_load(&look->row.origin);
+	uint32_t now = origin_settle(was);
+
+	if (now == was)
+		return;
+	atomic_store(&look->row.origin, now);
+	atomic_compare_exchange_strong(&row->origin, &was, now);
+	row->published = 0;
+}
+
+static bool ask(const struct probe_way *way, struct look *look, struct row *row)
+{
+	uint64_t word = atomic_load(&look->row.word);
+	bool is_first = look->row.looked_at != look->generation;
+	int borrowed = probe_borrow(way, look->fd);
+
+	if (borrowed < 0) {
+		if (borrowed == -EBADF)
+			drop_stale(look);
+		return false;
+	}
+	if (is_first && (word & ROW_MPTCP) && probe_protocol(borrowed) != PROTOCOL_MPTCP) {
+		/* The peer spoke plain TCP, and so does the socket. */
+		word &= ~(uint64_t)ROW_MPTCP;
+		registry_clear_bits(look->fd, look->generation, ROW_MPTCP);
+		atomic_store(&look->row.word, word);
+	}
+	enum probe_result result = probe_socket(borrowed, word & ROW_MPTCP,
+						is_first ? 0 : look->row.cookie, &look->probe);
+	if (result == PROBE_TCP) {
+		if (is_first)
+			first_look(look, row, borrowed);
+		look->is_gone = probe_peer_is_gone(&look->probe);
+		if (look->is_gone && (look->side = registry_side(look->fd, true))) {
+			struct probe_details details;
+
+			probe_details(borrowed, &details);
+			probe_return(way, borrowed);
+			look->side->inode = details.inode;
+			look->side->unread_bytes = details.unread_bytes;
+			look->side->kernel_bytes = details.kernel_bytes;
+			look->side->family = details.family;
+			look->side->local_port = details.local_port;
+			memcpy(look->side->local, details.local, sizeof(details.local));
+			look->side->fin_unread = details.fin_unread;
+			return true;
+		}
+		look->is_gone = false;
+	} else if (result != PROBE_REFUSED) {
+		drop_stale(look);
+	}
+	probe_return(way, borrowed);
+	return result == PROBE_TCP;
+}
+
+struct tick {
+	uint64_t now_ns;
+	const struct probe_way *way;
+	bool at_exit;
+	uint32_t since;   /* of sockets born after this generation */
+	bool all_gone;    /* every socket whose peer has gone counts */
+	uint64_t n_leaks, n_held;
+};
+
+static void judge(struct look *look, const struct tick *tick)
+{
+	struct side *side = look->side;
+	struct watch_told told;
+	struct probe_details details = { .fin_unread = side->fin_unread };
+	bool was_leak = side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
+	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
+
+	watch_age(side, look->generation, &look->row, &look->probe, tick->now_ns);
+	read_told(&look->row, side, look->generation, &told);
+	side->why = (uint16_t)reasons(&look->row, side, look->generation, &told, &details);
+	side->verdict = (uint8_t)watch_judge(side, &told, &look->probe, settings->grace_ns,
+					     tick->at_exit, settings->at_exit, tick->now_ns);
+	if (tick->all_gone)
+		side->verdict = SL_LEAK_EXIT;
+	if (is_expected)
+		side->verdict = SL_PENDING;
+	if (side->verdict == SL_LEAK_GRACE && !was_leak)
+		event(SL_EVENT_LEAK, look, tick->now_ns, 0, 0);
+	publish(look, &told);
+}
+
+/* A leak whose descriptor was closed, or whose peer turned out to be there after all. */
+static void take_back(struct side *side, const struct tick *tick)
+{
+	uint64_t after_ms = (tick->now_ns - side->gone_ns) / MS;
+
+	places_closed_late(side->place, after_ms, settings->json, tick->way);
+	event(SL_EVENT_CLOSED_LATE, NULL, tick->now_ns, after_ms, 0);
+	side->place = NULL;
+	side->gone_at = 0;
+}
+
+static void look_at(int fd, struct tick *tick)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, false);
+	struct look look = { .fd = fd };
+	bool is_held = registry_read(fd, &look.row);
+
+	look.generation = is_held ? ROW_GENERATION(atomic_load(&look.row.word)) : 0;
+	if (side && side->place && side->gone_at != look.generation)
+		take_back(side, tick);
+	if (!is_held) {
+		/* A writer that was interrupted left the ending of a row to us. */
+		if (ledger_has(fd) && !registry_knows(fd))
+			ledger_end_row(fd);
+		return;
+	}
+	if ((atomic_load(&look.row.word) & ROW_NOT_TCP) || look.generation <= tick->since)
+		return;
+	settle(&look, row);
+	if (!ask(tick->way, &look, row))
+		return;
+	tick->n_held++;
+	if (look.probe.was_connected)
+		ledger_keep();
+	if (!look.is_gone) {
+		if (side && side->gone_at == look.generation)
+			side->gone_at = 0; /* dissolved, or connected anew */
+		if (row->published != look.generation) {
+			publish(&look, NULL);
+			row->published = look.generation;
+		}
+		return;
+	}
+	judge(&look, tick);
+	bool is_leak = look.side->verdict >= SL_LEAK_GRACE;
+	if (!is_leak && !tick->at_exit)
+		return;
+	struct place *place = places_count(fd, &look.row, look.side, !is_leak, tick->now_ns);
+	if (is_leak && place) {
+		tick->n_leaks++;
+		if (look.side->verdict == SL_LEAK_GRACE)
+			look.side->place = place;
+	}
+}
+
+/* ---- one look at everything ---- */
+
+static void sweep(struct tick *tick)
+{
+	unsigned top = registry_top();
+
+	places_begin();
+	for (unsigned fd = 0; fd < top; fd++) {
+		if (!registry_row((int)fd))
+			fd |= REGISTRY_ROWS - 1;
+		else
+			look_at((int)fd, tick);
+	}
+	origin_swept();
+	uint64_t late_max_ms;
+	uint64_t late = places_late(&late_max_ms);
+	ledger_counts(atomic_load(&registry_counts.opened), atomic_load(&registry_counts.closed),
+		      atomic_load(&registry_counts.missed) + origin_lost(), late, late_max_ms,
+		      tick->now_ns);
+	if (tick->n_leaks != n_leaks_written) {
+		event(SL_EVENT_COUNTS, NULL, tick->now_ns, tick->n_held, tick->n_leaks);
+		n_leaks_written = tick->n_leaks;
+	}
+}
+
+static void tell_limit(const struct probe_way *way)
+{
+	struct rlimit limit = { 0 };
+
+	if (!atomic_load(&limit_was_hit) || limit_was_told)
+		return;
+	limit_was_told = true;
+	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	places_print_holders(way, limit.rlim_cur);
+}
+
+void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
+{
+	struct tick tick = { .now_ns = now_ns, .way = way };
+
+	get_ready();
+	if (work) {
+		origin_work();
+		if (ticks_to_adoption-- == 0) {
+			watch_adopt(way, SL_NOTE_UNKNOWN, false);
+			ticks_to_adoption = ADOPT_INTERVALS - 1;
+		}
+		ledger_grow();
+	}
+	places_publish();
+	sweep(&tick);
+	if (work) {
+		tell_limit(way);
+		places_print(way, false, false);
+	}
+}
+
+uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
+{
+	struct tick tick = { .now_ns = now_ns, .way = way,
+			     .at_exit = settings->at_exit != AT_EXIT_NONE };
+
+	get_ready();
+	origin_work();
+	watch_adopt(way, SL_NOTE_UNKNOWN, true);
+	ledger_grow();
+	places_publish();
+	sweep(&tick);
+	tell_limit(way);
+	if (settings->at_exit == AT_EXIT_NONE)
+		return 0;
+	uint64_t n_leaked = places_print(way, true, false);
+	places_summary(way);
+	return n_leaked;
+}
+
+uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print)
+{
+	struct tick tick = { .now_ns = now_ns, .way = &directly, .at_exit = true,
+			     .since = since, .all_gone = told_or_not };
+
+	get_ready();
+	origin_work();
+	ledger_grow();
+	places_publish();
+	sweep(&tick);
+	return print ? places_print(&directly, false, true) : tick.n_leaks;
+}
+
+void watch_poll(void)
+{
+	uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
+	uint64_t now_ns = registry_now_ns();
+
+	if (now_ns < due || guard_is_sandboxed || !watch_own(0))
+		return;
+	watch_tick(now_ns, &directly, false);
+	uint64_t cost_ns = registry_now_ns() - now_ns;
+	uint64_t wait_ns = COST_FACTOR * cost_ns;
+	atomic_store(&next_poll_ns,
+		     now_ns + (wait_ns > settings->interval_ns ? wait_ns
+							       : settings->interval_ns));
+	watch_release();
+}
+
+void watch_limit_hit(void)
+{
+	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
+}
+
+/* ---- what was opened unseen ---- */
+
+static void adopt_one(const struct probe_way *way, int fd, enum sl_note note, bool at_once)
+{
+	uint8_t bit = (uint8_t)(1 << fd % 8);
+
+	if (registry_knows(fd) || (unsigned)fd >= sizeof(was_unknown) * 8)
+		return;
+	if (!at_once && !(was_unknown[fd / 8] & bit)) {
+		was_unknown[fd / 8] |= bit;
+		return;
+	}
+	was_unknown[fd / 8] &= (uint8_t)~bit;
+	int borrowed = probe_borrow(way, fd);
+	int protocol = borrowed < 0 ? 0 : probe_protocol(borrowed);
+	struct probe probe = { 0 };
+	if (protocol)
+		probe_socket(borrowed, protocol == PROTOCOL_MPTCP, 0, &probe);
+	if (borrowed >= 0)
+		probe_return(way, borrowed);
+	if (protocol)
+		registry_adopt(fd, note,
+			       (protocol == PROTOCOL_MPTCP ? ROW_MPTCP : 0) |
+				       (probe.was_connected ? ROW_CONNECTED : 0));
+}
+
+/* Open descriptors by the absence of POLLNVAL: no file needed, but it sees the calling
+ * thread's table. */
+static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool at_once)
+{
+	static struct pollfd all[SCAN_NUMBERS];
+	struct timespec none = { 0, 0 };
+	struct rlimit limit = { SCAN_NUMBERS, 0 };
+
+	if (!guard_has_filter)
+		guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	for (unsigned first = 0; first < limit.rlim_cur && first < sizeof(was_unknown) * 8;) {
+		unsigned n = limit.rlim_cur - first < SCAN_NUMBERS
+				     ? (unsigned)(limit.rlim_cur - first)
+				     : SCAN_NUMBERS;
+		bool any = false;
+
+		for (unsigned i = 0; i < n; i++)
+			all[i] = (struct pollfd){ (int)(first + i), 0, 0 };
+		if (guard_sys(SYS_ppoll, all, n, &none, NULL, 8) < 0)
+			return;
+		for (unsigned i = 0; i < n; i++) {
+			if (all[i].revents & POLLNVAL)
+				continue;
+			any = true;
+			adopt_one(way, all[i].fd, note, at_once);
+		}
+		/* Numbers are given lowest first: past an empty run only rows we know of. */
+		if (!any && first >= registry_top())
+			return;
+		first += n;
+	}
+}
+
+/* For a thread with a table of its own: /proc/self is the process, not the thread. */
+static void adopt_by_list(const struct probe_way *way, enum sl_note note)
+{
+	static char entries[32768];
+	long directory = guard_sys(SYS_openat, AT_FDCWD, "/proc/self/fd",
+				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n;
+
+	if (directory < 0)
+		return;
+	while ((n = guard_sys(SYS_getdents64, directory, entries, sizeof(entries))) > 0) {
+		for (long at = 0; at < n;) {
+			/* struct linux_dirent64: 64-bit ino and off, 16-bit length, type */
+			uint16_t length;
+			const char *name = entries + at + 19;
+			int fd = 0;
+
+			memcpy(&length, entries + at + 16, sizeof(length));
+			at += length;
+			if (*name < '0' || *name > '9')
+				continue;
+			for (; *name; name++)
+				fd = fd * 10 + (*name - '0');
+			adopt_one(way, fd, note, false);
+		}
+	}
+	guard_sys(SYS_close, directory);
+}
+
+void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once)
+{
+	if (guard_is_sandboxed)
+		return;
+	if (way->pidfd >= 0)
+		adopt_by_list(way, note);
+	else
+		adopt_by_poll(way, note, at_once);
+}
+
+static bool owned_at_fork;
+
+/* guard_inside stays as it was: between prepare and parent the host's own handlers run, and
+ * what they open is the host's. */
+void watch_fork_prepare(void)
+{
+	owned_at_fork = watch_own(FORK_PATIENCE_MS);
+	if (owned_at_fork)
+		guard_inside--;
+}
+
+void watch_fork_parent(void)
+{
+	if (!owned_at_fork)
+		return;
+	owned_at_fork = false;
+	atomic_store(&owner, 0);
+}
+
+void watch_fork_child(void)
+{
+	owned_at_fork = false;
+	is_prepared = false;
+	forked_ns = registry_now_ns();
+	atomic_store(&owner, 0);
+	atomic_store(&limit_was_hit, false);
+	limit_was_told = false;
+	n_events = 0;
+	n_leaks_written = 0;
+	ticks_to_adoption = 0;
+	for (unsigned fd = 0; fd < registry_top(); fd++) {
+		struct side *side = registry_side((int)fd, false);
+
+		if (!side)
+			fd |= REGISTRY_ROWS - 1;
+		else if (side->gone_at) {
+			side->place = NULL;
+			side->gone_at = 0; /* its age begins anew */
+		}
+	}
+	places_fork_child();
+}

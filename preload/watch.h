@@ -1,0 +1,60 @@
+/* Age and verdict: who looks, when, and what a socket's state means.
+ *
+ * The ticker is whoever owns the tick: the helper thread, a hook (thread=no), a caller of
+ * sockleak_check(), the exiting thread.  One at a time, by a try: nobody waits for it in a
+ * hook.  It alone touches places, records in the ledger and the second part of rows. */
+#ifndef SOCKLEAK_WATCH_H
+#define SOCKLEAK_WATCH_H
+
+#include "probe.h"
+#include "registry.h"
+#include "settings.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* `prepare` is called by the first look of these books, before it begins: what the start
+ * left undone. */
+void watch_start(const struct settings *settings, void (*prepare)(void));
+
+/* The tick is ours / is free again.  `patience_ms` > 0 only outside hooks. */
+bool watch_own(unsigned patience_ms);
+void watch_release(void);
+
+/* One look at everything.  Owner only.  `work` = unwind what waits, and print. */
+void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work);
+/* The last look: the verdicts of 3.2, what is pending, the summary.  Returns how many
+ * sockets leaked. */
+uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way);
+/* Looks and prints leaks and what the program was told of and keeps; of sockets younger
+ * than `since` (a generation) and `told_or_not` all whose peer has gone. */
+uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print);
+
+/* From a hook, while no helper thread looks: looks if a look is due. */
+void watch_poll(void);
+/* accept or socket failed for want of a descriptor. */
+void watch_limit_hit(void);
+
+/* Descriptors that were opened unseen are recorded: all (at start, at exit), or, for the
+ * helper, those that stood unrecorded in two scans. */
+void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once);
+
+/* The verdict, pure: what the side record of a row whose peer has gone becomes. */
+struct watch_told {
+	uint64_t eof_ns;  /* 0 = not told by a read or an error */
+	uint64_t shut_ns; /* 0 = shutdown was not called */
+	uint8_t shut_how; /* bit 0 receiving, bit 1 sending */
+	bool by_error;
+};
+void watch_age(struct side *side, uint32_t generation, const struct row *row,
+	       const struct probe *probe, uint64_t now_ns);
+enum sl_verdict watch_judge(const struct side *side, const struct watch_told *told,
+			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
+			    enum settings_at_exit at_exit_rule, uint64_t now_ns);
+
+/* Around fork: the tick is at rest (or, after 100 ms, is not waited for). */
+void watch_fork_prepare(void);
+void watch_fork_parent(void);
+void watch_fork_child(void);
+
+#endif
