@@ -21,7 +21,8 @@ int sockleak_expect(int fd);
 /* One look, by the calling thread. */
 static uint64_t check(uint32_t since, bool told_or_not, bool print)
 {
-	if (guard_process() != GUARD_OURS || guard_is_sandboxed || !watch_own(PATIENCE_MS))
+	if (guard_process() != GUARD_OURS || guard_is_sandboxed ||
+	    !watch_own(PATIENCE_MS))
 		return 0;
 	uint64_t n = watch_check(registry_now_ns(), since, told_or_not, print);
 	watch_release();
@@ -44,10 +45,11 @@ EXPORT int sockleak_check_since(uint64_t mark, unsigned drain_ms)
 	uint64_t end_ns = registry_now_ns() + drain_ms * UINT64_C(1000000);
 	unsigned pause_ms = 1;
 
-	/* A close that is on its way is no leak: short looks, and the verdict at the end. */
+	/* A close that is on its way is no leak: short looks, and the verdict at the end.
+	 */
 	while (check((uint32_t)mark, true, false)) {
 		uint64_t now_ns = registry_now_ns();
-		struct timespec pause = { 0, pause_ms * 1000000L };
+		struct timespec pause = {0, pause_ms * 1000000L};
 
 		if (now_ns >= end_ns)
 			return (int)check((uint32_t)mark, true, true);

@@ -14,8 +14,8 @@ pid_t guard_pid;
 
 #define PAGE_BYTES 4096
 
-/* A page of its own under MADV_WIPEONFORK: holds 1 in our process and in a vfork child, 0 in
- * a real child.  Tells a copy of our memory without any call. */
+/* A page of its own under MADV_WIPEONFORK: holds 1 in our process and in a vfork child, 0
+ * in a real child.  Tells a copy of our memory without any call. */
 static volatile uint64_t *ours;
 
 static void mark_ours(void)
@@ -31,7 +31,8 @@ static bool has_filter_at_start(void)
 {
 	static const char wanted[] = "\nSeccomp:\t";
 	char status[4096];
-	long fd = guard_sys(SYS_openat, -100, "/proc/thread-self/status", 0x80000 /* CLOEXEC */);
+	long fd = guard_sys(SYS_openat, -100, "/proc/thread-self/status",
+			    0x80000 /* CLOEXEC */);
 
 	if (fd < 0)
 		return false;
@@ -40,7 +41,8 @@ static bool has_filter_at_start(void)
 	for (long at = 0; at + (long)sizeof(wanted) <= n; at++) {
 		size_t same = 0;
 
-		while (same < sizeof(wanted) - 1 && status[at + (long)same] == wanted[same])
+		while (same < sizeof(wanted) - 1 &&
+		       status[at + (long)same] == wanted[same])
 			same++;
 		if (same == sizeof(wanted) - 1)
 			return status[at + (long)same] != '0';
@@ -52,7 +54,8 @@ void guard_start(void)
 {
 	ours = arena_map(PAGE_BYTES);
 	if (ours && guard_sys(SYS_madvise, ours, PAGE_BYTES, MADV_WIPEONFORK) < 0)
-		ours = NULL; /* kernels before 4.14: fork is then known by its handler alone */
+		ours = NULL; /* kernels before 4.14: fork is then known by its handler
+				alone */
 	guard_has_filter = has_filter_at_start();
 	guard_adopt_process();
 }

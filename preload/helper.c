@@ -20,9 +20,10 @@
 #define SYS_pidfd_open 434
 #endif
 
-#define STACK_BYTES  (256 * 1024) /* libunwind's frames and ours; touched only as needed */
-#define COST_FACTOR  1000         /* 0.1 % of one core */
-#define SCAN_PAGES   64           /* of stack searched for a signal frame */
+#define STACK_BYTES (256 * 1024) /* libunwind's frames and ours; touched only as needed  \
+				  */
+#define COST_FACTOR 1000         /* 0.1 % of one core */
+#define SCAN_PAGES  64           /* of stack searched for a signal frame */
 
 enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_LOOK };
 static _Atomic uint32_t state;
@@ -49,7 +50,8 @@ bool helper_hooks_look(void)
 
 static void wait_word(_Atomic uint32_t *word, uint32_t value, uint64_t for_ns)
 {
-	struct timespec timeout = { (time_t)(for_ns / 1000000000), (long)(for_ns % 1000000000) };
+	struct timespec timeout = {(time_t)(for_ns / 1000000000),
+				   (long)(for_ns % 1000000000)};
 
 	guard_sys(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &timeout);
 }
@@ -96,8 +98,8 @@ static bool leader_is_gone(void)
 
 	if (guard_has_filter)
 		return false;
-	return guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", link, sizeof(link)) ==
-	       -ENOENT;
+	return guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", link,
+			 sizeof(link)) == -ENOENT;
 }
 
 static bool should_stop(void)
@@ -129,7 +131,8 @@ static void look_around(const struct probe_way *way)
 				watch_release();
 			}
 			uint64_t pause_ns = COST_FACTOR * (thread_ns() - before_ns);
-			due_ns = now_ns + (pause_ns > interval_ns ? pause_ns : interval_ns);
+			due_ns = now_ns +
+				 (pause_ns > interval_ns ? pause_ns : interval_ns);
 		} else if (origin_has_work() && watch_own(0)) {
 			origin_work();
 			watch_release();
@@ -149,8 +152,8 @@ static void *run(void *nothing)
 		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
 	if (own_table(&way) && atomic_compare_exchange_strong(&state, &starting, RUNNING))
 		look_around(&way);
-	/* Stopped, blind, or left behind by main(): from now on hooks look, unless it is the
-	 * end. */
+	/* Stopped, blind, or left behind by main(): from now on hooks look, unless it is
+	 * the end. */
 	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_LOOK);
 	wake_word_waiter(&state);
 	return NULL;
@@ -161,7 +164,8 @@ static void *run(void *nothing)
  * kernel has read it: rt_sigprocmask copies the set in before it refuses the `how`. */
 static bool stack_has(uint64_t word)
 {
-	const volatile uint64_t *at = (const volatile uint64_t *)((uintptr_t)&word & ~7UL);
+	const volatile uint64_t *at =
+		(const volatile uint64_t *)((uintptr_t)&word & ~7UL);
 
 	for (unsigned page = 0; page < SCAN_PAGES; page++) {
 		if (guard_sys(SYS_rt_sigprocmask, ~0L, at, NULL, 8) != -EINVAL)
@@ -178,12 +182,12 @@ static bool stack_has(uint64_t word)
 
 /* Whether this thread may stand on top of a signal handler, which may have interrupted
  * malloc.  In a handler its signal is blocked and the address of the code that calls
- * sigreturn stands on the stack; a program that blocks the signals it has handlers for all
- * its life (to take them in ppoll) shows the first and not the second. */
+ * sigreturn stands on the stack; a program that blocks the signals it has handlers for
+ * all its life (to take them in ppoll) shows the first and not the second. */
 static bool may_be_in_handler(void)
 {
 	uint64_t blocked = 0;
-	stack_t alternate = { 0 };
+	stack_t alternate = {0};
 
 	guard_sys(SYS_sigaltstack, NULL, &alternate);
 	if (alternate.ss_flags & SS_ONSTACK)
@@ -191,10 +195,11 @@ static bool may_be_in_handler(void)
 	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, 8);
 	for (int signal = 1; blocked && signal <= 64; signal++) {
 		/* The kernel's struct: handler, flags, restorer, mask. */
-		uint64_t action[4] = { 0 };
+		uint64_t action[4] = {0};
 
 		if (!(blocked & UINT64_C(1) << (signal - 1)) ||
-		    guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 || action[0] <= 1)
+		    guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 ||
+		    action[0] <= 1)
 			continue;
 #if defined __x86_64__
 		if (stack_has(action[2]))

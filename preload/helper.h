@@ -1,10 +1,10 @@
 /* The helper thread: looks at the host's sockets every interval.
  *
- * It starts with the first connection, with all signals blocked, and gives itself an empty
- * descriptor table (a second thread that shares the host's would take a single-threaded
- * host off the kernel's fast path), from which it reaches the host's sockets by a pidfd.
- * Under a seccomp filter it shares the host's table and makes no rarer call than
- * getsockopt, poll and futex. */
+ * It starts with the first connection, with all signals blocked, and gives itself an
+ * empty descriptor table (a second thread that shares the host's would take a
+ * single-threaded host off the kernel's fast path), from which it reaches the host's
+ * sockets by a pidfd. Under a seccomp filter it shares the host's table and makes no
+ * rarer call than getsockopt, poll and futex. */
 #ifndef SOCKLEAK_HELPER_H
 #define SOCKLEAK_HELPER_H
 
@@ -12,10 +12,10 @@
 
 void helper_start(bool wanted, unsigned long interval_ns);
 
-/* From a hook that saw a connection: starts the thread if it is wanted and was not started.
- * One load when there is nothing to do.  The one thing in a hook that may allocate:
- * pthread_create takes the thread's dynamic thread vector from malloc, once a process;
- * never on top of a signal handler that may have interrupted malloc. */
+/* From a hook that saw a connection: starts the thread if it is wanted and was not
+ * started. One load when there is nothing to do.  The one thing in a hook that may
+ * allocate: pthread_create takes the thread's dynamic thread vector from malloc, once a
+ * process; never on top of a signal handler that may have interrupted malloc. */
 void helper_want(void);
 
 bool helper_is_looking(void); /* a thread looks, or is about to */

@@ -1,11 +1,11 @@
 /* The calls we stand in for: call, tell, return.
  *
  * Each hook carries the name and the parameters of its manual page.  A hook that makes a
- * descriptor calls first and remembers second; one that ends a descriptor forgets first and
- * calls second: the kernel gives the lowest free number to the next call of any thread, and
- * forgetting afterwards could erase that newcomer's row.  Nothing is held across a real
- * call, and a thread cancelled inside one leaves no trace but, at worst, a lost row that the
- * next look finds again.
+ * descriptor calls first and remembers second; one that ends a descriptor forgets first
+ * and calls second: the kernel gives the lowest free number to the next call of any
+ * thread, and forgetting afterwards could erase that newcomer's row.  Nothing is held
+ * across a real call, and a thread cancelled inside one leaves no trace but, at worst, a
+ * lost row that the next look finds again.
  *
  * None of the helpers below touches errno: they make raw system calls only. */
 #include "hooks.h"
@@ -141,6 +141,16 @@ static bool ends_a_connection(int error)
 	}
 }
 
+/* Once a reset comes the kernel no longer tells. */
+static void keep_peer(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	if (guard_sys(SYS_getpeername, fd, &peer, &length) == 0)
+		registry_set_peer(fd, (struct sockaddr *)&peer, length);
+}
+
 /* A read returned 0 for a non-zero length, or a call an error that may end a connection.
  * The kernel's state decides: a zero after a local SHUT_RD tells nothing. */
 static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool by_error)
@@ -148,14 +158,16 @@ static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool
 	struct row row;
 	struct probe probe;
 
-	if (!registry_knows(fd) || !may_write() || guard_is_sandboxed || registry_was_told(fd) ||
-	    !registry_read(fd, &row))
+	if (!registry_knows(fd) || !may_write() || guard_is_sandboxed ||
+	    registry_was_told(fd) || !registry_read(fd, &row))
 		return;
 	uint64_t word = atomic_load(&row.word);
 	if ((word & ROW_NOT_TCP) || guard_process() != GUARD_OURS ||
 	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP ||
 	    !probe_peer_is_gone(&probe))
 		return;
+	if (!row.family)
+		keep_peer(fd);
 	registry_tell(fd, call, origin_capture(), by_error);
 	wake_whoever_looks();
 }
@@ -173,14 +185,16 @@ static __attribute__((noinline, cold)) void used(int fd)
 {
 	struct row row;
 
-	if (registry_read(fd, &row) && (atomic_load(&row.word) & ROW_CONNECTED) && may_write()) {
+	if (registry_read(fd, &row) && (atomic_load(&row.word) & ROW_CONNECTED) &&
+	    may_write()) {
 		hooks_await_connection = false;
 		start_connection();
 	}
 }
 
 /* After a call that reads: the hot path is two comparisons. */
-static inline ssize_t after_read(int fd, ssize_t result, bool wanted_some, enum sl_call call)
+static inline ssize_t after_read(int fd, ssize_t result, bool wanted_some,
+				 enum sl_call call)
 {
 	if (__builtin_expect(hooks_await_connection, 0))
 		used(fd);
@@ -243,9 +257,9 @@ static uint64_t listener_bits(int fd)
 		int protocol = guard_is_sandboxed ? 0 : probe_protocol(fd);
 
 		registry_adopt(fd, SL_NOTE_UNKNOWN,
-			       !protocol                   ? ROW_NOT_TCP
+			       !protocol                  ? ROW_NOT_TCP
 			       : protocol != PROTOCOL_TCP ? ROW_MPTCP
-							   : 0);
+							  : 0);
 		if (!registry_read(fd, &row))
 			return ROW_NOT_TCP;
 	}
@@ -265,7 +279,8 @@ static int after_accept(int listener, int fd, const struct sockaddr *address,
 	uint64_t bits = listener_bits(listener);
 	if (!(bits & ROW_NOT_TCP))
 		opened(fd, call, SL_NOTE_NONE, bits | ROW_CONNECTED,
-		       length && *length >= (socklen_t)sizeof(struct sockaddr) ? address : NULL);
+		       length && *length >= (socklen_t)sizeof(struct sockaddr) ? address
+									       : NULL);
 	return fd;
 }
 
@@ -275,15 +290,18 @@ EXPORT int accept(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length
 			    address.__sockaddr__, length, SL_CALL_accept);
 }
 
-EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
+EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length,
+		   int flags)
 {
 	return after_accept(sockfd, real.accept4(sockfd, address, length, flags),
 			    address.__sockaddr__, length, SL_CALL_accept4);
 }
 
-static int after_connect(int fd, int result, const struct sockaddr *address, socklen_t length)
+static int after_connect(int fd, int result, const struct sockaddr *address,
+			 socklen_t length)
 {
-	if (!registry_knows(fd) || !may_write() || !address || length < sizeof(address->sa_family))
+	if (!registry_knows(fd) || !may_write() || !address ||
+	    length < sizeof(address->sa_family))
 		return result;
 	if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
 		return result;
@@ -303,7 +321,8 @@ EXPORT int connect(int sockfd, __CONST_SOCKADDR_ARG address, socklen_t length)
 
 EXPORT int __connect(int sockfd, const struct sockaddr *address, socklen_t length)
 {
-	return after_connect(sockfd, real.__connect(sockfd, address, length), address, length);
+	return after_connect(sockfd, real.__connect(sockfd, address, length), address,
+			     length);
 }
 
 /* ---- birth by gift ---- */
@@ -317,7 +336,8 @@ static void received(int fd, enum sl_call call)
 		       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP), NULL);
 }
 
-/* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote. */
+/* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote.
+ */
 static void for_each_gift(const struct msghdr *message, enum sl_call call,
 			  void (*each)(int fd, enum sl_call call))
 {
@@ -343,7 +363,8 @@ EXPORT ssize_t recvmsg(int sockfd, struct msghdr *message, int flags)
 
 	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
 		for_each_gift(message, SL_CALL_recvmsg, received);
-	return after_read(sockfd, n, n == 0 && wants_some(message->msg_iov, message->msg_iovlen),
+	return after_read(sockfd, n,
+			  n == 0 && wants_some(message->msg_iov, message->msg_iovlen),
 			  SL_CALL_recvmsg);
 }
 
@@ -521,26 +542,31 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 {
 	ssize_t n = real.readv(fd, vector, count);
 
-	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count), SL_CALL_readv);
+	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
+			  SL_CALL_readv);
 }
 
 EXPORT ssize_t recv(int sockfd, void *buffer, size_t count, int flags)
 {
-	return after_read(sockfd, real.recv(sockfd, buffer, count, flags), count, SL_CALL_recv);
+	return after_read(sockfd, real.recv(sockfd, buffer, count, flags), count,
+			  SL_CALL_recv);
 }
 
 EXPORT ssize_t recvfrom(int sockfd, void *restrict buffer, size_t count, int flags,
 			__SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	return after_read(sockfd, real.recvfrom(sockfd, buffer, count, flags, address, length),
+	return after_read(sockfd,
+			  real.recvfrom(sockfd, buffer, count, flags, address, length),
 			  count, SL_CALL_recvfrom);
 }
 
-EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset,
+		       int flags)
 {
 	ssize_t n = real.preadv2(fd, vector, count, offset, flags);
 
-	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count), SL_CALL_preadv2);
+	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
+			  SL_CALL_preadv2);
 }
 
 EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t offset,
@@ -552,7 +578,8 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t
 			  SL_CALL_preadv64v2);
 }
 
-/* An error of these two may be the other end's: told() asks the kernel about the socket. */
+/* An error of these two may be the other end's: told() asks the kernel about the socket.
+ */
 EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset_out,
 		      size_t count, unsigned flags)
 {
@@ -590,17 +617,17 @@ EXPORT ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size)
 
 EXPORT ssize_t __recv_chk(int sockfd, void *buffer, size_t count, size_t size, int flags)
 {
-	return after_read(sockfd, real.__recv_chk(sockfd, buffer, count, size, flags), count,
-			  SL_CALL___recv_chk);
+	return after_read(sockfd, real.__recv_chk(sockfd, buffer, count, size, flags),
+			  count, SL_CALL___recv_chk);
 }
 
-EXPORT ssize_t __recvfrom_chk(int sockfd, void *buffer, size_t count, size_t size, int flags,
-			      struct sockaddr *address, socklen_t *length)
+EXPORT ssize_t __recvfrom_chk(int sockfd, void *buffer, size_t count, size_t size,
+			      int flags, struct sockaddr *address, socklen_t *length)
 {
-	return after_read(sockfd,
-			  real.__recvfrom_chk(sockfd, buffer, count, size, flags, address,
-					      length),
-			  count, SL_CALL___recvfrom_chk);
+	return after_read(
+		sockfd,
+		real.__recvfrom_chk(sockfd, buffer, count, size, flags, address, length),
+		count, SL_CALL___recvfrom_chk);
 }
 
 EXPORT ssize_t send(int sockfd, const void *buffer, size_t count, int flags)
@@ -610,7 +637,8 @@ EXPORT ssize_t send(int sockfd, const void *buffer, size_t count, int flags)
 
 EXPORT ssize_t __send(int sockfd, const void *buffer, size_t count, int flags)
 {
-	return after_send(sockfd, real.__send(sockfd, buffer, count, flags), SL_CALL___send);
+	return after_send(sockfd, real.__send(sockfd, buffer, count, flags),
+			  SL_CALL___send);
 }
 
 EXPORT ssize_t sendto(int sockfd, const void *buffer, size_t count, int flags,
@@ -669,7 +697,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 
 static int last_words(int status)
 {
-	return hooks_are_on && !guard_inside && may_forget() ? start_last_words(status) : status;
+	return hooks_are_on && !guard_inside && may_forget() ? start_last_words(status)
+							     : status;
 }
 
 EXPORT __attribute__((noreturn)) void _exit(int status)
@@ -686,8 +715,8 @@ EXPORT __attribute__((noreturn)) void _Exit(int status)
 
 /* ---- a sandbox ---- */
 
-/* From the moment a filter of the host's own stands, a call that the host does not make may
- * end it.  The helper leaves first: a filter may be laid upon all threads. */
+/* From the moment a filter of the host's own stands, a call that the host does not make
+ * may end it.  The helper leaves first: a filter may be laid upon all threads. */
 static void entering_sandbox(void)
 {
 	if (!hooks_are_on || guard_process() != GUARD_OURS)
@@ -712,8 +741,9 @@ EXPORT int prctl(int option, ...)
 
 /* ---- libunwind's own ---- */
 
-/* libunwind keeps a pipe and asks mincore to test addresses when it is initialised.  We give
- * it no chance to test any, so it needs neither: no pipe can be had, and mincore works. */
+/* libunwind keeps a pipe and asks mincore to test addresses when it is initialised.  We
+ * give it no chance to test any, so it needs neither: no pipe can be had, and mincore
+ * works. */
 EXPORT int pipe2(int fds[2], int flags)
 {
 	if (__builtin_expect(guard_inside, 0)) {
@@ -733,8 +763,8 @@ EXPORT int mincore(void *address, size_t length, unsigned char *vector)
 
 /* ---- any of them by number ---- */
 
-/* libuv closes by number, since close() is a cancellation point: so may no call be that is
- * made here. */
+/* libuv closes by number, since close() is a cancellation point: so may no call be that
+ * is made here. */
 long hooks_syscall(long number, long a, long b, long c, long d, long e, long f);
 long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -786,7 +816,8 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 			     number == SYS_accept ? SL_CALL_accept : SL_CALL_accept4);
 		break;
 	case SYS_connect:
-		after_connect((int)a, (int)result, (const struct sockaddr *)b, (socklen_t)c);
+		after_connect((int)a, (int)result, (const struct sockaddr *)b,
+			      (socklen_t)c);
 		break;
 	case SYS_shutdown:
 		after_shutdown((int)a, (int)b, (int)result);
@@ -818,7 +849,8 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 #if defined __x86_64__
 __attribute__((used)) static void name_offset(void)
 {
-	__asm__ volatile(".set real_syscall_at, %c0" ::"i"(offsetof(struct real, syscall)));
+	__asm__ volatile(
+		".set real_syscall_at, %c0" ::"i"(offsetof(struct real, syscall)));
 }
 
 #define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
@@ -868,6 +900,7 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		words[i] = va_arg(arguments, long);
 	va_end(arguments);
-	return hooks_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+	return hooks_syscall(number, words[0], words[1], words[2], words[3], words[4],
+			     words[5]);
 }
 #endif

@@ -6,8 +6,8 @@
 
 /* Until the constructor is through, or when it failed, hooks pass straight through. */
 extern bool hooks_are_on;
-/* Connections were inherited, and nobody looks at them yet: the first use of one starts the
- * helper. */
+/* Connections were inherited, and nobody looks at them yet: the first use of one starts
+ * the helper. */
 extern bool hooks_await_connection;
 
 #endif

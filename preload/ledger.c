@@ -1,8 +1,8 @@
 /* Writing the ledger: see ledger.h for the format, ledger_writer.h for who may call what.
  *
- * The whole file is mapped at its largest size from the start, but only what fallocate has
- * reserved is touched: a store into a hole would end the host by SIGBUS on a full disk.
- * What cannot be reserved is dropped and counted. */
+ * The whole file is mapped at its largest size from the start, but only what fallocate
+ * has reserved is touched: a store into a hole would end the host by SIGBUS on a full
+ * disk. What cannot be reserved is dropped and counted. */
 #include "ledger_writer.h"
 
 #include "guard.h"
@@ -19,21 +19,22 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#define FIRST_BLOCKS  4  /* reserved at start: 80 KiB */
-#define GROW_BLOCKS   16 /* reserved at a time afterwards: 320 KiB */
-#define LOW_BLOCKS    4  /* grow when fewer are left */
-#define PATH_BYTES    1200
-#define ROW_RANGES    (1048576 / SL_ROWS_PER_BLOCK)
-#define FILE_BYTES    (sizeof(struct sl_header) + (size_t)SL_MAX_BLOCKS * SL_BLOCK_BYTES)
+#define FIRST_BLOCKS    4  /* reserved at start: 80 KiB */
+#define GROW_BLOCKS     16 /* reserved at a time afterwards: 320 KiB */
+#define LOW_BLOCKS      4  /* grow when fewer are left */
+#define PATH_BYTES      1200
+#define ROW_RANGES      (1048576 / SL_ROWS_PER_BLOCK)
+#define FILE_BYTES      (sizeof(struct sl_header) + (size_t)SL_MAX_BLOCKS * SL_BLOCK_BYTES)
 #define BLOCK_OFFSET(k) (sizeof(struct sl_header) + (size_t)(k)*SL_BLOCK_BYTES)
 
 static struct sl_header *file; /* the mapping; NULL = no ledger is kept */
 static char path[PATH_BYTES];
 static dev_t file_device;
 static ino_t file_inode;
-static _Atomic uint32_t n_reserved;                 /* blocks the file has room for */
-static _Atomic uint16_t blocks_of_rows[ROW_RANGES]; /* block + 1 of each range; 0 = none */
-static uint32_t records_block, records_used;        /* block + 1 and bytes; the ticker's */
+static _Atomic uint32_t n_reserved; /* blocks the file has room for */
+static _Atomic uint16_t
+	blocks_of_rows[ROW_RANGES];          /* block + 1 of each range; 0 = none */
+static uint32_t records_block, records_used; /* block + 1 and bytes; the ticker's */
 
 static _Atomic uint64_t *counter(uint64_t *field)
 {
@@ -104,7 +105,8 @@ static uint64_t net_namespace(void)
 {
 	char link[64];
 	uint64_t number = 0;
-	long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/net", link, sizeof(link));
+	long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/net", link,
+			   sizeof(link));
 
 	for (long i = 0; i < n; i++)
 		if (link[i] >= '0' && link[i] <= '9')
@@ -120,7 +122,8 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Somebody else could put a file or link in our way in a directory that others may write. */
+/* Somebody else could put a file or link in our way in a directory that others may write.
+ */
 static const char *refuse_directory(int directory)
 {
 	struct stat is;
@@ -137,7 +140,7 @@ static const char *refuse_directory(int directory)
 static long create_file(int directory, const char *name_of_directory, uint64_t ticks)
 {
 	for (unsigned sequence = 0; sequence < 10000; sequence++) {
-		struct text text = { path, sizeof(path) - 1, 0, false };
+		struct text text = {path, sizeof(path) - 1, 0, false};
 
 		text_string(&text, name_of_directory);
 		text_string(&text, "/");
@@ -152,14 +155,16 @@ static long create_file(int directory, const char *name_of_directory, uint64_t t
 			return -1;
 		path[text.used] = '\0';
 		long fd = guard_sys(SYS_openat, directory, path + name_at,
-				    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+				    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				    0600);
 		if (fd != -17 /* EEXIST */)
 			return fd;
 	}
 	return -1;
 }
 
-/* Makes room for `n` blocks in all.  Beyond RLIMIT_FSIZE the kernel would send SIGXFSZ. */
+/* Makes room for `n` blocks in all.  Beyond RLIMIT_FSIZE the kernel would send SIGXFSZ.
+ */
 static bool reserve(int fd, uint32_t n)
 {
 	struct rlimit limit;
@@ -208,7 +213,8 @@ static const char *map_file(int fd, uint64_t ticks, uint64_t grace_ns, unsigned 
 	struct stat is;
 
 	if (!reserve(fd, FIRST_BLOCKS))
-		return "the ledger cannot be reserved: no room, or beyond the limit of file sizes";
+		return "the ledger cannot be reserved: no room, or beyond the limit of "
+		       "file sizes";
 	if (guard_sys(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH) < 0)
 		return "the ledger cannot be examined";
 	long at = guard_sys(SYS_mmap, NULL, FILE_BYTES, PROT_READ | PROT_WRITE,
@@ -244,7 +250,8 @@ const char *ledger_start(const char *directory_name, uint64_t grace_ns, unsigned
 		long fd = create_file((int)directory, directory_name, ticks);
 
 		problem = fd < 0 ? "the ledger cannot be created"
-				 : map_file((int)fd, ticks, grace_ns, at_exit, frames, forked);
+				 : map_file((int)fd, ticks, grace_ns, at_exit, frames,
+					    forked);
 		if (fd >= 0)
 			guard_sys(SYS_close, fd);
 		if (fd >= 0 && problem)
@@ -284,13 +291,14 @@ static struct sl_descriptor *row_of(int fd, bool make)
 
 	if (range >= ROW_RANGES)
 		return NULL;
-	uint16_t block = atomic_load_explicit(&blocks_of_rows[range], memory_order_acquire);
+	uint16_t block =
+		atomic_load_explicit(&blocks_of_rows[range], memory_order_acquire);
 	if (!block && make) {
 		uint32_t fresh = take_block();
 
 		/* A loser's block stays free for ever: it happens once a race. */
-		if (fresh && atomic_compare_exchange_strong(&blocks_of_rows[range], &block,
-							    (uint16_t)fresh)) {
+		if (fresh && atomic_compare_exchange_strong(&blocks_of_rows[range],
+							    &block, (uint16_t)fresh)) {
 			name_block(fresh, SL_BLOCK_ROWS, range * SL_ROWS_PER_BLOCK);
 			block = (uint16_t)fresh;
 		}
@@ -301,8 +309,8 @@ static struct sl_descriptor *row_of(int fd, bool make)
 	       (unsigned)fd % SL_ROWS_PER_BLOCK;
 }
 
-/* A row's sequence is odd while it is written.  Nobody waits for it: a writer that finds it
- * odd was interrupted by us or races with us, and leaves the row to the ticker. */
+/* A row's sequence is odd while it is written.  Nobody waits for it: a writer that finds
+ * it odd was interrupted by us or races with us, and leaves the row to the ticker. */
 static bool begin_row(struct sl_descriptor *row, uint32_t *sequence)
 {
 	*sequence = atomic_load((_Atomic uint32_t *)&row->sequence);

@@ -7,8 +7,9 @@
 
 #include <stdbool.h>
 
-/* Makes the file in `directory` (absolute), reserves and maps it; its descriptor is closed
- * before the return.  NULL or the reason why there is no ledger, a whole sentence. */
+/* Makes the file in `directory` (absolute), reserves and maps it; its descriptor is
+ * closed before the return.  NULL or the reason why there is no ledger, a whole sentence.
+ */
 const char *ledger_start(const char *directory, uint64_t grace_ns, unsigned at_exit,
 			 unsigned frames, bool forked);
 bool ledger_is_kept(void);
@@ -16,7 +17,8 @@ bool ledger_is_kept(void);
 /* Any thread, any signal: the row of `fd` becomes `row` (sequence excepted).  A row that
  * another thread is writing, or has no room, is left to ledger_has() and the ticker. */
 void ledger_publish(int fd, const struct sl_descriptor *row);
-/* The program was told just now, by `call`: known even if it is killed before the next look. */
+/* The program was told just now, by `call`: known even if it is killed before the next
+ * look. */
 void ledger_told(int fd, uint64_t told_ns, enum sl_call call);
 /* The descriptor is no longer held; what was known of it stays readable. */
 void ledger_end_row(int fd);
@@ -27,7 +29,8 @@ bool ledger_has(int fd);
 void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
 void ledger_counts(uint64_t opened, uint64_t closed, uint64_t missed, uint64_t late,
 		   uint64_t late_max_ms, uint64_t looked_ns);
-void ledger_grow(void); /* reserves more before it is needed; opens the file for a moment */
+void ledger_grow(
+	void); /* reserves more before it is needed; opens the file for a moment */
 
 /* A connection was made: the file is worth keeping. */
 void ledger_keep(void);

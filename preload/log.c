@@ -33,11 +33,11 @@ static bool identify(long fd, struct stat *is)
 	return guard_sys(SYS_newfstatat, fd, "", is, AT_EMPTY_PATH) == 0;
 }
 
-/* "%p" becomes the pid, "%e" the program's name; a relative path is made absolute, since the
- * host may change its directory. */
+/* "%p" becomes the pid, "%e" the program's name; a relative path is made absolute, since
+ * the host may change its directory. */
 static bool expand(const char *pattern)
 {
-	struct text text = { path, sizeof(path) - 1, 0, false };
+	struct text text = {path, sizeof(path) - 1, 0, false};
 	char exe[512], here[512];
 	const char *name = exe;
 
@@ -48,14 +48,14 @@ static bool expand(const char *pattern)
 		text_string(&text, "/");
 	}
 	for (const char *c = pattern; *c; c++) {
-		char one[2] = { *c, '\0' };
+		char one[2] = {*c, '\0'};
 
 		if (c[0] == '%' && c[1] == 'p') {
 			text_unsigned(&text, (uint64_t)guard_pid);
 			c++;
 		} else if (c[0] == '%' && c[1] == 'e') {
-			long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe,
-					   sizeof(exe) - 1);
+			long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe",
+					   exe, sizeof(exe) - 1);
 			exe[n > 0 ? n : 0] = '\0';
 			if (strrchr(exe, '/'))
 				name = strrchr(exe, '/') + 1;
@@ -129,19 +129,19 @@ const char *log_start(const struct settings *settings)
 
 static bool is_writable(long fd, int patience_ms)
 {
-	struct pollfd one = { (int)fd, POLLOUT, 0 };
-	struct timespec wait = { patience_ms / 1000, (patience_ms % 1000) * 1000000L };
+	struct pollfd one = {(int)fd, POLLOUT, 0};
+	struct timespec wait = {patience_ms / 1000, (patience_ms % 1000) * 1000000L};
 
-	return guard_sys(SYS_ppoll, &one, 1, &wait, NULL, 8) == 1 && (one.revents & POLLOUT) &&
-	       !(one.revents & (POLLERR | POLLHUP));
+	return guard_sys(SYS_ppoll, &one, 1, &wait, NULL, 8) == 1 &&
+	       (one.revents & POLLOUT) && !(one.revents & (POLLERR | POLLHUP));
 }
 
-/* A reader that is gone makes the kernel send SIGPIPE: it is blocked, and what came by our
- * write is taken back before the mask is restored. */
+/* A reader that is gone makes the kernel send SIGPIPE: it is blocked, and what came by
+ * our write is taken back before the mask is restored. */
 static bool write_all(long fd, const char *bytes, size_t n_bytes)
 {
 	const uint64_t pipe_bit = UINT64_C(1) << (SIGPIPE - 1);
-	struct timespec none = { 0, 0 };
+	struct timespec none = {0, 0};
 	uint64_t before = 0, pending = 0;
 	bool ok = true;
 
@@ -149,8 +149,9 @@ static bool write_all(long fd, const char *bytes, size_t n_bytes)
 	guard_sys(SYS_rt_sigpending, &pending, 8);
 	while (ok && n_bytes) {
 		size_t piece = n_bytes < PIPE_PIECE ? n_bytes : PIPE_PIECE;
-		long n = is_writable(fd, PATIENCE_MS) ? guard_sys(SYS_write, fd, bytes, piece)
-						      : -EAGAIN;
+		long n = is_writable(fd, PATIENCE_MS)
+				 ? guard_sys(SYS_write, fd, bytes, piece)
+				 : -EAGAIN;
 
 		if (n == -EINTR)
 			continue;
@@ -216,9 +217,9 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 
 void log_complain(const char *line)
 {
-	static const struct probe_way directly = { -1 };
+	static const struct probe_way directly = {-1};
 	char buffer[1024];
-	struct text text = { buffer, sizeof(buffer) - 1, 0, false };
+	struct text text = {buffer, sizeof(buffer) - 1, 0, false};
 
 	text_string(&text, "==");
 	text_unsigned(&text, (uint64_t)guard_pid);

@@ -1,6 +1,6 @@
-/* Where reports go: standard error while it still is the file it was at the start, a file by
- * path, or nowhere.  One write a block, no SIGPIPE, no waiting: what a full pipe does not
- * take is dropped and counted.  Raw system calls; errno untouched. */
+/* Where reports go: standard error while it still is the file it was at the start, a file
+ * by path, or nowhere.  One write a block, no SIGPIPE, no waiting: what a full pipe does
+ * not take is dropped and counted.  Raw system calls; errno untouched. */
 #ifndef SOCKLEAK_LOG_H
 #define SOCKLEAK_LOG_H
 

@@ -14,10 +14,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* uthash ends the host when memory runs out and takes it from malloc, unless told not to. */
-#define HASH_NONFATAL_OOM       1
-#define uthash_malloc(bytes)    arena_map(bytes)
-#define uthash_free(at, bytes)  arena_unmap(at, bytes)
+/* uthash ends the host when memory runs out and takes it from malloc, unless told not to.
+ */
+#define HASH_NONFATAL_OOM      1
+#define uthash_malloc(bytes)   arena_map(bytes)
+#define uthash_free(at, bytes) arena_unmap(at, bytes)
 #include <uthash.h>
 
 #define REPORT_BYTES  65536
@@ -76,7 +77,7 @@ static char frame_names[2][SL_MAX_FRAMES][NAME_BYTES];
 
 static struct text new_report(void)
 {
-	return (struct text){ report, sizeof(report), 0, false };
+	return (struct text){report, sizeof(report), 0, false};
 }
 
 static uint64_t realtime_ms(void)
@@ -98,10 +99,11 @@ static void add_rule(char *line, size_t bytes)
 
 	if (what < 0) {
 		char problem[300];
-		struct text text = { problem, sizeof(problem) - 1, 0, false };
+		struct text text = {problem, sizeof(problem) - 1, 0, false};
 
 		line[bytes < 200 ? bytes : 200] = '\0';
-		text_string(&text, "a line of the suppressions is no rule and is ignored: ");
+		text_string(&text,
+			    "a line of the suppressions is no rule and is ignored: ");
 		text_escaped(&text, line);
 		problem[text.used] = '\0';
 		log_complain(problem);
@@ -110,19 +112,21 @@ static void add_rule(char *line, size_t bytes)
 		return;
 	char *start = line + (pattern - line);
 	start[pattern_bytes] = '\0';
-	rules[n_rules++] = (struct rule){ start, max, 0 };
+	rules[n_rules++] = (struct rule){start, max, 0};
 }
 
 static void read_rules(const char *path)
 {
 	char *file = arena_map(RULES_BYTES);
-	long fd = guard_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	long fd =
+		guard_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	long n = fd < 0 || !file ? fd : guard_sys(SYS_read, fd, file, RULES_BYTES - 1);
 
 	if (fd >= 0)
 		guard_sys(SYS_close, fd);
 	if (n < 0 || !file) {
-		log_complain("the file of suppressions cannot be read: nothing is suppressed");
+		log_complain(
+			"the file of suppressions cannot be read: nothing is suppressed");
 		return;
 	}
 	unsigned n_lines = 1;
@@ -160,7 +164,7 @@ static unsigned name_frames(uint32_t origin, unsigned which, struct text_frame *
 		struct text_frame *frame = &frames[i];
 		char *name = frame_names[which][i];
 
-		*frame = (struct text_frame){ .offset = SL_FRAME_OFFSET(trace->frames[i]) };
+		*frame = (struct text_frame){.offset = SL_FRAME_OFFSET(trace->frames[i])};
 		frame->address = frame->offset;
 		if (!module)
 			continue;
@@ -176,10 +180,12 @@ static unsigned name_frames(uint32_t origin, unsigned which, struct text_frame *
 	return n;
 }
 
-static bool rule_matches(const struct rule *rule, const struct text_frame *frames, unsigned n)
+static bool rule_matches(const struct rule *rule, const struct text_frame *frames,
+			 unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if ((frames[i].function && text_matches(rule->pattern, frames[i].function)) ||
+		if ((frames[i].function &&
+		     text_matches(rule->pattern, frames[i].function)) ||
 		    (frames[i].module && text_matches(rule->pattern, frames[i].module)))
 			return true;
 	return false;
@@ -215,7 +221,7 @@ void places_begin(void)
 	n_seen = 0;
 	for (struct place *place = places; place; place = place->hh.next) {
 		place->n = place->n_by_grace = place->n_forgotten = 0;
-		place->sums = (struct text_place){ 0 };
+		place->sums = (struct text_place){0};
 	}
 }
 
@@ -302,10 +308,11 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 {
 	uint64_t word = atomic_load(&row->word);
 
-	if (((word & ROW_DUPLICATED) || row->note != SL_NOTE_NONE) && was_seen(row->cookie))
+	if (((word & ROW_DUPLICATED) || row->note != SL_NOTE_NONE) &&
+	    was_seen(row->cookie))
 		return NULL;
-	struct key key = { atomic_load(&row->origin), side->kind, row->call, row->note,
-			   is_pending };
+	struct key key = {atomic_load(&row->origin), side->kind, row->call, row->note,
+			  is_pending};
 	struct place *place = find_place(&key);
 	if (!place)
 		return NULL;
@@ -378,7 +385,8 @@ uint64_t places_print(const struct probe_way *way, bool at_exit, bool in_full)
 		/* At exit the last word on a place is its true count. */
 		if (!place->next_print || in_full)
 			print_place(place, count, true, way);
-		else if (count >= place->next_print || (at_exit && count * 2 != place->next_print))
+		else if (count >= place->next_print ||
+			 (at_exit && count * 2 != place->next_print))
 			print_place(place, count, false, way);
 		else
 			continue;
@@ -476,8 +484,8 @@ void places_summary(const struct probe_way *way)
 	log_write(way, text.at, text.used);
 }
 
-/* The origins that hold the most sockets, whatever their state: what a person wants to know
- * who has run out of descriptors. */
+/* The origins that hold the most sockets, whatever their state: what a person wants to
+ * know who has run out of descriptors. */
 struct holder {
 	uint32_t origin;
 	uint8_t call;
@@ -495,13 +503,14 @@ static unsigned rank_holders(struct holder *top)
 		struct row row;
 		unsigned i = 0;
 
-		if (!registry_read((int)fd, &row) || (atomic_load(&row.word) & ROW_NOT_TCP))
+		if (!registry_read((int)fd, &row) ||
+		    (atomic_load(&row.word) & ROW_NOT_TCP))
 			continue;
 		uint32_t origin = origin_settle(atomic_load(&row.origin));
 		while (i < n_all && all[i].origin != origin)
 			i++;
 		if (i == n_all && n_all < sizeof(all) / sizeof(all[0]))
-			all[n_all++] = (struct holder){ origin, row.call, 0 };
+			all[n_all++] = (struct holder){origin, row.call, 0};
 		if (i < n_all)
 			all[i].n++;
 	}
@@ -538,10 +547,12 @@ void places_print_holders(const struct probe_way *way, uint64_t limit)
 
 		text_string(&text, "  ");
 		text_unsigned(&text, top[i].n);
-		text_string(&text, top[i].n == 1 ? " socket opened by " : " sockets opened by ");
+		text_string(&text,
+			    top[i].n == 1 ? " socket opened by " : " sockets opened by ");
 		text_string(&text, call ? call : "a call nobody saw");
 		text_string(&text, "():\n");
-		text_frames(&text, origin_frames, name_frames(top[i].origin, 0, origin_frames));
+		text_frames(&text, origin_frames,
+			    name_frames(top[i].origin, 0, origin_frames));
 	}
 	log_write(way, text.at, text.used);
 }
@@ -580,7 +591,7 @@ const char *places_name_text(uint16_t name)
 static void publish_module(const struct origin_module *module)
 {
 	struct sl_module record = {
-		.head = { SL_RECORD_MODULE, sizeof(record) },
+		.head = {SL_RECORD_MODULE, sizeof(record)},
 		.id = module->id,
 		.path_bytes = (uint16_t)strnlen(module->path, 4096),
 		.build_id_bytes = (uint16_t)module->build_id_bytes,
@@ -595,7 +606,7 @@ static void publish_module(const struct origin_module *module)
 static void publish_backtrace(const struct origin_backtrace *trace)
 {
 	struct sl_backtrace record = {
-		.head = { SL_RECORD_BACKTRACE, sizeof(record) },
+		.head = {SL_RECORD_BACKTRACE, sizeof(record)},
 		.id = trace->id,
 		.n_frames = trace->n_frames,
 		.is_short = trace->is_short,
@@ -607,7 +618,7 @@ static void publish_backtrace(const struct origin_backtrace *trace)
 
 static void publish_name(uint32_t id, const char *text)
 {
-	struct sl_name record = { .head = { SL_RECORD_NAME, sizeof(record) }, .id = id };
+	struct sl_name record = {.head = {SL_RECORD_NAME, sizeof(record)}, .id = id};
 
 	record.text_bytes = (uint32_t)strnlen(text, 1024);
 	ledger_append(&record.head, text, record.text_bytes);
@@ -624,12 +635,14 @@ void places_publish(void)
 			publish_module(module);
 	}
 	while (published_backtraces < origin_n_backtraces()) {
-		const struct origin_backtrace *trace = origin_backtrace(++published_backtraces);
+		const struct origin_backtrace *trace =
+			origin_backtrace(++published_backtraces);
 
 		if (trace)
 			publish_backtrace(trace);
 	}
-	while (published_names < atomic_load(&n_test_names) && published_names < N_TEST_NAMES) {
+	while (published_names < atomic_load(&n_test_names) &&
+	       published_names < N_TEST_NAMES) {
 		const char *text = atomic_load(&test_names[published_names]);
 
 		if (!text)
@@ -640,8 +653,8 @@ void places_publish(void)
 
 void places_fork_child(void)
 {
-	/* The parent's ticker may have been at work on the tables when we were copied: they
-	 * are left as they are, and new ones begun. */
+	/* The parent's ticker may have been at work on the tables when we were copied:
+	 * they are left as they are, and new ones begun. */
 	places = NULL;
 	seen = NULL;
 	seen_nodes = NULL;

@@ -1,5 +1,5 @@
-/* Places: leaks with the same origin and kind.  Counts them from look to look, prints each
- * new one in full and later only when its count has doubled.
+/* Places: leaks with the same origin and kind.  Counts them from look to look, prints
+ * each new one in full and later only when its count has doubled.
  *
  * The ticker's alone: one thread at a time (watch.h). */
 #ifndef SOCKLEAK_PLACES_H
@@ -19,14 +19,14 @@ void places_start(const struct settings *settings);
 
 /* A look begins: all counts are zero. */
 void places_begin(void);
-/* A socket that is a leak (or, pending, only listed at exit): NULL if there is no memory, or
- * if the same socket was counted before in this look through another descriptor. */
+/* A socket that is a leak (or, pending, only listed at exit): NULL if there is no memory,
+ * or if the same socket was counted before in this look through another descriptor. */
 struct place *places_count(int fd, const struct row *row, const struct side *side,
 			   bool is_pending, uint64_t now_ns);
 void places_closed_late(struct place *place, uint64_t after_ms, bool json,
 			const struct probe_way *way);
-/* The look is over: prints what is new.  `in_full`: every place whatever was printed before
- * (sockleak_check).  Returns how many sockets leak after suppression. */
+/* The look is over: prints what is new.  `in_full`: every place whatever was printed
+ * before (sockleak_check).  Returns how many sockets leak after suppression. */
 uint64_t places_print(const struct probe_way *way, bool at_exit, bool in_full);
 /* At exit: what is pending, then the summary; only if anything leaked. */
 void places_summary(const struct probe_way *way);

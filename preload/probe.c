@@ -69,8 +69,8 @@ int probe_protocol(int fd)
 /* TCP_INFO of an MPTCP socket says ESTABLISHED for ever. */
 static uint8_t state_by_poll(int fd, bool *was_connected)
 {
-	struct pollfd one = { fd, POLLIN | POLLOUT | POLLRDHUP, 0 };
-	struct timespec none = { 0, 0 };
+	struct pollfd one = {fd, POLLIN | POLLOUT | POLLRDHUP, 0};
+	struct timespec none = {0, 0};
 
 	guard_sys(SYS_ppoll, &one, 1, &none, NULL, 8);
 	if (one.revents & POLLRDHUP)
@@ -80,7 +80,8 @@ static uint8_t state_by_poll(int fd, bool *was_connected)
 	return one.revents & POLLRDHUP ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
 }
 
-/* The kernel answers old programs with a shorter struct: what it did not write stays 0. */
+/* The kernel answers old programs with a shorter struct: what it did not write stays 0.
+ */
 static void read_info(int fd, const struct tcp_info *info, struct probe *probe)
 {
 	uint8_t state = info->tcpi_state;
@@ -118,7 +119,8 @@ enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
 	long result;
 
 	memset(probe, 0, sizeof(*probe));
-	result = get_option(fd, SOL_SOCKET, SO_COOKIE, &probe->cookie, sizeof(probe->cookie));
+	result = get_option(fd, SOL_SOCKET, SO_COOKIE, &probe->cookie,
+			    sizeof(probe->cookie));
 	if (result < 0)
 		return failed(result);
 	if (wanted_cookie && probe->cookie != wanted_cookie)
@@ -155,7 +157,7 @@ static void read_address(const struct sockaddr_storage *from, uint16_t *family,
 
 bool probe_peer(int fd, uint16_t *family, uint8_t peer[16], uint16_t *port)
 {
-	struct sockaddr_storage address = { 0 };
+	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof(address);
 
 	if (guard_sys(SYS_getpeername, fd, &address, &length) < 0)
@@ -166,11 +168,11 @@ bool probe_peer(int fd, uint16_t *family, uint8_t peer[16], uint16_t *port)
 
 void probe_details(int fd, struct probe_details *details)
 {
-	uint32_t memory[16] = { 0 };
-	struct sockaddr_storage address = { 0 };
+	uint32_t memory[16] = {0};
+	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof(address);
-	struct pollfd one = { fd, 0, 0 };
-	struct timespec none = { 0, 0 };
+	struct pollfd one = {fd, 0, 0};
+	struct timespec none = {0, 0};
 	struct stat is;
 	int unread = 0;
 
@@ -181,10 +183,9 @@ void probe_details(int fd, struct probe_details *details)
 		details->unread_bytes = (uint32_t)unread;
 	if (get_option(fd, SOL_SOCKET, SO_MEMINFO, memory, sizeof(memory)) == 0) {
 		details->fin_unread = memory[SK_MEMINFO_RMEM_ALLOC] > 0;
-		details->kernel_bytes = memory[SK_MEMINFO_RMEM_ALLOC] +
-					memory[SK_MEMINFO_WMEM_QUEUED] +
-					memory[SK_MEMINFO_FWD_ALLOC] +
-					memory[SK_MEMINFO_OPTMEM];
+		details->kernel_bytes =
+			memory[SK_MEMINFO_RMEM_ALLOC] + memory[SK_MEMINFO_WMEM_QUEUED] +
+			memory[SK_MEMINFO_FWD_ALLOC] + memory[SK_MEMINFO_OPTMEM];
 	}
 	guard_sys(SYS_ppoll, &one, 1, &none, NULL, 8);
 	details->has_error = one.revents & POLLERR;

@@ -8,18 +8,18 @@
 #include <sys/types.h>
 
 enum probe_result {
-	PROBE_TCP,        /* `struct probe` is filled */
-	PROBE_OTHER,      /* open, but no TCP or MPTCP stream */
-	PROBE_CLOSED,     /* no such descriptor */
-	PROBE_REFUSED,    /* the kernel would not say: a sandbox, or no way to look */
+	PROBE_TCP,     /* `struct probe` is filled */
+	PROBE_OTHER,   /* open, but no TCP or MPTCP stream */
+	PROBE_CLOSED,  /* no such descriptor */
+	PROBE_REFUSED, /* the kernel would not say: a sandbox, or no way to look */
 };
 
 struct probe {
-	uint64_t cookie;    /* SO_COOKIE */
-	uint8_t state;      /* TCP state as tcpi_state counts */
-	bool is_mptcp;      /* state is what poll says: ESTABLISHED, CLOSE_WAIT or CLOSE */
-	bool was_connected; /* segments came in: CLOSE is the end of a connection */
-	bool is_sending;    /* its send queue holds data */
+	uint64_t cookie; /* SO_COOKIE */
+	uint8_t state;   /* TCP state as tcpi_state counts */
+	bool is_mptcp;   /* state is what poll says: ESTABLISHED, CLOSE_WAIT or CLOSE */
+	bool was_connected;    /* segments came in: CLOSE is the end of a connection */
+	bool is_sending;       /* its send queue holds data */
 	uint32_t last_ack_ms;  /* ago */
 	uint32_t last_sent_ms; /* ago; of data, not of a FIN */
 };
@@ -32,7 +32,8 @@ struct probe_details {
 	bool fin_unread;       /* the receive queue is not empty: the FIN stands in it */
 	bool has_error;        /* an error waits to be read */
 	uint16_t family;       /* AF_INET, AF_INET6; 0 = no addresses */
-	uint16_t local_port, peer_port; /* host byte order; peer_port 0 = not known any more */
+	uint16_t local_port,
+		peer_port; /* host byte order; peer_port 0 = not known any more */
 	uint8_t local[16], peer[16];
 };
 
@@ -47,8 +48,8 @@ struct probe_way {
 int probe_borrow(const struct probe_way *way, int fd);
 void probe_return(const struct probe_way *way, int borrowed);
 
-/* `wanted_cookie` not 0: a socket of another cookie is PROBE_OTHER, and only its cookie is
- * asked.  `borrowed` as probe_borrow gave it. */
+/* `wanted_cookie` not 0: a socket of another cookie is PROBE_OTHER, and only its cookie
+ * is asked.  `borrowed` as probe_borrow gave it. */
 enum probe_result probe_socket(int borrowed, bool is_mptcp, uint64_t wanted_cookie,
 			       struct probe *probe);
 void probe_details(int borrowed, struct probe_details *details);

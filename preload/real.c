@@ -80,7 +80,8 @@ static ssize_t early_send(int fd, const void *buffer, size_t count, int flags)
 static ssize_t early_preadv2(int fd, const struct iovec *vector, int count, off_t offset,
 			     int flags)
 {
-	return result_of(guard_call(SYS_preadv2, fd, (long)vector, count, offset, 0, flags));
+	return result_of(
+		guard_call(SYS_preadv2, fd, (long)vector, count, offset, 0, flags));
 }
 
 /* A buffer that is smaller than what is asked for is the host's bug, which the real one
@@ -95,11 +96,11 @@ static ssize_t early_recv_chk(int fd, void *buffer, size_t count, size_t size, i
 	return early_recv(fd, buffer, count < size ? count : size, flags);
 }
 
-static ssize_t early_recvfrom_chk(int fd, void *buffer, size_t count, size_t size, int flags,
-				  struct sockaddr *address, socklen_t *length)
+static ssize_t early_recvfrom_chk(int fd, void *buffer, size_t count, size_t size,
+				  int flags, struct sockaddr *address, socklen_t *length)
 {
-	return early_recvfrom(fd, (long)buffer, (long)(count < size ? count : size), flags,
-			      (long)address, (long)length);
+	return early_recvfrom(fd, (long)buffer, (long)(count < size ? count : size),
+			      flags, (long)address, (long)length);
 }
 
 static long early_syscall(long number, long a, long b, long c, long d, long e, long f)
@@ -177,12 +178,12 @@ struct real real = {
 
 enum need { REQUIRED, OPTIONAL };
 
-#define CALL_ROW(name, need) { #name, need, offsetof(struct real, name) },
+#define CALL_ROW(name, need) {#name, need, offsetof(struct real, name)},
 static const struct {
 	const char *name;
 	enum need need;
 	size_t at;
-} rows[] = { CALLS(CALL_ROW) };
+} rows[] = {CALLS(CALL_ROW)};
 #undef CALL_ROW
 
 /* Two copies of the library in one process would forward to each other for ever. */

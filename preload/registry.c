@@ -67,8 +67,9 @@ static struct row *make_row(int fd)
 
 	if (row || at >= REGISTRY_ROWS * REGISTRY_CHUNKS)
 		return row;
-	struct row *chunk = fill_slot((void *_Atomic *)&registry_chunks[at / REGISTRY_ROWS],
-				      REGISTRY_ROWS * sizeof(struct row));
+	struct row *chunk =
+		fill_slot((void *_Atomic *)&registry_chunks[at / REGISTRY_ROWS],
+			  REGISTRY_ROWS * sizeof(struct row));
 	return chunk ? &chunk[at % REGISTRY_ROWS] : NULL;
 }
 
@@ -78,8 +79,8 @@ struct side *registry_side(int fd, bool make)
 
 	if (at >= REGISTRY_ROWS * REGISTRY_CHUNKS)
 		return NULL;
-	struct side *chunk = atomic_load_explicit(&sides[at / REGISTRY_ROWS],
-						  memory_order_acquire);
+	struct side *chunk =
+		atomic_load_explicit(&sides[at / REGISTRY_ROWS], memory_order_acquire);
 	if (!chunk && make)
 		chunk = fill_slot((void *_Atomic *)&sides[at / REGISTRY_ROWS],
 				  REGISTRY_ROWS * sizeof(struct side));
@@ -129,7 +130,8 @@ static struct shared *make_shared(uint32_t serial)
 }
 
 /* `side` speaks of the row of `generation`. */
-static void share_facts(struct shared *shared, const struct side *side, uint32_t generation)
+static void share_facts(struct shared *shared, const struct side *side,
+			uint32_t generation)
 {
 	if (atomic_load(&side->told_at) == generation) {
 		shared->told_ns = side->told_ns;
@@ -390,7 +392,8 @@ void registry_restore(int fd, const struct row *was)
 	atomic_store_explicit(&row->word, word, memory_order_release);
 	if (word & ROW_NOT_TCP)
 		return;
-	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(was->serial) : NULL;
+	struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(was->serial) : NULL;
 	if (shared && atomic_fetch_add(&shared->n_held, 1) > 0)
 		return publish(fd, row);
 	atomic_fetch_sub(&registry_counts.closed, 1);
@@ -449,7 +452,8 @@ bool registry_has_connection(void)
 
 		if (!row)
 			fd |= REGISTRY_ROWS - 1;
-		else if (atomic_load_explicit(&row->word, memory_order_relaxed) & ROW_CONNECTED)
+		else if (atomic_load_explicit(&row->word, memory_order_relaxed) &
+			 ROW_CONNECTED)
 			return true;
 	}
 	return false;
@@ -489,14 +493,15 @@ void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 	side->told_error = by_error;
 	atomic_store_explicit(&side->told_at, ROW_GENERATION(word), memory_order_release);
 	ledger_told(fd, side->told_ns, call);
-	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+	struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
 	if (shared)
 		share_facts(shared, side, ROW_GENERATION(word));
 }
 
 void registry_shut(int fd, int how)
 {
-	static const uint8_t directions[] = { 1, 2, 3 }; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
+	static const uint8_t directions[] = {1, 2, 3}; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, true);
 	uint64_t word = row ? atomic_load(&row->word) : 0;
@@ -509,7 +514,8 @@ void registry_shut(int fd, int how)
 	side->shut_ns = registry_now_ns();
 	side->shut_era = registry_era;
 	atomic_store_explicit(&side->shut_at, generation, memory_order_release);
-	struct shared *shared = word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+	struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
 	if (shared)
 		share_facts(shared, side, generation);
 }

@@ -1,11 +1,11 @@
 /* Which descriptor is which socket: a flat table indexed by descriptor, without locks.
  *
- * The kernel gives a number to one owner at a time: from the return of the call that made it
- * to the entry of the call that ends it nobody else gets it.  So a row has one writer, and
- * its `word` is what all others go by: 0 = empty, stored last at birth, exchanged for 0
- * before the real close.  Where two writers meet all the same (dup2 onto one target from two
- * threads, a handler that interrupts a writer) the last one wins by that one word, readers
- * never spin, and the cookie decides whether a row is believed.
+ * The kernel gives a number to one owner at a time: from the return of the call that made
+ * it to the entry of the call that ends it nobody else gets it.  So a row has one writer,
+ * and its `word` is what all others go by: 0 = empty, stored last at birth, exchanged for
+ * 0 before the real close.  Where two writers meet all the same (dup2 onto one target
+ * from two threads, a handler that interrupts a writer) the last one wins by that one
+ * word, readers never spin, and the cookie decides whether a row is believed.
  *
  * The first part of a row belongs to the hooks, the second to the ticker (the one thread
  * that looks, watch.h), who marks with `looked_at` which life of the row it speaks of. */
@@ -25,13 +25,15 @@
 /* Bits of a row's word; the upper 32 are its generation, different for each life. */
 enum row_bits {
 	ROW_HELD = 1,
-	ROW_NOT_TCP = 2,    /* asked once: a listener of another kind; of no further interest */
+	ROW_NOT_TCP =
+		2, /* asked once: a listener of another kind; of no further interest */
 	ROW_MPTCP = 4,      /* TCP_INFO does not show its state: poll does */
 	ROW_DUPLICATED = 8, /* shares its serial with other rows, now or once */
 	ROW_CONNECTED = 16, /* accepted, or connect was called */
 	ROW_GIVEN = 32,     /* sent over a Unix socket */
 	ROW_EXPECTED = 64,  /* sockleak_expect() */
-	ROW_BIRTHS = 0xff00 /* registry_era at birth: smaller than now = inherited over fork */
+	ROW_BIRTHS =
+		0xff00 /* registry_era at birth: smaller than now = inherited over fork */
 };
 #define ROW_ERA(word)        (((word)&ROW_BIRTHS) >> 8)
 #define ROW_GENERATION(word) ((uint32_t)((word) >> 32))
@@ -61,7 +63,8 @@ static_assert(sizeof(struct row) == 64, "64 bytes a tracked descriptor");
 struct side {
 	/* The hooks'. */
 	_Atomic uint32_t told_at; /* generation that was told; stored last */
-	_Atomic uint32_t shut_at; /* generation on which shutdown was called; stored last */
+	_Atomic uint32_t
+		shut_at; /* generation on which shutdown was called; stored last */
 	uint64_t told_ns;
 	uint64_t shut_ns;
 	uint32_t told_origin;
@@ -84,8 +87,8 @@ struct side {
 	struct place *place; /* where it is counted as a leak; NULL = nowhere */
 };
 
-/* Facts that duplicates share, found by serial: closing one must not take what was told on
- * it from the others. */
+/* Facts that duplicates share, found by serial: closing one must not take what was told
+ * on it from the others. */
 struct shared {
 	_Atomic uint32_t serial;
 	_Atomic uint32_t n_held; /* descriptors */
@@ -131,7 +134,8 @@ static inline bool registry_knows(int fd)
 	return row && atomic_load_explicit(&row->word, memory_order_relaxed);
 }
 
-/* A consistent copy of what the hooks wrote.  false = empty, or changed under the reading. */
+/* A consistent copy of what the hooks wrote.  false = empty, or changed under the
+ * reading. */
 bool registry_read(int fd, struct row *copy);
 /* Beside a row; `make` = create it where it is missing.  NULL = none. */
 struct side *registry_side(int fd, bool make);
@@ -167,7 +171,7 @@ bool registry_has_connection(void);
 uint32_t registry_last_generation(void);
 /* One above the highest descriptor ever recorded. */
 unsigned registry_top(void);
-uint64_t registry_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t registry_now_ns(void);        /* CLOCK_MONOTONIC */
 extern _Atomic uint16_t registry_name; /* of the running test, for what is opened now */
 
 /* In a real child, before anything else here. */

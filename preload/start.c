@@ -1,5 +1,5 @@
-/* sockleak, the library: which TCP sockets does this process still hold although their peer
- * has gone, and where were they opened?
+/* sockleak, the library: which TCP sockets does this process still hold although their
+ * peer has gone, and where were they opened?
  *
  * The map:
  *
@@ -18,9 +18,9 @@
  *     guard.c, arena.c   raw system calls, whose process this is, memory
  *     api.c         sockleak.h's other side
  *
- * Which thread may be where.  A thread of the host runs hooks: it reads and writes rows of
- * the registry, captures origins, and at most tries for the tick (thread=no).  The ticker
- * (watch_own) is one thread at a time: the helper, or a hook, or a caller of
+ * Which thread may be where.  A thread of the host runs hooks: it reads and writes rows
+ * of the registry, captures origins, and at most tries for the tick (thread=no).  The
+ * ticker (watch_own) is one thread at a time: the helper, or a hook, or a caller of
  * sockleak_check(), or the exiting thread.  It alone unwinds, looks, judges, prints and
  * writes records.  The constructor and the handlers of fork and exit are below. */
 #include "start.h"
@@ -56,16 +56,17 @@ static _Atomic bool has_spoken; /* the last words were said */
 static pthread_key_t main_key;
 
 /* Of glibc; a program of another C library must still start. */
-extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
-			     void *object) __attribute__((weak));
-extern int __cxa_at_quick_exit(void (*function)(void *), void *object) __attribute__((weak));
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void),
+			     void (*child)(void), void *object) __attribute__((weak));
+extern int __cxa_at_quick_exit(void (*function)(void *), void *object)
+	__attribute__((weak));
 extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
 
 /* ---- what this process is ---- */
 
 /* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
 struct symbols_of_object {
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
 	const uint32_t *gnu_hash;
 	const uint32_t *sysv_hash;
@@ -74,10 +75,11 @@ struct symbols_of_object {
 static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) value)
 {
 	/* glibc has relocated most of these; the vdso's and others' are still offsets. */
-	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr : value);
+	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr
+							: value);
 }
 
-static void find_symbols(const struct dl_phdr_info *object, const ElfW(Dyn) *dynamic,
+static void find_symbols(const struct dl_phdr_info *object, const ElfW(Dyn) * dynamic,
 			 struct symbols_of_object *found)
 {
 	for (; dynamic->d_tag != DT_NULL; dynamic++) {
@@ -96,13 +98,13 @@ static void find_symbols(const struct dl_phdr_info *object, const ElfW(Dyn) *dyn
 
 static bool makes_connections(const char *name)
 {
-	return !strcmp(name, "connect") || !strcmp(name, "listen") || !strcmp(name, "accept") ||
-	       !strcmp(name, "accept4");
+	return !strcmp(name, "connect") || !strcmp(name, "listen") ||
+	       !strcmp(name, "accept") || !strcmp(name, "accept4");
 }
 
 static int imports_some(struct dl_phdr_info *object, size_t size, void *ours)
 {
-	struct symbols_of_object found = { 0 };
+	struct symbols_of_object found = {0};
 
 	(void)size;
 	for (int i = 0; i < object->dlpi_phnum; i++) {
@@ -129,7 +131,7 @@ static int imports_some(struct dl_phdr_info *object, size_t size, void *ours)
 
 static uint64_t system_grace_ns(void)
 {
-	char text[16] = { 0 };
+	char text[16] = {0};
 	uint64_t seconds = 0;
 	long fd = guard_sys(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/tcp_fin_timeout",
 			    O_RDONLY | O_CLOEXEC);
@@ -178,8 +180,9 @@ int start_last_words(int status)
 	/* Nothing to look at, nobody looking. */
 	if (!imports_connections && !registry_top())
 		return status;
-	if (!guard_is_sandboxed && helper_stop(EXIT_PATIENCE_MS) && watch_own(EXIT_PATIENCE_MS)) {
-		static const struct probe_way directly = { -1 };
+	if (!guard_is_sandboxed && helper_stop(EXIT_PATIENCE_MS) &&
+	    watch_own(EXIT_PATIENCE_MS)) {
+		static const struct probe_way directly = {-1};
 
 		n_leaked = watch_exit(registry_now_ns(), &directly);
 		guard_inside--;
@@ -192,7 +195,8 @@ int start_last_words(int status)
 	return status;
 }
 
-/* Runs after the host's own handlers and all destructors: it was registered before them. */
+/* Runs after the host's own handlers and all destructors: it was registered before them.
+ */
 static void at_exit(int status, void *nothing)
 {
 	(void)nothing;
@@ -201,7 +205,8 @@ static void at_exit(int status, void *nothing)
 	if (guard_is_copy())
 		start_child();
 	int ours = start_last_words(status);
-	/* The handlers that are left, and the flush of the streams, go on with this status. */
+	/* The handlers that are left, and the flush of the streams, go on with this
+	 * status. */
 	if (ours != status)
 		exit(ours);
 }
@@ -278,7 +283,7 @@ static const char *find_options(char **environment)
 /* The host may change its directory before a child opens its own ledger. */
 static void keep_directory(void)
 {
-	struct text text = { ledger_directory, sizeof(ledger_directory) - 1, 0, false };
+	struct text text = {ledger_directory, sizeof(ledger_directory) - 1, 0, false};
 	char here[512];
 
 	if (!settings.ledger[0])
@@ -303,7 +308,8 @@ static void register_handlers(void)
 		__cxa_at_quick_exit(quick_end, NULL);
 	if (__register_atfork)
 		__register_atfork(fork_prepare, fork_parent, fork_child, NULL);
-	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not. */
+	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not.
+	 */
 	if (imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
 		pthread_setspecific(main_key, &main_key);
 }
@@ -313,14 +319,14 @@ static void start_books(void)
 	settings.grace_ns = settings.grace_ns ? settings.grace_ns : system_grace_ns();
 	open_ledger(false);
 	guard_inside++;
-	watch_adopt(&(struct probe_way){ -1 }, SL_NOTE_INHERITED, true);
+	watch_adopt(&(struct probe_way){-1}, SL_NOTE_INHERITED, true);
 	guard_inside--;
 	hooks_await_connection = registry_has_connection();
 }
 
 static void say_help(void)
 {
-	log_write(&(struct probe_way){ -1 }, settings_help, strlen(settings_help));
+	log_write(&(struct probe_way){-1}, settings_help, strlen(settings_help));
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)

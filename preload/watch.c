@@ -15,15 +15,15 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define MS              UINT64_C(1000000)
-#define TOLD_SLACK_NS   (10 * MS) /* the kernel's clock of sends is no finer */
-#define COST_FACTOR     1000      /* a look may cost a thousandth of the time between looks */
-#define MAX_EVENTS      4096      /* of a process, in its ledger */
-#define SCAN_NUMBERS    1024      /* descriptors asked for in one poll */
-#define ADOPT_INTERVALS 4         /* unseen descriptors are searched for every so many looks */
+#define MS               UINT64_C(1000000)
+#define TOLD_SLACK_NS    (10 * MS) /* the kernel's clock of sends is no finer */
+#define COST_FACTOR      1000 /* a look may cost a thousandth of the time between looks */
+#define MAX_EVENTS       4096 /* of a process, in its ledger */
+#define SCAN_NUMBERS     1024 /* descriptors asked for in one poll */
+#define ADOPT_INTERVALS  4 /* unseen descriptors are searched for every so many looks */
 #define FORK_PATIENCE_MS 100
-#define STATE_CLOSE     7
-#define PROTOCOL_MPTCP  262
+#define STATE_CLOSE      7
+#define PROTOCOL_MPTCP   262
 
 static const struct settings *settings;
 static _Atomic uint32_t owner; /* thread id of the ticker; 0 = nobody looks */
@@ -32,7 +32,7 @@ static _Atomic bool limit_was_hit;
 static bool limit_was_told;
 static unsigned n_events;
 static uint64_t n_leaks_written;
-static const struct probe_way directly = { -1 };
+static const struct probe_way directly = {-1};
 
 /* One bit a descriptor: open and unrecorded in the scan before.  Only such are adopted
  * while hooks run, or a socket between its birth and its hook's note would be taken. */
@@ -59,7 +59,7 @@ static void get_ready(void)
 
 bool watch_own(unsigned patience_ms)
 {
-	struct timespec millisecond = { 0, 1000000 };
+	struct timespec millisecond = {0, 1000000};
 	uint32_t me = (uint32_t)guard_sys(SYS_gettid);
 
 	for (unsigned waited = 0;; waited++) {
@@ -91,7 +91,8 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 	if (side->gone_at != generation) {
 		uint64_t age_ns = 0;
 
-		/* The last ACK came with the FIN, or later; of CLOSE nothing tells when. */
+		/* The last ACK came with the FIN, or later; of CLOSE nothing tells when.
+		 */
 		if (probe->state != STATE_CLOSE && !probe->is_mptcp) {
 			age_ns = probe->last_ack_ms * MS;
 			if (age_ns > now_ns - row->opened_ns)
@@ -120,9 +121,9 @@ static bool was_told_and_kept(const struct side *side, const struct watch_told *
 			      const struct probe *probe)
 {
 	uint64_t told_ns = told->eof_ns;
-	bool shut_counts = told->shut_ns &&
-			   (told->shut_how == 3 ||
-			    ((told->shut_how & 2) && probe->state == STATE_CLOSE));
+	bool shut_counts =
+		told->shut_ns && (told->shut_how == 3 ||
+				  ((told->shut_how & 2) && probe->state == STATE_CLOSE));
 
 	if (shut_counts && (!told_ns || told->shut_ns < told_ns))
 		told_ns = told->shut_ns;
@@ -135,7 +136,8 @@ enum sl_verdict watch_judge(const struct side *side, const struct watch_told *to
 {
 	if (!probe->is_sending && now_ns - side->quiet_ns >= grace_ns)
 		return SL_LEAK_GRACE;
-	if (at_exit && at_exit_rule == AT_EXIT_TOLD && was_told_and_kept(side, told, probe))
+	if (at_exit && at_exit_rule == AT_EXIT_TOLD &&
+	    was_told_and_kept(side, told, probe))
 		return SL_LEAK_EXIT;
 	return SL_PENDING;
 }
@@ -172,12 +174,15 @@ static void read_told(const struct row *row, const struct side *side, uint32_t g
 /* Whether an earlier life of this process, before a fork, did what only it could know. */
 static bool parent_knew(const struct side *side, uint32_t generation)
 {
-	return (atomic_load(&side->told_at) == generation && side->told_era != registry_era) ||
-	       (atomic_load(&side->shut_at) == generation && side->shut_era != registry_era);
+	return (atomic_load(&side->told_at) == generation &&
+		side->told_era != registry_era) ||
+	       (atomic_load(&side->shut_at) == generation &&
+		side->shut_era != registry_era);
 }
 
-static unsigned reasons(const struct row *row, const struct side *side, uint32_t generation,
-			const struct watch_told *told, const struct probe_details *details)
+static unsigned reasons(const struct row *row, const struct side *side,
+			uint32_t generation, const struct watch_told *told,
+			const struct probe_details *details)
 {
 	uint64_t word = atomic_load(&row->word);
 	const struct shared *shared = NULL;
@@ -208,8 +213,8 @@ static unsigned reasons(const struct row *row, const struct side *side, uint32_t
 
 struct look {
 	int fd;
-	struct row row;      /* a copy */
-	struct side *side;   /* NULL = its peer is there and always was */
+	struct row row;    /* a copy */
+	struct side *side; /* NULL = its peer is there and always was */
 	struct probe probe;
 	uint32_t generation;
 	bool is_gone;
@@ -241,7 +246,8 @@ static void publish(const struct look *look, const struct watch_told *told)
 		d.flags |= SL_ROW_INHERITED;
 	d.flags |= (word & ROW_DUPLICATED ? SL_ROW_DUPLICATED : 0) |
 		   (word & ROW_EXPECTED ? SL_ROW_EXPECTED : 0) |
-		   (word & ROW_GIVEN ? SL_ROW_GIVEN : 0) | (word & ROW_MPTCP ? SL_ROW_MPTCP : 0);
+		   (word & ROW_GIVEN ? SL_ROW_GIVEN : 0) |
+		   (word & ROW_MPTCP ? SL_ROW_MPTCP : 0);
 	if (side) {
 		d.verdict = side->verdict;
 		d.kind = side->kind;
@@ -274,7 +280,7 @@ static void event(enum sl_event_kind kind, const struct look *look, uint64_t now
 		  uint64_t value, uint64_t value2)
 {
 	struct sl_event record = {
-		.head = { SL_RECORD_EVENT, sizeof(record) },
+		.head = {SL_RECORD_EVENT, sizeof(record)},
 		.kind = kind,
 		.time_ns = now_ns,
 		.value = value,
@@ -305,7 +311,7 @@ static void drop_stale(struct look *look)
 static void first_look(struct look *look, struct row *row, int borrowed)
 {
 	uint16_t family = 0, port = 0;
-	uint8_t peer[16] = { 0 };
+	uint8_t peer[16] = {0};
 
 	row->cookie = look->row.cookie = look->probe.cookie;
 	row->looked_at = look->row.looked_at = look->generation;
@@ -347,14 +353,16 @@ static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 			drop_stale(look);
 		return false;
 	}
-	if (is_first && (word & ROW_MPTCP) && probe_protocol(borrowed) != PROTOCOL_MPTCP) {
+	if (is_first && (word & ROW_MPTCP) &&
+	    probe_protocol(borrowed) != PROTOCOL_MPTCP) {
 		/* The peer spoke plain TCP, and so does the socket. */
 		word &= ~(uint64_t)ROW_MPTCP;
 		registry_clear_bits(look->fd, look->generation, ROW_MPTCP);
 		atomic_store(&look->row.word, word);
 	}
-	enum probe_result result = probe_socket(borrowed, word & ROW_MPTCP,
-						is_first ? 0 : look->row.cookie, &look->probe);
+	enum probe_result result =
+		probe_socket(borrowed, word & ROW_MPTCP, is_first ? 0 : look->row.cookie,
+			     &look->probe);
 	if (result == PROBE_TCP) {
 		if (is_first)
 			first_look(look, row, borrowed);
@@ -385,8 +393,8 @@ struct tick {
 	uint64_t now_ns;
 	const struct probe_way *way;
 	bool at_exit;
-	uint32_t since;   /* of sockets born after this generation */
-	bool all_gone;    /* every socket whose peer has gone counts */
+	uint32_t since; /* of sockets born after this generation */
+	bool all_gone;  /* every socket whose peer has gone counts */
 	uint64_t n_leaks, n_held;
 };
 
@@ -394,15 +402,18 @@ static void judge(struct look *look, const struct tick *tick)
 {
 	struct side *side = look->side;
 	struct watch_told told;
-	struct probe_details details = { .fin_unread = side->fin_unread };
-	bool was_leak = side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
+	struct probe_details details = {.fin_unread = side->fin_unread};
+	bool was_leak =
+		side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
 	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
 
 	watch_age(side, look->generation, &look->row, &look->probe, tick->now_ns);
 	read_told(&look->row, side, look->generation, &told);
-	side->why = (uint16_t)reasons(&look->row, side, look->generation, &told, &details);
-	side->verdict = (uint8_t)watch_judge(side, &told, &look->probe, settings->grace_ns,
-					     tick->at_exit, settings->at_exit, tick->now_ns);
+	side->why =
+		(uint16_t)reasons(&look->row, side, look->generation, &told, &details);
+	side->verdict =
+		(uint8_t)watch_judge(side, &told, &look->probe, settings->grace_ns,
+				     tick->at_exit, settings->at_exit, tick->now_ns);
 	if (tick->all_gone)
 		side->verdict = SL_LEAK_EXIT;
 	if (is_expected)
@@ -427,7 +438,7 @@ static void look_at(int fd, struct tick *tick)
 {
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
-	struct look look = { .fd = fd };
+	struct look look = {.fd = fd};
 	bool is_held = registry_read(fd, &look.row);
 
 	look.generation = is_held ? ROW_GENERATION(atomic_load(&look.row.word)) : 0;
@@ -460,7 +471,8 @@ static void look_at(int fd, struct tick *tick)
 	bool is_leak = look.side->verdict >= SL_LEAK_GRACE;
 	if (!is_leak && !tick->at_exit)
 		return;
-	struct place *place = places_count(fd, &look.row, look.side, !is_leak, tick->now_ns);
+	struct place *place =
+		places_count(fd, &look.row, look.side, !is_leak, tick->now_ns);
 	if (is_leak && place) {
 		tick->n_leaks++;
 		if (look.side->verdict == SL_LEAK_GRACE)
@@ -484,9 +496,10 @@ static void sweep(struct tick *tick)
 	origin_swept();
 	uint64_t late_max_ms;
 	uint64_t late = places_late(&late_max_ms);
-	ledger_counts(atomic_load(&registry_counts.opened), atomic_load(&registry_counts.closed),
-		      atomic_load(&registry_counts.missed) + origin_lost(), late, late_max_ms,
-		      tick->now_ns);
+	ledger_counts(atomic_load(&registry_counts.opened),
+		      atomic_load(&registry_counts.closed),
+		      atomic_load(&registry_counts.missed) + origin_lost(), late,
+		      late_max_ms, tick->now_ns);
 	if (tick->n_leaks != n_leaks_written) {
 		event(SL_EVENT_COUNTS, NULL, tick->now_ns, tick->n_held, tick->n_leaks);
 		n_leaks_written = tick->n_leaks;
@@ -495,7 +508,7 @@ static void sweep(struct tick *tick)
 
 static void tell_limit(const struct probe_way *way)
 {
-	struct rlimit limit = { 0 };
+	struct rlimit limit = {0};
 
 	if (!atomic_load(&limit_was_hit) || limit_was_told)
 		return;
@@ -506,7 +519,7 @@ static void tell_limit(const struct probe_way *way)
 
 void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 {
-	struct tick tick = { .now_ns = now_ns, .way = way };
+	struct tick tick = {.now_ns = now_ns, .way = way};
 
 	get_ready();
 	if (work) {
@@ -527,8 +540,9 @@ void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 {
-	struct tick tick = { .now_ns = now_ns, .way = way,
-			     .at_exit = settings->at_exit != AT_EXIT_NONE };
+	struct tick tick = {.now_ns = now_ns,
+			    .way = way,
+			    .at_exit = settings->at_exit != AT_EXIT_NONE};
 
 	get_ready();
 	origin_work();
@@ -546,8 +560,11 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 
 uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print)
 {
-	struct tick tick = { .now_ns = now_ns, .way = &directly, .at_exit = true,
-			     .since = since, .all_gone = told_or_not };
+	struct tick tick = {.now_ns = now_ns,
+			    .way = &directly,
+			    .at_exit = true,
+			    .since = since,
+			    .all_gone = told_or_not};
 
 	get_ready();
 	origin_work();
@@ -580,7 +597,8 @@ void watch_limit_hit(void)
 
 /* ---- what was opened unseen ---- */
 
-static void adopt_one(const struct probe_way *way, int fd, enum sl_note note, bool at_once)
+static void adopt_one(const struct probe_way *way, int fd, enum sl_note note,
+		      bool at_once)
 {
 	uint8_t bit = (uint8_t)(1 << fd % 8);
 
@@ -593,7 +611,7 @@ static void adopt_one(const struct probe_way *way, int fd, enum sl_note note, bo
 	was_unknown[fd / 8] &= (uint8_t)~bit;
 	int borrowed = probe_borrow(way, fd);
 	int protocol = borrowed < 0 ? 0 : probe_protocol(borrowed);
-	struct probe probe = { 0 };
+	struct probe probe = {0};
 	if (protocol)
 		probe_socket(borrowed, protocol == PROTOCOL_MPTCP, 0, &probe);
 	if (borrowed >= 0)
@@ -609,19 +627,20 @@ static void adopt_one(const struct probe_way *way, int fd, enum sl_note note, bo
 static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool at_once)
 {
 	static struct pollfd all[SCAN_NUMBERS];
-	struct timespec none = { 0, 0 };
-	struct rlimit limit = { SCAN_NUMBERS, 0 };
+	struct timespec none = {0, 0};
+	struct rlimit limit = {SCAN_NUMBERS, 0};
 
 	if (!guard_has_filter)
 		guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	for (unsigned first = 0; first < limit.rlim_cur && first < sizeof(was_unknown) * 8;) {
+	for (unsigned first = 0;
+	     first < limit.rlim_cur && first < sizeof(was_unknown) * 8;) {
 		unsigned n = limit.rlim_cur - first < SCAN_NUMBERS
 				     ? (unsigned)(limit.rlim_cur - first)
 				     : SCAN_NUMBERS;
 		bool any = false;
 
 		for (unsigned i = 0; i < n; i++)
-			all[i] = (struct pollfd){ (int)(first + i), 0, 0 };
+			all[i] = (struct pollfd){(int)(first + i), 0, 0};
 		if (guard_sys(SYS_ppoll, all, n, &none, NULL, 8) < 0)
 			return;
 		for (unsigned i = 0; i < n; i++) {
@@ -630,7 +649,8 @@ static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool a
 			any = true;
 			adopt_one(way, all[i].fd, note, at_once);
 		}
-		/* Numbers are given lowest first: past an empty run only rows we know of. */
+		/* Numbers are given lowest first: past an empty run only rows we know of.
+		 */
 		if (!any && first >= registry_top())
 			return;
 		first += n;
@@ -649,7 +669,8 @@ static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 		return;
 	while ((n = guard_sys(SYS_getdents64, directory, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < n;) {
-			/* struct linux_dirent64: 64-bit ino and off, 16-bit length, type */
+			/* struct linux_dirent64: 64-bit ino and off, 16-bit length, type
+			 */
 			uint16_t length;
 			const char *name = entries + at + 19;
 			int fd = 0;
@@ -678,8 +699,8 @@ void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once)
 
 static bool owned_at_fork;
 
-/* guard_inside stays as it was: between prepare and parent the host's own handlers run, and
- * what they open is the host's. */
+/* guard_inside stays as it was: between prepare and parent the host's own handlers run,
+ * and what they open is the host's. */
 void watch_fork_prepare(void)
 {
 	owned_at_fork = watch_own(FORK_PATIENCE_MS);

@@ -1,8 +1,8 @@
 /* Age and verdict: who looks, when, and what a socket's state means.
  *
  * The ticker is whoever owns the tick: the helper thread, a hook (thread=no), a caller of
- * sockleak_check(), the exiting thread.  One at a time, by a try: nobody waits for it in a
- * hook.  It alone touches places, records in the ledger and the second part of rows. */
+ * sockleak_check(), the exiting thread.  One at a time, by a try: nobody waits for it in
+ * a hook.  It alone touches places, records in the ledger and the second part of rows. */
 #ifndef SOCKLEAK_WATCH_H
 #define SOCKLEAK_WATCH_H
 
