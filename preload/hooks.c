@@ -147,7 +147,7 @@ static void keep_peer(int fd)
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
 
-	if (guard_sys(SYS_getpeername, fd, &peer, &length) == 0)
+	if (!guard_is_sandboxed && guard_sys(SYS_getpeername, fd, &peer, &length) == 0)
 		registry_set_peer(fd, (struct sockaddr *)&peer, length);
 }
 
@@ -266,35 +266,65 @@ static uint64_t listener_bits(int fd)
 	return atomic_load(&row.word) & (ROW_NOT_TCP | ROW_MPTCP);
 }
 
-static int after_accept(int listener, int fd, const struct sockaddr *address,
-			const socklen_t *length, enum sl_call call)
+/* What one accept needs: the kind of its listener, and room for the peer's address where
+ * the host wants none.  The kernel does not tell it any more once the connection is dead.
+ */
+struct accepting {
+	uint64_t bits;
+	struct sockaddr *address;
+	socklen_t *length;
+	struct sockaddr_storage own;
+	socklen_t own_length;
+};
+
+static void begin_accept(struct accepting *one, int listener, struct sockaddr *address,
+			 socklen_t *length)
 {
-	if (fd < 0) {
-		if (is_refused_for_want_of_numbers(fd))
-			watch_limit_hit();
-		return fd;
+	one->bits = may_write() ? listener_bits(listener) : ROW_NOT_TCP;
+	one->address = address;
+	one->length = length;
+	/* Of another kind the kernel might not know an address, and would fail the call.
+	 */
+	if (!address && !(one->bits & ROW_NOT_TCP)) {
+		one->own_length = sizeof(one->own);
+		one->address = (struct sockaddr *)&one->own;
+		one->length = &one->own_length;
 	}
-	if (!may_write())
+}
+
+static int end_accept(const struct accepting *one, int fd, enum sl_call call)
+{
+	if (is_refused_for_want_of_numbers(fd))
+		watch_limit_hit();
+	if (fd < 0 || (one->bits & ROW_NOT_TCP))
 		return fd;
-	uint64_t bits = listener_bits(listener);
-	if (!(bits & ROW_NOT_TCP))
-		opened(fd, call, SL_NOTE_NONE, bits | ROW_CONNECTED,
-		       length && *length >= (socklen_t)sizeof(struct sockaddr) ? address
-									       : NULL);
+	bool is_own = one->length == &one->own_length;
+	opened(fd, call, SL_NOTE_NONE, one->bits | ROW_CONNECTED,
+	       is_own && one->own_length ? (const struct sockaddr *)&one->own : NULL);
+	/* How large the host's buffer was is not known any more: the address in it may be
+	 * cut. */
+	if (!is_own)
+		keep_peer(fd);
 	return fd;
 }
 
 EXPORT int accept(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	return after_accept(sockfd, real.accept(sockfd, address, length),
-			    address.__sockaddr__, length, SL_CALL_accept);
+	struct accepting one;
+
+	begin_accept(&one, sockfd, address.__sockaddr__, length);
+	return end_accept(&one, real.accept(sockfd, one.address, one.length),
+			  SL_CALL_accept);
 }
 
 EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict length,
 		   int flags)
 {
-	return after_accept(sockfd, real.accept4(sockfd, address, length, flags),
-			    address.__sockaddr__, length, SL_CALL_accept4);
+	struct accepting one;
+
+	begin_accept(&one, sockfd, address.__sockaddr__, length);
+	return end_accept(&one, real.accept4(sockfd, one.address, one.length, flags),
+			  SL_CALL_accept4);
 }
 
 static int after_connect(int fd, int result, const struct sockaddr *address,
@@ -770,9 +800,16 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	struct row was;
 	bool had = false;
+	struct accepting one;
 	long result;
 
 	switch (number) {
+	case SYS_accept:
+	case SYS_accept4:
+		begin_accept(&one, (int)a, (struct sockaddr *)b, (socklen_t *)c);
+		b = (long)one.address;
+		c = (long)one.length;
+		break;
 	case SYS_close:
 		ending((int)a);
 		break;
@@ -811,9 +848,8 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 		break;
 	case SYS_accept:
 	case SYS_accept4:
-		after_accept((int)a, (int)result, (const struct sockaddr *)b,
-			     (const socklen_t *)c,
-			     number == SYS_accept ? SL_CALL_accept : SL_CALL_accept4);
+		end_accept(&one, (int)result,
+			   number == SYS_accept ? SL_CALL_accept : SL_CALL_accept4);
 		break;
 	case SYS_connect:
 		after_connect((int)a, (int)result, (const struct sockaddr *)b,
