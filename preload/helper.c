@@ -20,10 +20,11 @@
 #define SYS_pidfd_open 434
 #endif
 
-#define STACK_BYTES (256 * 1024) /* libunwind's frames and ours; touched only as needed  \
-				  */
-#define COST_FACTOR 1000         /* 0.1 % of one core */
-#define SCAN_PAGES  64           /* of stack searched for a signal frame */
+#define STACK_BYTES                                                                      \
+	(256 * 1024)     /* libunwind's frames and ours; touched only as needed          \
+			  */
+#define COST_FACTOR 1000 /* 0.1 % of one core */
+#define SCAN_PAGES  64   /* of stack searched for a signal frame */
 
 enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_LOOK };
 static _Atomic uint32_t state;

@@ -287,20 +287,14 @@ static void take_example(struct place *place, int fd, const struct row *row,
 static void take_told(struct place *place, const struct row *row, const struct side *side,
 		      uint64_t now_ns)
 {
-	const struct shared *shared = registry_shared(row->serial);
+	struct told told;
 
-	if (side->why & (SL_WHY_EOF_READ | SL_WHY_RESET)) {
-		if (atomic_load(&side->told_at) == row->looked_at &&
-		    side->told_era == registry_era) {
-			place->sums.eof_call = side->told_call;
-			place->eof_origin = origin_settle(side->told_origin);
-			place->sums.told_ms = (now_ns - side->told_ns) / 1000000;
-		} else if (shared && (atomic_load(&shared->facts) & SHARED_TOLD)) {
-			place->sums.eof_call = shared->told_call;
-			place->eof_origin = origin_settle(shared->told_origin);
-			place->sums.told_ms = (now_ns - shared->told_ns) / 1000000;
-		}
-	}
+	registry_read_told(row, side, &told);
+	place->sums.eof_call = told.eof_call;
+	if (!told.eof_call)
+		return;
+	place->eof_origin = origin_settle(told.eof_origin);
+	place->sums.told_ms = (now_ns - told.eof_ns) / 1000000;
 }
 
 struct place *places_count(int fd, const struct row *row, const struct side *side,

@@ -474,6 +474,39 @@ bool registry_was_told(int fd)
 	       side->told_era == registry_era;
 }
 
+void registry_read_told(const struct row *row, const struct side *side, struct told *told)
+{
+	uint64_t word = atomic_load(&row->word);
+	const struct shared *shared = NULL;
+
+	memset(told, 0, sizeof(*told));
+	if (atomic_load(&side->told_at) == ROW_GENERATION(word) &&
+	    side->told_era == registry_era) {
+		told->eof_ns = side->told_ns;
+		told->eof_origin = side->told_origin;
+		told->eof_call = side->told_call;
+		told->by_error = side->told_error;
+	}
+	if (atomic_load(&side->shut_at) == ROW_GENERATION(word) &&
+	    side->shut_era == registry_era) {
+		told->shut_ns = side->shut_ns;
+		told->shut_how = side->shut_how;
+	}
+	if (word & ROW_DUPLICATED)
+		shared = registry_shared(row->serial);
+	uint32_t facts = shared ? atomic_load(&shared->facts) : 0;
+	if (!told->eof_ns && (facts & SHARED_TOLD) && shared->told_era == registry_era) {
+		told->eof_ns = shared->told_ns;
+		told->eof_origin = shared->told_origin;
+		told->eof_call = shared->told_call;
+		told->by_error = shared->told_error;
+	}
+	if ((facts & SHARED_SHUT) && shared->shut_era == registry_era) {
+		told->shut_ns = shared->shut_ns;
+		told->shut_how |= shared->shut_how;
+	}
+}
+
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 {
 	struct row *row = registry_row(fd);

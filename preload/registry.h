@@ -101,6 +101,17 @@ struct shared {
 };
 enum shared_facts { SHARED_TOLD = 1, SHARED_SHUT = 2, SHARED_ONE_CLOSED = 4 };
 
+/* What a program was told of a socket, in this process: by its row or by a duplicate's.
+ */
+struct told {
+	uint64_t eof_ns;  /* 0 = not told by a read or an error */
+	uint64_t shut_ns; /* 0 = shutdown was not called */
+	uint32_t eof_origin;
+	uint8_t eof_call; /* enum sl_call */
+	uint8_t shut_how; /* bit 0 receiving, bit 1 sending */
+	bool by_error;
+};
+
 struct registry_counts {
 	_Atomic uint64_t opened, closed; /* sockets, not descriptors */
 	_Atomic uint64_t missed;
@@ -165,6 +176,9 @@ void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);
 void registry_shut(int fd, int how);
 bool registry_was_told(int fd);
+/* `side` is beside a row of which `row` is a copy. */
+void registry_read_told(const struct row *row, const struct side *side,
+			struct told *told);
 
 /* Whether any row is that of a connection. */
 bool registry_has_connection(void);

@@ -117,7 +117,7 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 		side->quiet_ns = side->sent_ns;
 }
 
-static bool was_told_and_kept(const struct side *side, const struct watch_told *told,
+static bool was_told_and_kept(const struct side *side, const struct told *told,
 			      const struct probe *probe)
 {
 	uint64_t told_ns = told->eof_ns;
@@ -130,7 +130,7 @@ static bool was_told_and_kept(const struct side *side, const struct watch_told *
 	return told_ns && !probe->is_sending && side->sent_ns <= told_ns + TOLD_SLACK_NS;
 }
 
-enum sl_verdict watch_judge(const struct side *side, const struct watch_told *told,
+enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
 			    enum settings_at_exit at_exit_rule, uint64_t now_ns)
 {
@@ -140,35 +140,6 @@ enum sl_verdict watch_judge(const struct side *side, const struct watch_told *to
 	    was_told_and_kept(side, told, probe))
 		return SL_LEAK_EXIT;
 	return SL_PENDING;
-}
-
-static void read_told(const struct row *row, const struct side *side, uint32_t generation,
-		      struct watch_told *told)
-{
-	const struct shared *shared = NULL;
-
-	memset(told, 0, sizeof(*told));
-	if (atomic_load(&side->told_at) == generation && side->told_era == registry_era) {
-		told->eof_ns = side->told_ns;
-		told->by_error = side->told_error;
-	}
-	if (atomic_load(&side->shut_at) == generation && side->shut_era == registry_era) {
-		told->shut_ns = side->shut_ns;
-		told->shut_how = side->shut_how;
-	}
-	if (atomic_load(&row->word) & ROW_DUPLICATED)
-		shared = registry_shared(row->serial);
-	if (!shared)
-		return;
-	uint32_t facts = atomic_load(&shared->facts);
-	if (!told->eof_ns && (facts & SHARED_TOLD) && shared->told_era == registry_era) {
-		told->eof_ns = shared->told_ns;
-		told->by_error = shared->told_error;
-	}
-	if ((facts & SHARED_SHUT) && shared->shut_era == registry_era) {
-		told->shut_ns = shared->shut_ns;
-		told->shut_how |= shared->shut_how;
-	}
 }
 
 /* Whether an earlier life of this process, before a fork, did what only it could know. */
@@ -181,7 +152,7 @@ static bool parent_knew(const struct side *side, uint32_t generation)
 }
 
 static unsigned reasons(const struct row *row, const struct side *side,
-			uint32_t generation, const struct watch_told *told,
+			uint32_t generation, const struct told *told,
 			const struct probe_details *details)
 {
 	uint64_t word = atomic_load(&row->word);
@@ -220,7 +191,7 @@ struct look {
 	bool is_gone;
 };
 
-static void publish(const struct look *look, const struct watch_told *told)
+static void publish(const struct look *look, const struct told *told)
 {
 	const struct row *row = &look->row;
 	const struct side *side = look->is_gone ? look->side : NULL;
@@ -265,10 +236,10 @@ static void publish(const struct look *look, const struct watch_told *told)
 			d.flags |= SL_ROW_FORGOTTEN_PEER;
 	}
 	if (told && told->eof_ns) {
-		uint32_t eof = origin_settle(look->side->told_origin);
+		uint32_t eof = origin_settle(told->eof_origin);
 
 		d.told_ns = told->eof_ns;
-		d.eof_call = look->side->told_call;
+		d.eof_call = told->eof_call;
 		d.eof_origin = eof & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : eof;
 	} else if (told && told->shut_ns) {
 		d.told_ns = told->shut_ns;
@@ -401,14 +372,14 @@ struct tick {
 static void judge(struct look *look, const struct tick *tick)
 {
 	struct side *side = look->side;
-	struct watch_told told;
+	struct told told;
 	struct probe_details details = {.fin_unread = side->fin_unread};
 	bool was_leak =
 		side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
 	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
 
 	watch_age(side, look->generation, &look->row, &look->probe, tick->now_ns);
-	read_told(&look->row, side, look->generation, &told);
+	registry_read_told(&look->row, side, &told);
 	side->why =
 		(uint16_t)reasons(&look->row, side, look->generation, &told, &details);
 	side->verdict =

@@ -40,15 +40,9 @@ void watch_limit_hit(void);
 void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once);
 
 /* The verdict, pure: what the side record of a row whose peer has gone becomes. */
-struct watch_told {
-	uint64_t eof_ns;  /* 0 = not told by a read or an error */
-	uint64_t shut_ns; /* 0 = shutdown was not called */
-	uint8_t shut_how; /* bit 0 receiving, bit 1 sending */
-	bool by_error;
-};
 void watch_age(struct side *side, uint32_t generation, const struct row *row,
 	       const struct probe *probe, uint64_t now_ns);
-enum sl_verdict watch_judge(const struct side *side, const struct watch_told *told,
+enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
 			    enum settings_at_exit at_exit_rule, uint64_t now_ns);
 
