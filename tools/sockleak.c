@@ -1,10 +1,9 @@
 /* The command: a table of subcommands.
  *
- *   run        run.c       target.c (can it be preloaded?), library.c, progress.c
- *   report     report.c    ledgers.c finds, reader.c reads, judge.c and merge.c join
- *   list       list.c
- *   scan       scan.c
- *   symbolize  symbolize.c symbols.c, which names frames for all of them (frames.c)
+ *   run        run.c       target.c (can it be preloaded?), library.c, launch.c,
+ * progress.c report     report.c    ledgers.c finds, reader.c reads, judge.c and merge.c
+ * join list       list.c scan       scan.c symbolize  symbolize.c symbols.c, which names
+ * frames for all of them (frames.c)
  *
  * From findings.h on, everything is plain structs: rules.c thins them, output.c has
  * formats/ write them. */
@@ -20,6 +19,7 @@ static const struct subcommand {
 	int (*run)(int argc, char **argv);
 	const char *purpose;
 } subcommands[] = {
+	{"run", command_run, "run a program and its children, report at the end"},
 	{"report", command_report, "report from the ledgers that processes kept"},
 	{"symbolize", command_symbolize, "add function, file and line to a text log"},
 };

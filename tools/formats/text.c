@@ -220,8 +220,8 @@ static struct text_summary summarize(const struct findings *findings)
 	return summary;
 }
 
-/* Of one process the line is the library's; of more it begins with their number, in
- * place of the pid: "==3 processes==SUMMARY: ...". */
+/* Of one process the line is the library's; of more it begins with their number in place
+ * of the pid, "==3 processes==SUMMARY: ...", and of none with nothing. */
 static void print_summary(struct writing *writing)
 {
 	struct text_summary summary = summarize(writing->findings);
@@ -236,9 +236,13 @@ static void print_summary(struct writing *writing)
 	char line[sizeof(buffer) + 64];
 	text_summary(&text, &summary);
 	const char *word = memmem(buffer, text.used, "SUMMARY", 7);
-	int bytes = snprintf(line, sizeof(line), "==%zu processes==%.*s",
-			     writing->findings->n_processes,
-			     (int)(buffer + text.used - word), word);
+	int bytes =
+		writing->findings->n_processes
+			? snprintf(line, sizeof(line),
+				   "==%zu processes==", writing->findings->n_processes)
+			: 0;
+	bytes += snprintf(line + bytes, sizeof(line) - (size_t)bytes, "%.*s",
+			  (int)(buffer + text.used - word), word);
 	print_colored(writing, line, (size_t)bytes);
 }
 

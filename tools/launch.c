@@ -1,0 +1,192 @@
+/* One child, in our process group, so that the terminal's keys reach both of us.
+ *
+ * Signals.  What other processes send to us alone is passed on.  What the terminal sends
+ * reaches the child by itself and is not doubled; what the child sends to its whole group
+ * is not sent back.  All of them are blocked here and fetched one by one, so that no
+ * handler runs and none is lost; the child gets the mask and the dispositions that we
+ * were started with.
+ *
+ * Job control.  When the child stops as jobs do (SIGTSTP, SIGTTIN, SIGTTOU), we stop too,
+ * so that the shell sees its job stopped; when we are continued, the child is. */
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+				SIGUSR2, SIGALRM, SIGTSTP, SIGCONT, SIGWINCH};
+
+struct waiting {
+	struct launch *launch;
+	sigset_t mask; /* of the caller */
+	void (*child_handler)(int);
+};
+
+/* -- the child -------------------------------------------------------------------- */
+
+static void execute(const char *path, char *const argv[], char *const environment[])
+{
+	execve(path, argv, environment);
+	if (errno != ENOEXEC)
+		return;
+	/* As execvp(3): what the kernel does not know is a script of the shell. */
+	size_t n = 0;
+	while (argv[n])
+		n++;
+	const char **shell = calloc(n + 3, sizeof(*shell));
+	if (!shell)
+		return;
+	shell[0] = "sh";
+	shell[1] = path;
+	for (size_t i = 1; i < n; i++)
+		shell[i + 1] = argv[i];
+	execve("/bin/sh", (char **)shell, environment);
+}
+
+/* We stand between fork and exec, alone in our memory; the pipe closes by the exec, or
+ * carries its errno. */
+static _Noreturn void be_child(const struct waiting *waiting, int pipe_end,
+			       const char *path, char *const argv[],
+			       char *const environment[])
+{
+	signal(SIGCHLD, waiting->child_handler);
+	sigprocmask(SIG_SETMASK, &waiting->mask, NULL);
+	execute(path, argv, environment);
+	int reason = errno;
+	ssize_t written = write(pipe_end, &reason, sizeof(reason));
+	(void)written;
+	_exit(127);
+}
+
+static int start(const struct waiting *waiting, const char *path, char *const argv[],
+		 char *const environment[])
+{
+	struct launch *launch = waiting->launch;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	launch->pid = fork();
+	if (launch->pid == 0)
+		be_child(waiting, ends[1], path, argv, environment);
+	close(ends[1]);
+	if (launch->pid > 0 &&
+	    read(ends[0], &launch->exec_errno, sizeof(launch->exec_errno)) !=
+		    sizeof(launch->exec_errno))
+		launch->exec_errno = 0;
+	close(ends[0]);
+	return launch->pid < 0 ? -1 : 0;
+}
+
+/* -- signals ---------------------------------------------------------------------- */
+
+static bool has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* A stop by SIGSTOP is somebody's own business with the child; who sends it will also
+ * send the SIGCONT, and not to us. */
+static void stop_like(int signal_number)
+{
+	if (signal_number != SIGSTOP && has_terminal())
+		raise(SIGSTOP);
+}
+
+/* true = it ended */
+static bool child_changed(struct launch *launch)
+{
+	int status;
+
+	while (waitpid(launch->pid, &status, WNOHANG | WUNTRACED) == launch->pid) {
+		if (!WIFSTOPPED(status)) {
+			launch->status = status;
+			return true;
+		}
+		stop_like(WSTOPSIG(status));
+	}
+	return false;
+}
+
+static void pass_on(const struct launch *launch, const siginfo_t *got)
+{
+	bool by_terminal = got->si_code == SI_KERNEL;
+	bool by_child = got->si_code <= 0 && got->si_pid == launch->pid;
+
+	if (got->si_signo == SIGCONT || (!by_terminal && !by_child))
+		kill(launch->pid, got->si_signo);
+}
+
+static void block(struct waiting *waiting, sigset_t *watched)
+{
+	struct sigaction usual = {.sa_handler = SIG_DFL}, before;
+
+	sigemptyset(watched);
+	sigaddset(watched, SIGCHLD);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+		sigaddset(watched, passed_on[i]);
+	/* Ignored, it would take the child's status away. */
+	sigaction(SIGCHLD, &usual, &before);
+	waiting->child_handler = before.sa_handler;
+	sigprocmask(SIG_BLOCK, watched, &waiting->mask);
+}
+
+static int fetch(const sigset_t *watched, siginfo_t *got, uint64_t wait_ms)
+{
+	struct timespec wait = {(time_t)(wait_ms / 1000),
+				(long)(wait_ms % 1000) * 1000000};
+
+	return sigtimedwait(watched, got, wait_ms ? &wait : NULL);
+}
+
+static void wait_for_end(struct launch *launch, const sigset_t *watched,
+			 uint64_t (*tick)(void *), void *of)
+{
+	uint64_t wait_ms = tick ? tick(of) : 0;
+
+	while (!child_changed(launch)) {
+		siginfo_t got;
+
+		if (fetch(watched, &got, wait_ms) >= 0) {
+			if (got.si_signo != SIGCHLD)
+				pass_on(launch, &got);
+		} else if (errno == EAGAIN && tick) {
+			wait_ms = tick(of);
+		}
+	}
+}
+
+/* -- the whole -------------------------------------------------------------------- */
+
+int launch_run(struct launch *launch, const char *path, char *const argv[],
+	       char *const environment[], uint64_t (*tick)(void *of), void *of)
+{
+	struct waiting waiting = {.launch = launch};
+	sigset_t watched;
+
+	*launch = (struct launch){0};
+	block(&waiting, &watched);
+	if (start(&waiting, path, argv, environment) < 0)
+		return -1;
+	/* The signals stay blocked: what comes now, comes after the program's end. */
+	wait_for_end(launch, &watched, launch->exec_errno ? NULL : tick, of);
+	return 0;
+}
+
+int launch_exit_status(const struct launch *launch)
+{
+	if (launch->exec_errno)
+		return launch->exec_errno == ENOENT ? 127 : 126;
+	return WIFSIGNALED(launch->status) ? 128 + WTERMSIG(launch->status)
+					   : WEXITSTATUS(launch->status);
+}

@@ -1,0 +1,78 @@
+/* The progress line: sockets open, leaking, and at how many places, as the ledgers of the
+ * running processes say.  Nothing is written where standard error is no terminal, and
+ * nothing before the first socket. */
+#include "progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LEAST_WAIT_MS 500
+/* A look may take one part in so many of the time. */
+#define SHARE 50
+
+void progress_open(struct progress *progress, bool wanted)
+{
+	*progress = (struct progress){
+		.is_shown = wanted && isatty(STDERR_FILENO),
+		.wait_ms = LEAST_WAIT_MS,
+	};
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void write_all(const char *text)
+{
+	ssize_t written = write(STDERR_FILENO, text, strlen(text));
+	(void)written; /* a terminal that went away needs no progress */
+}
+
+void progress_clear(struct progress *progress)
+{
+	if (progress->has_line)
+		write_all("\r\033[K");
+	progress->has_line = false;
+	progress->last[0] = 0;
+}
+
+static void show(struct progress *progress, const struct findings *findings)
+{
+	uint64_t n_open = 0, n_leaked = findings_n_leaked(findings);
+	char line[sizeof(progress->last)], shown[sizeof(line) + 16];
+
+	for (size_t i = 0; i < findings->n_processes; i++)
+		if (findings->processes[i].ended == FINDINGS_RUNNING)
+			n_open += findings->processes[i].open;
+	snprintf(line, sizeof(line), "sockleak: %llu open, %llu leaking at %zu place%s",
+		 (unsigned long long)n_open, (unsigned long long)n_leaked,
+		 findings->n_leaks, findings->n_leaks == 1 ? "" : "s");
+	if ((n_open == 0 && n_leaked == 0 && !progress->has_line) ||
+	    strcmp(line, progress->last) == 0)
+		return;
+	snprintf(shown, sizeof(shown), "\r\033[K%s", line);
+	write_all(shown);
+	progress->has_line = true;
+	memcpy(progress->last, line, sizeof(line));
+}
+
+void progress_look(struct progress *progress, void (*add)(struct merge *merge, void *of),
+		   void *of)
+{
+	uint64_t before_ms = now_ms();
+	struct merge *merge = merge_open();
+
+	add(merge, of);
+	struct findings *findings = merge_close(merge);
+	show(progress, findings);
+	findings_free(findings);
+	progress->wait_ms = (now_ms() - before_ms) * SHARE;
+	if (progress->wait_ms < LEAST_WAIT_MS)
+		progress->wait_ms = LEAST_WAIT_MS;
+}
