@@ -1,0 +1,156 @@
+"""Makes sockets whose peer is gone, for tests of `sockleak scan`: prints the port and its
+own pid, then waits until standard input ends."""
+
+import os
+import socket
+import sys
+import time
+
+kept = []
+
+
+def listen(host="127.0.0.1", protocol=0):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, protocol)
+    listener.bind((host, 0))
+    listener.listen(8)
+    kept.append(listener)
+    return listener
+
+
+def pair(host="127.0.0.1", protocol=0):
+    """(the side that accepted, the side that connected, the listening port)"""
+    listener = listen(host, protocol)
+    peer = socket.socket(listener.family, socket.SOCK_STREAM, protocol)
+    peer.connect(listener.getsockname()[:2])
+    accepted = listener.accept()[0]
+    kept.append(accepted)
+    return accepted, peer, listener.getsockname()[1]
+
+
+def until_state(sock, *states, seconds=10):
+    """tcpi_state is the first byte of TCP_INFO"""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[0]
+        if state in states:
+            return
+        time.sleep(0.005)
+    sys.exit(f"the socket never came to state {states}, but is in {state}")
+
+
+CLOSE_WAIT, LAST_ACK, CLOSING = 8, 9, 11
+
+
+def unread(host="127.0.0.1"):
+    accepted, peer, port = pair(host)
+    peer.send(b"hello")
+    peer.close()
+    until_state(accepted, CLOSE_WAIT)
+    return port
+
+
+def renamed():
+    with open("/proc/self/comm", "w") as name:
+        name.write("a\033[31mb")
+    return unread()
+
+
+def read(host="127.0.0.1"):
+    accepted, peer, port = pair(host)
+    peer.close()
+    assert accepted.recv(1) == b""
+    return port
+
+
+def shared():
+    """three descriptors in this process, three in a child"""
+    port = unread()
+    kept.append(kept[-1].dup())
+    kept.append(kept[-1].dup())
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+    return port
+
+
+def queue(host="127.0.0.1"):
+    """two that are never accepted"""
+    listener = listen(host)
+    for text in (b"xy", b""):
+        peer = socket.create_connection(
+            ("127.0.0.1" if host == "::" else host, listener.getsockname()[1])
+        )
+        peer.send(text)
+        peer.close()
+    return listener.getsockname()[1]
+
+
+def connected():
+    """the side that connected keeps it; the port is its own"""
+    accepted, peer, _ = pair()
+    kept.append(peer)
+    accepted.close()
+    kept.remove(accepted)
+    until_state(peer, CLOSE_WAIT)
+    return peer.getsockname()[1]
+
+
+def fill(sock):
+    sock.setblocking(False)
+    try:
+        while True:
+            sock.send(bytes(65536))
+    except BlockingIOError:
+        pass
+
+
+def last_ack():
+    """its FIN waits behind data that the peer does not read"""
+    accepted, peer, port = pair()
+    kept.append(peer)
+    fill(accepted)
+    peer.shutdown(socket.SHUT_WR)
+    until_state(accepted, CLOSE_WAIT)
+    accepted.shutdown(socket.SHUT_WR)
+    until_state(accepted, LAST_ACK)
+    return port
+
+
+def closing():
+    accepted, peer, port = pair()
+    kept.append(peer)
+    fill(accepted)
+    accepted.shutdown(socket.SHUT_WR)
+    peer.shutdown(socket.SHUT_WR)
+    until_state(accepted, CLOSING)
+    return port
+
+
+def orphan():
+    """closed by this program: the kernel finishes it alone"""
+    port = last_ack()
+    kept[-2].close()
+    return port
+
+
+def healthy():
+    """a connection, and one that only this side has closed"""
+    accepted, peer, port = pair()
+    kept.append(peer)
+    other, other_peer, _ = pair()
+    kept.append(other_peer)
+    other.shutdown(socket.SHUT_WR)
+    return port
+
+
+def mptcp():
+    accepted, peer, port = pair(protocol=262)
+    peer.close()
+    assert accepted.recv(1) == b""
+    return port
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](*sys.argv[2:]), os.getpid(), flush=True)
+    sys.stdin.read()

@@ -1,0 +1,206 @@
+/* One dump each of TCP and MPTCP sockets, IPv4 and IPv6.  The subflows of an MPTCP
+ * connection are TCP sockets of the kernel's own, and are left out. */
+#include "diag.h"
+
+#include "say.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#define ANSWER_BYTES (64 * 1024) /* more than the kernel puts into one datagram */
+#define STATE_LISTEN 10
+
+static int send_request(int netlink, uint8_t family, uint32_t protocol, uint32_t states)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+		struct rtattr
+			protocol_head; /* for a protocol that needs more than a byte */
+		uint32_t protocol;
+	} request = {
+		.head = {.nlmsg_len = sizeof request,
+			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.body = {.sdiag_family = family,
+			 .sdiag_protocol =
+				 protocol == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_RAW,
+			 .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+			 .idiag_states = states},
+		.protocol_head = {.rta_len = RTA_LENGTH(sizeof(uint32_t)),
+				  .rta_type = INET_DIAG_REQ_PROTOCOL},
+		.protocol = protocol,
+	};
+	if (protocol == IPPROTO_TCP)
+		request.head.nlmsg_len = NLMSG_LENGTH(sizeof request.body);
+	return send(netlink, &request, request.head.nlmsg_len, 0) < 0 ? -1 : 0;
+}
+
+static void set_addresses(struct diag_socket *socket, const struct inet_diag_msg *message)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const uint8_t *local = (const void *)message->id.idiag_src;
+	const uint8_t *peer = (const void *)message->id.idiag_dst;
+	size_t from = 0;
+	socket->family = message->idiag_family;
+	if (socket->family == AF_INET6 && !memcmp(local, mapped, sizeof mapped)) {
+		socket->family = AF_INET;
+		from = sizeof mapped;
+	}
+	size_t bytes = socket->family == AF_INET ? 4 : 16;
+	memcpy(socket->local, local + from, bytes);
+	memcpy(socket->peer, peer + from, bytes);
+	socket->local_port = ntohs(message->id.idiag_sport);
+	socket->peer_port = ntohs(message->id.idiag_dport);
+}
+
+/* The FIN takes one number in the receive queue's sequence space until it is read. */
+static void set_queues(struct diag_socket *socket, const struct inet_diag_msg *message)
+{
+	socket->unsent_bytes = message->idiag_wqueue;
+	socket->unread_bytes = -1;
+	if (socket->state == STATE_LISTEN) {
+		socket->queued = message->idiag_rqueue;
+	} else if (!socket->is_mptcp) {
+		socket->fin_unread = message->idiag_rqueue > 0;
+		socket->unread_bytes =
+			message->idiag_rqueue - (uint32_t)socket->fin_unread;
+	}
+}
+
+static bool is_subflow(const struct rtattr *attribute)
+{
+	const struct rtattr *inner = RTA_DATA(attribute);
+	for (int left = (int)RTA_PAYLOAD(attribute); RTA_OK(inner, left);
+	     inner = RTA_NEXT(inner, left)) {
+		if (inner->rta_type == INET_ULP_INFO_NAME)
+			return !strncmp(RTA_DATA(inner), "mptcp", RTA_PAYLOAD(inner));
+	}
+	return false;
+}
+
+static void add_socket(struct diag *sockets, const struct nlmsghdr *head, bool is_mptcp)
+{
+	const struct inet_diag_msg *message = NLMSG_DATA(head);
+	struct diag_socket socket = {
+		.cookie = (uint64_t)message->id.idiag_cookie[1] << 32 |
+			  message->id.idiag_cookie[0],
+		.inode = message->idiag_inode,
+		.uid = message->idiag_uid,
+		.state = message->idiag_state,
+		.is_mptcp = is_mptcp,
+	};
+	int left = (int)head->nlmsg_len - (int)NLMSG_LENGTH(sizeof *message);
+	const struct rtattr *attribute = (const void *)(message + 1);
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+		const struct tcp_info *info = RTA_DATA(attribute);
+		if (attribute->rta_type == INET_DIAG_ULP_INFO && is_subflow(attribute))
+			return;
+		if (attribute->rta_type == INET_DIAG_INFO && !is_mptcp &&
+		    RTA_PAYLOAD(attribute) >= offsetof(struct tcp_info, tcpi_pmtu)) {
+			socket.has_age = true;
+			socket.quiet_ms = info->tcpi_last_ack_recv;
+		}
+	}
+	set_addresses(&socket, message);
+	set_queues(&socket, message);
+	if (sockets->n == sockets->room) {
+		sockets->room = sockets->room ? 2 * sockets->room : 64;
+		sockets->at =
+			say_realloc(sockets->at, sockets->room, sizeof *sockets->at);
+	}
+	sockets->at[sockets->n++] = socket;
+}
+
+/* 1 = more comes, 0 = that was all, -1 with errno. */
+static int take_answer(struct diag *sockets, const char *answer, size_t bytes,
+		       bool is_mptcp)
+{
+	const struct nlmsghdr *head = (const void *)answer;
+	for (; NLMSG_OK(head, bytes); head = NLMSG_NEXT(head, bytes)) {
+		if (head->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (head->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *error = NLMSG_DATA(head);
+			errno = -error->error;
+			return -1;
+		}
+		if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+			add_socket(sockets, head, is_mptcp);
+	}
+	return 1;
+}
+
+static int dump(struct diag *sockets, int netlink, uint8_t family, uint32_t protocol,
+		uint32_t states)
+{
+	char *answer = say_calloc(1, ANSWER_BYTES);
+	int more = send_request(netlink, family, protocol, states) == 0 ? 1 : -1;
+	while (more > 0) {
+		ssize_t n = recv(netlink, answer, ANSWER_BYTES, 0);
+		if (n > 0)
+			more = take_answer(sockets, answer, (size_t)n,
+					   protocol == IPPROTO_MPTCP);
+		else if (n == 0 || errno != EINTR)
+			more = -1;
+	}
+	free(answer);
+	return more;
+}
+
+static int by_cookie(const void *a, const void *b)
+{
+	const struct diag_socket *x = a, *y = b;
+	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* A socket that moves within the kernel's table during the dump may come twice. */
+static void drop_doubles(struct diag *sockets, size_t from)
+{
+	size_t kept = from;
+	if (sockets->n - from < 2)
+		return;
+	qsort(sockets->at + from, sockets->n - from, sizeof *sockets->at, by_cookie);
+	for (size_t i = from + 1; i < sockets->n; i++) {
+		if (sockets->at[i].cookie != sockets->at[kept].cookie)
+			sockets->at[++kept] = sockets->at[i];
+	}
+	sockets->n = kept + 1;
+}
+
+int diag_add(struct diag *sockets, uint32_t states)
+{
+	size_t from = sockets->n;
+	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int error = 0;
+	if (netlink < 0)
+		return -1;
+	if (dump(sockets, netlink, AF_INET, IPPROTO_TCP, states) != 0)
+		error = errno;
+	/* A kernel without IPv6 or MPTCP has no such sockets. */
+	dump(sockets, netlink, AF_INET6, IPPROTO_TCP, states);
+	dump(sockets, netlink, AF_INET, IPPROTO_MPTCP, states);
+	dump(sockets, netlink, AF_INET6, IPPROTO_MPTCP, states);
+	close(netlink);
+	drop_doubles(sockets, from);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+void diag_free(struct diag *sockets)
+{
+	free(sockets->at);
+	*sockets = (struct diag){0};
+}
