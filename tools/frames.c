@@ -25,6 +25,7 @@ static unsigned name_frame(struct symbols *symbols, const struct text_frame *phy
 	for (size_t i = 0; i < n && i < room; i++) {
 		named[i] = *physical;
 		named[i].function = found[i].function;
+		named[i].function_offset = found[i].distance;
 		named[i].file = found[i].file;
 		named[i].line = found[i].line;
 		named[i].inlined = found[i].inlined;

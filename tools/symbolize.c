@@ -140,6 +140,10 @@ static void print_place(const char *function, const struct symbol_frame *found)
 		text_string(&text, " in ");
 		text_escaped(&text, function);
 	}
+	if (function && !found->file && found->distance) {
+		text_string(&text, "+0x");
+		text_hex(&text, found->distance);
+	}
 	if (found->file) {
 		text_string(&text, " ");
 		text_escaped(&text, found->file);

@@ -190,7 +190,7 @@ static const char *function_name(struct symbols *symbols, struct module *module,
 static void resolve(struct symbols *symbols, struct module *module, struct place *place)
 {
 	struct unit_frame found[UNITS_MAX_FRAMES] = {0};
-	uint64_t start;
+	uint64_t start = place->offset;
 	bool is_code = module->file.dwfl &&
 		       spans_next(&module->file.code, place->offset, NULL) != NULL;
 	if (is_code && !module->units)
@@ -209,6 +209,7 @@ static void resolve(struct symbols *symbols, struct module *module, struct place
 			.line = found[i].line,
 			.inlined = i > 0};
 	}
+	place->frames[place->n - 1].distance = place->offset - start;
 }
 
 /* --- the whole --- */

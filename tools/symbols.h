@@ -23,6 +23,8 @@ struct symbol_frame {
 	const char *file;     /* NULL = unknown */
 	unsigned line;        /* 0 = unknown */
 	bool inlined;         /* true for all but the physical frame, which is the last */
+	uint64_t distance;    /* of the physical frame's offset from the start of the
+				 function; 0 = not known */
 };
 
 /* The frames at `offset` (address minus load bias, that is an ELF virtual address; it

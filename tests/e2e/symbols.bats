@@ -129,7 +129,7 @@ check_builds() {
 	"$PWD/program" >log
 	run "$sockleak" symbolize log
 	[ "${lines[0]}" = "$(sed -n 1p log)" ]
-	[[ ${lines[1]} == *" in part_function ($PWD/libpart.so+0x"* ]]
+	[[ ${lines[1]} == *" in part_function+0x"*" ($PWD/libpart.so+0x"* ]]
 	[ "${lines[2]}" = "$(sed -n 3p log)" ]
 }
 
