@@ -100,6 +100,9 @@ ifneq ($(filter deps%,$(MAKECMDGOALS)),)
 endif
 demo: all $(B)/examples/http_server ; @tests/lib/demo
 
+$(B)/tests/bench/capture: $(B)/parts.a
+host_libs_capture = $(B)/parts.a
+
 # Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
 tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats)
 export B

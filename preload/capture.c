@@ -23,8 +23,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PAGE_BYTES     4096u
-#define MAX_COPY_BYTES (128u << 10)
+#define PAGE_BYTES        4096u
+#define CAPTURE_MAX_BYTES (128u << 10)
 #define MAX_MAIN_BYTES                                                                   \
 	(8u << 20) /* below the main stack's end nothing else is mapped                  \
 		    */
@@ -98,7 +98,7 @@ void capture_start(void)
 
 	if (&__libc_stack_end)
 		end = (uint64_t)(uintptr_t)__libc_stack_end;
-	if (end > here && end - here < MAX_COPY_BYTES)
+	if (end > here && end - here < CAPTURE_MAX_BYTES)
 		stack_end = end & ~UINT64_C(7);
 }
 
@@ -128,13 +128,13 @@ static uint32_t reach(uint64_t from, enum end_is *end_is)
 	uint64_t block = thread_block();
 
 	*end_is = END_IS_OURS;
-	if (stack_end > from && stack_end - from <= MAX_COPY_BYTES)
+	if (stack_end > from && stack_end - from <= CAPTURE_MAX_BYTES)
 		return (uint32_t)(stack_end - from);
 	*end_is = END_IS_PROVEN;
-	if (block > from && block - from <= MAX_COPY_BYTES)
+	if (block > from && block - from <= CAPTURE_MAX_BYTES)
 		return (uint32_t)(block - from) & ~7u;
 	if (stack_end > from && stack_end - from <= MAX_MAIN_BYTES)
-		return MAX_COPY_BYTES;
+		return CAPTURE_MAX_BYTES;
 	*end_is = END_IS_FOREIGN;
 	return FOREIGN_BYTES;
 }
@@ -255,7 +255,8 @@ UNCHECKED static void follow_frame_pointers(struct capture *capture)
 	capture->copy = NULL;
 	capture->bytes = 0;
 	for (capture->n_returns = 0; capture->n_returns < CAPTURE_MAX_SHORT;) {
-		if (frame <= below || frame - below > MAX_COPY_BYTES || frame % 16 != 0)
+		if (frame <= below || frame - below > CAPTURE_MAX_BYTES ||
+		    frame % 16 != 0)
 			return;
 		if (frame / PAGE_BYTES != proven && !is_readable(frame))
 			return;
@@ -305,7 +306,7 @@ static void queue(uint32_t number)
 					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-uint32_t capture_take(const uint64_t words[REGISTERS_N])
+uint32_t capture_take(uint64_t key, const uint64_t words[REGISTERS_N])
 {
 	uint32_t number = take_slot();
 
@@ -314,6 +315,8 @@ uint32_t capture_take(const uint64_t words[REGISTERS_N])
 	struct capture *capture = &captures[number - 1];
 	for (unsigned i = 0; i < REGISTERS_N; i++)
 		capture->words[i] = words[i];
+	capture->key = key;
+	capture->words_at = (uint32_t)((uintptr_t)words - words[REGISTERS_SP]);
 	capture->reading = modules_reading();
 	capture->n_returns = 0;
 	if (!copy_stack(capture))

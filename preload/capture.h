@@ -10,12 +10,15 @@
 
 /* Frames kept when there is no room for a copy. */
 #define CAPTURE_MAX_SHORT 8
-#define CAPTURE_LOST      UINT32_MAX /* as a result */
+#define CAPTURE_MAX_BYTES (128u << 10) /* of a stack */
+#define CAPTURE_LOST      UINT32_MAX   /* as a result */
 
 struct capture {
 	uint64_t state;   /* atomic: generation << 32 | result; result 0 = waits */
 	uint32_t reading; /* modules_reading() when it was taken */
+	uint64_t key;     /* of the place, see layouts_key() */
 	uint64_t words[REGISTERS_N]; /* registers */
+	uint32_t words_at;           /* where they lay: bytes from the stack pointer */
 	char *copy;      /* of the stack from the stack pointer on; NULL = `returns` */
 	uint32_t bytes;  /* of the copy, a multiple of 8 */
 	uint32_t buffer; /* its number, 0 = none */
@@ -27,7 +30,7 @@ struct capture {
 void capture_start(void);
 
 /* In a hook: takes a copy and queues it.  The word that stands for it, or 0: no slot. */
-uint32_t capture_take(const uint64_t words[REGISTERS_N]);
+uint32_t capture_take(uint64_t key, const uint64_t words[REGISTERS_N]);
 
 /* True while copies wait. */
 bool capture_waits(void);

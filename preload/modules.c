@@ -28,6 +28,13 @@ static struct module *chunks[MAX_IDS / IDS_PER_CHUNK + 1]; /* by id - 1 */
 static uint32_t n_modules;                                 /* atomic, stored last */
 static uint32_t n_readings;                                /* atomic */
 static struct module *ours;
+
+/* Which ranges the last change took away; past MAX_LEFT: any. */
+#define MAX_LEFT 32
+static struct {
+	uint64_t start, end;
+} left[MAX_LEFT];
+static unsigned n_left;
 static char program_path[4096];
 
 static struct segment *segments; /* sorted by start */
@@ -52,11 +59,16 @@ void modules_start(void)
 	program_path[bytes > 0 ? bytes : 0] = 0;
 }
 
+static struct module *module_of(uint32_t id)
+{
+	return &chunks[(id - 1) / IDS_PER_CHUNK][(id - 1) % IDS_PER_CHUNK];
+}
+
 const struct module *modules_by_id(uint32_t id)
 {
 	if (id == 0 || id > __atomic_load_n(&n_modules, __ATOMIC_ACQUIRE))
 		return NULL;
-	return &chunks[(id - 1) / IDS_PER_CHUNK][(id - 1) % IDS_PER_CHUNK];
+	return module_of(id);
 }
 
 uint32_t modules_count(void)
@@ -210,8 +222,7 @@ static struct module *recognise(const struct dl_phdr_info *from, uint32_t readin
 
 	take_headers(&seen, from);
 	for (uint32_t id = 1; id <= n_modules; id++) {
-		struct module *known =
-			&chunks[(id - 1) / IDS_PER_CHUNK][(id - 1) % IDS_PER_CHUNK];
+		struct module *known = module_of(id);
 		if (is_same(known, &seen) && has_name(known, name))
 			return known;
 		replaces_another |= known->start < seen.end && seen.start < known->end;
@@ -271,7 +282,7 @@ static int read_one(struct dl_phdr_info *from, struct walk *walk)
 		walk->has_failed = true;
 		return 1;
 	}
-	module->shown.is_gone = false;
+	module->seen_at = walk->reading;
 	uint64_t here = (uint64_t)(uintptr_t)&modules_start;
 	if (!walk->is_first && here >= module->start && here < module->end)
 		ours = module;
@@ -286,9 +297,6 @@ static void begin_reading(struct walk *walk, const struct dl_phdr_info *from)
 	walk->n_unloads = from->dlpi_subs;
 	walk->reading = n_readings + 1;
 	n_segments = 0;
-	for (uint32_t id = 1; id <= n_modules; id++)
-		chunks[(id - 1) / IDS_PER_CHUNK][(id - 1) % IDS_PER_CHUNK].shown.is_gone =
-			true;
 }
 
 static int visit(struct dl_phdr_info *from, size_t bytes, void *argument)
@@ -309,9 +317,9 @@ static int visit(struct dl_phdr_info *from, size_t bytes, void *argument)
 
 static int by_start(const void *a, const void *b)
 {
-	const struct segment *left = a, *right = b;
+	const struct segment *one = a, *other = b;
 
-	return left->start < right->start ? -1 : left->start > right->start;
+	return one->start < other->start ? -1 : one->start > other->start;
 }
 
 /* By insertion: the list comes nearly sorted in runs, and qsort may allocate. */
@@ -326,9 +334,35 @@ static void sort_segments(void)
 	}
 }
 
+/* Who was not seen in this reading is gone. */
+static void find_left(uint32_t reading)
+{
+	n_left = 0;
+	for (uint32_t id = 1; id <= n_modules; id++) {
+		struct module *module = module_of(id);
+		bool is_gone = module->seen_at != reading;
+		if (is_gone && !module->shown.is_gone && n_left++ < MAX_LEFT) {
+			left[n_left - 1].start = module->start;
+			left[n_left - 1].end = module->end;
+		}
+		module->shown.is_gone = is_gone;
+	}
+}
+
+bool modules_left(uint64_t address)
+{
+	if (n_left > MAX_LEFT)
+		return true;
+	for (unsigned i = 0; i < n_left; i++)
+		if (address >= left[i].start && address < left[i].end)
+			return true;
+	return false;
+}
+
 static void end_reading(const struct walk *walk)
 {
 	sort_segments();
+	find_left(walk->reading);
 	n_loads = walk->n_loads;
 	n_unloads = walk->n_unloads;
 	has_read = true;

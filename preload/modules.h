@@ -13,7 +13,7 @@ struct module {
 	uint64_t search_table; /* of eh_frame_hdr: sorted pairs of offsets */
 	uint64_t search_table_bytes; /* 0 = none */
 	const void *headers;         /* the loader's copy: part of its identity */
-	uint32_t found_at;           /* number of the reading that found it here */
+	uint32_t found_at, seen_at;  /* numbers of the readings: the first, the last */
 	bool replaces_another;       /* its place was another's at an earlier reading */
 };
 
@@ -29,6 +29,9 @@ struct module *modules_at(uint64_t address); /* NULL = outside all modules */
 /* Reads a word of a segment.  What may be written is not looked at: its words read 0.
  * false = no segment that can be read. */
 bool modules_read(uint64_t address, uint64_t *word);
+
+/* Was `address` in a module that the last change took away? */
+bool modules_left(uint64_t address);
 
 /* Counts the readings of the loader's list that found a change; any thread. */
 uint32_t modules_reading(void);

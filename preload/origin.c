@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "capture.h"
 #include "guard.h"
+#include "layouts.h"
 #include "modules.h"
 #include "unwinder.h"
 
@@ -39,6 +40,7 @@ void origin_start(unsigned n_frames, bool load_now)
 	max_frames = n_frames;
 	modules_start();
 	capture_start();
+	layouts_start();
 	guard_inside++;
 	if (load_now)
 		unwinder_load();
@@ -59,7 +61,11 @@ origin_capture(void)
 	registers_read(words);
 	if (!__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
 		return 0;
-	uint32_t word = capture_take(words);
+	uint64_t key = layouts_key(words);
+	uint32_t word = layouts_find(key, words);
+	if (word)
+		return word;
+	word = capture_take(key, words);
 	if (!word)
 		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
 	return word;
@@ -196,7 +202,22 @@ static unsigned locate(const struct unwinder_chain *from, uint64_t frames[], uns
 					       (from->frames[i] - module->shown.base)
 				     : from->frames[i];
 	}
+	/* Called from code outside all modules: better its address than nothing. */
+	if (n == 0 && from->is_cut)
+		frames[n++] = from->outside & UINT64_C(0xffffffffffff);
 	return n;
+}
+
+/* What was derived from modules that may have gone since is forgotten. */
+static void follow_modules(void)
+{
+	static uint32_t reading;
+
+	if (reading == modules_reading())
+		return;
+	reading = modules_reading();
+	layouts_forget_gone();
+	unwinder_forget();
 }
 
 static void work_on(void *argument)
@@ -204,12 +225,15 @@ static void work_on(void *argument)
 	struct capture *capture = argument;
 	static uint64_t frames[UNWINDER_MAX_FRAMES];
 
+	follow_modules();
 	unwinder_follow(capture, max_frames + 16, &chain);
 	unsigned n = locate(&chain, frames, max_frames);
 	bool is_short = chain.is_short && n < max_frames;
 	uint32_t id = n ? intern(frames, n, is_short) : 0;
 	if (!id)
 		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	else
+		layouts_remember(capture, &chain, id);
 	capture_done(capture, id ? id : CAPTURE_LOST);
 }
 

@@ -32,6 +32,7 @@ static struct {
 	unw_addr_space_t space;
 	unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
 	int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
+	void (*flush_cache)(unw_addr_space_t, unw_word_t, unw_word_t);
 	int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
 	int (*step)(unw_cursor_t *);
 	int (*get_reg)(unw_cursor_t *, int, unw_word_t *);
@@ -47,8 +48,9 @@ static struct {
 	uint64_t ip;        /* of the frame now looked at */
 	bool has_no_table;  /* for that frame */
 	bool is_at_bottom;  /* that frame has no caller */
+	bool is_unsure;     /* other than by the words noted, the chain rests on chance */
 	uint32_t registers_seen;
-	uint64_t seen[(128 << 10) / 8 / 64]; /* a bit a word of the copy */
+	uint64_t seen[CAPTURE_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
 } job;
 
 /* libunwind's numbers of our registers, in our order. */
@@ -78,8 +80,8 @@ static uint64_t read_copy(uint64_t address)
 	uint64_t offset = address - job.from, word;
 
 	memcpy(&word, job.capture->copy + offset, sizeof(word));
-	if (offset % 8 != 0) { /* no unwind table asks for that: not remembered */
-		job.chain->is_guessed = true;
+	if (offset % 8 != 0) { /* no unwind table asks for that */
+		job.is_unsure = true;
 		return word;
 	}
 	uint64_t bit = UINT64_C(1) << (offset / 8 % 64);
@@ -100,12 +102,7 @@ static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *wo
 		*word = read_copy(address);
 		return 0;
 	}
-	if (modules_read(address, word))
-		return 0;
-	/* libunwind looks whether the code of a frame is there at all; code made at run
-	 * time is, but nothing proves that it stays. */
-	*word = 0;
-	return address - job.ip < 16 ? 0 : -UNW_EINVAL;
+	return modules_read(address, word) ? 0 : -UNW_EINVAL;
 }
 
 static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *word,
@@ -129,9 +126,15 @@ static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *w
 
 /* A module that took the place of another after the copy was taken says nothing of what
  * was there then. */
-static bool was_there(const struct module *module)
+static const struct module *module_then(uint64_t address)
 {
-	return !module->replaces_another || module->found_at <= job.capture->reading;
+	const struct module *module = modules_at(address);
+
+	if (!module || !module->replaces_another ||
+	    module->found_at <= job.capture->reading)
+		return module;
+	job.is_unsure = true;
+	return NULL;
 }
 
 static int search(const struct module *module, uint64_t ip, unw_proc_info_t *found,
@@ -160,11 +163,13 @@ static bool is_bottom(const struct module *module)
 static int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t *found,
 			  int need_unwind_info, void *argument)
 {
-	const struct module *module = modules_at(ip);
+	const struct module *module = module_then(ip);
 	int result = -UNW_ENOINFO;
 
 	(void)space, (void)argument;
-	if (module && module->search_table_bytes > 0 && was_there(module)) {
+	if (!module)
+		return -UNW_ESTOPUNWIND;
+	if (module->search_table_bytes > 0) {
 		result = search(module, ip, found, need_unwind_info);
 		if (result < 0 && ip < job.ip && is_bottom(module)) {
 			job.is_at_bottom = true;
@@ -246,6 +251,7 @@ static bool find_functions(void *handle)
 	} wanted[] = {
 		{&lib.create_addr_space, NAME(create_addr_space)},
 		{&lib.set_caching_policy, NAME(set_caching_policy)},
+		{&lib.flush_cache, NAME(flush_cache)},
 		{&lib.init_remote, NAME(init_remote)},
 		{&lib.step, NAME(step)},
 		{&lib.get_reg, NAME(get_reg)},
@@ -269,9 +275,9 @@ bool unwinder_load(void)
 	if (handle && find_functions(handle))
 		lib.space = lib.create_addr_space(&accessors, 0);
 	lib.is_loaded = lib.space != NULL;
-	/* Without a cache there is nothing stale, and no lock. */
+	/* What it keeps of the tables, by address: 5 us a stack of 20 frames for 35. */
 	if (lib.is_loaded)
-		lib.set_caching_policy(lib.space, UNW_CACHE_NONE);
+		lib.set_caching_policy(lib.space, UNW_CACHE_GLOBAL);
 	dlerror(); /* the host shall not find our failure */
 	return lib.is_loaded;
 }
@@ -279,6 +285,12 @@ bool unwinder_load(void)
 bool unwinder_is_loaded(void)
 {
 	return lib.is_loaded;
+}
+
+void unwinder_forget(void)
+{
+	if (lib.is_loaded)
+		lib.flush_cache(lib.space, 0, 0);
 }
 
 static void add_frame(struct unwinder_chain *chain, uint64_t address)
@@ -303,7 +315,9 @@ static bool is_signal_return(uint64_t ip)
 #endif
 }
 
-/* One frame and the step to its caller: > 0 while there is one. */
+/* One frame and the step to its caller: > 0 while there is one.  Code outside all modules
+ * is made at run time and may be another by now, nothing says how large its frames are,
+ * and its address says nothing to anybody: there the chain is cut. */
 static int follow(unw_cursor_t *cursor, struct unwinder_chain *chain, bool *is_exact)
 {
 	unw_word_t ip;
@@ -313,7 +327,13 @@ static int follow(unw_cursor_t *cursor, struct unwinder_chain *chain, bool *is_e
 	job.ip = ip = registers_plain(ip);
 	job.has_no_table = job.is_at_bottom = false;
 	bool is_return = is_signal_return(ip);
-	add_frame(chain, *is_exact || is_return ? ip : ip - CALL_BYTES);
+	uint64_t address = *is_exact || is_return ? ip : ip - CALL_BYTES;
+	if (!module_then(address)) {
+		chain->is_cut = true;
+		chain->outside = address;
+		return -1;
+	}
+	add_frame(chain, address);
 	*is_exact = is_return;
 	int result = lib.step(cursor);
 	chain->is_guessed |= job.has_no_table;
@@ -343,7 +363,7 @@ static void follow_copy(const struct capture *capture, unsigned max_frames,
 		uint64_t words[2];
 		memcpy(words, capture->copy + (frame - job.from), sizeof(words));
 		uint64_t address = registers_plain(words[1]) - CALL_BYTES;
-		if (!modules_at(address))
+		if (!module_then(address))
 			break;
 		add_frame(chain, address);
 		below = frame;
@@ -355,10 +375,21 @@ static void take_returns(const struct capture *capture, struct unwinder_chain *c
 {
 	add_frame(chain, capture->words[REGISTERS_IP]);
 	for (unsigned i = 0; i < capture->n_returns; i++) {
-		if (!modules_at(capture->returns[i] - CALL_BYTES))
+		if (!module_then(capture->returns[i] - CALL_BYTES))
 			break;
 		add_frame(chain, capture->returns[i] - CALL_BYTES);
 	}
+}
+
+/* Clears the marks in job.seen, which has room for the largest copy. */
+static void forget_seen(const struct unwinder_chain *chain)
+{
+	if (chain->n_reads > UNWINDER_MAX_READS)
+		memset(job.seen, 0, sizeof(job.seen));
+	else
+		for (unsigned i = 0; i < chain->n_reads; i++)
+			if (chain->reads[i].at < UNWINDER_REGISTER)
+				job.seen[chain->reads[i].at / 8 / 64] = 0;
 }
 
 void unwinder_follow(const struct capture *capture, unsigned max_frames,
@@ -369,8 +400,10 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	job.from = capture->words[REGISTERS_SP];
 	job.end = job.from + capture->bytes;
 	job.registers_seen = 0;
+	job.is_unsure = false;
 	chain->n_frames = chain->n_reads = 0;
-	chain->is_short = chain->is_guessed = true;
+	chain->is_short = true;
+	chain->is_cut = chain->is_guessed = false;
 	if (max_frames > UNWINDER_MAX_FRAMES)
 		max_frames = UNWINDER_MAX_FRAMES;
 	if (!capture->copy) {
@@ -378,14 +411,9 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	} else if (!lib.is_loaded) {
 		follow_copy(capture, max_frames, chain);
 	} else {
-		chain->is_guessed = false;
 		unwind_copy(max_frames, chain);
+		forget_seen(chain);
 	}
-	if (chain->n_reads > UNWINDER_MAX_READS)
-		chain->n_reads = UNWINDER_MAX_READS, chain->is_guessed = true;
-	for (unsigned i = 0; i < chain->n_reads; i++)
-		if (chain->reads[i].at < UNWINDER_REGISTER)
-			job.seen[chain->reads[i].at / 8 / 64] = 0;
-	if (chain->is_guessed)
+	if (chain->n_reads > UNWINDER_MAX_READS || job.is_unsure)
 		chain->n_reads = 0;
 }

@@ -26,10 +26,13 @@ struct unwinder_chain {
 	uint64_t frames[UNWINDER_MAX_FRAMES];
 	/* Could not be followed to its end. */
 	bool is_short;
+	/* Because it came to code outside all modules, at `outside`. */
+	bool is_cut;
+	uint64_t outside;
 	/* Some frame is not described by any unwind table: found by its frame pointer. */
 	bool is_guessed;
-	/* What it was derived from, each once; the order is the unwinder's.  More than
-	 * there is room for: n_reads is 0. */
+	/* What it was derived from, each once; the order is the unwinder's.  0 where that
+	 * is not all: too much, or it rests on what may be otherwise another time. */
 	unsigned n_reads;
 	struct unwinder_read reads[UNWINDER_MAX_READS];
 };
@@ -40,6 +43,9 @@ bool unwinder_load(void);
 /* Notes path, device and inode for a later unwinder_load(). */
 void unwinder_note(void);
 bool unwinder_is_loaded(void);
+
+/* The list of modules has changed: tables read before may be others by now. */
+void unwinder_forget(void);
 
 /* Follows `capture`, to `max_frames` frames at most. */
 void unwinder_follow(const struct capture *capture, unsigned max_frames,

@@ -1,0 +1,170 @@
+/* What a capture costs: recognised at 20 frames, in a thread that never captured before,
+ * as a copy of 8 KiB of stack, and what unwinding a copy takes the thread that works. */
+#include "guard.h"
+#include "origin.h"
+
+#include <alloca.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Stand-ins where the guard is not linked. */
+__thread unsigned guard_inside __attribute__((weak, tls_model("initial-exec")));
+bool guard_is_sandboxed __attribute__((weak));
+bool guard_has_filter __attribute__((weak));
+pid_t guard_pid __attribute__((weak));
+
+#define N_HITS    20000
+#define N_MISSES  400
+#define N_THREADS 400
+#define N_ROUNDS  15
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double one = *(const double *)a, other = *(const double *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static double median(double *values, size_t n)
+{
+	qsort(values, n, sizeof(*values), by_value);
+	return values[n / 2];
+}
+
+/* Plays the hook. */
+__attribute__((noinline, optimize("no-omit-frame-pointer"))) static uint32_t hook(void)
+{
+	uint32_t origin = origin_capture();
+
+	__asm__ volatile("" : "+r"(origin));
+	return origin;
+}
+
+static double ns_a_capture; /* of the last measure() */
+static bool was_recognised;
+
+__attribute__((noinline)) static void measure(unsigned n)
+{
+	uint32_t origin = 0;
+	uint64_t start = now_ns();
+
+	for (unsigned i = 0; i < n; i++)
+		origin = hook();
+	ns_a_capture = (double)(now_ns() - start) / n;
+	was_recognised = origin && !(origin & ORIGIN_PENDING_BIT);
+}
+
+__attribute__((noinline)) static void at_depth(unsigned depth, unsigned n)
+{
+	if (depth == 0)
+		measure(n);
+	else
+		at_depth(depth - 1, n);
+	__asm__ volatile("" ::: "memory");
+}
+
+/* With main and the C library's start above and hook and measure below: 20 frames. */
+#define DEPTH 14
+
+static void report(const char *what, double value, const char *unit)
+{
+	printf("%-44s %8.2f %s\n", what, value, unit);
+}
+
+static void recognised(void)
+{
+	double rounds[N_ROUNDS];
+	volatile unsigned n = 1;
+
+	for (unsigned i = 0; i < N_ROUNDS; i++) {
+		at_depth(DEPTH, n);
+		n = N_HITS;
+		rounds[i] = ns_a_capture;
+		origin_work();
+		origin_swept();
+	}
+	if (!was_recognised)
+		printf("not recognised\n");
+	report("recognised, 20 frames", median(rounds, N_ROUNDS), "ns");
+}
+
+static void *in_thread(void *argument)
+{
+	(void)argument;
+	at_depth(DEPTH, 1);
+	return NULL;
+}
+
+static void new_thread(void)
+{
+	static double threads[N_THREADS];
+	pthread_t thread;
+
+	for (unsigned i = 0; i < N_THREADS; i++) {
+		pthread_create(&thread, NULL, in_thread, NULL);
+		pthread_join(thread, NULL);
+		threads[i] = ns_a_capture;
+		origin_work();
+		origin_swept();
+	}
+	if (!was_recognised)
+		printf("not recognised\n");
+	report("recognised, first in a new thread", median(threads, N_THREADS), "ns");
+}
+
+__attribute__((noinline)) static void above(size_t bytes)
+{
+	char *some = alloca(bytes);
+
+	__asm__ volatile("" ::"r"(some) : "memory");
+	measure(1);
+	__asm__ volatile("" ::"r"(some) : "memory");
+}
+
+/* Each at another distance: none is recognised. */
+static void *copied(void *argument)
+{
+	static double misses[N_MISSES], work[2];
+
+	(void)argument;
+	for (unsigned half = 0; half < 2; half++) {
+		for (unsigned i = 0; i < N_MISSES; i++) {
+			above(8192 - 512 + half * 8 * N_MISSES + 16 * i % 1024 + i * 16);
+			misses[i] = ns_a_capture;
+		}
+		uint64_t start = now_ns();
+		unsigned n = origin_work();
+		work[half] = (double)(now_ns() - start) / n / 1000;
+		origin_swept();
+	}
+	report("copied, 8 to 14 KiB of stack", median(misses, N_MISSES), "ns");
+	report("unwound by the thread that works", work[1], "us");
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	if (!guard_pid)
+		guard_pid = getpid();
+	origin_start(32, true);
+	recognised();
+	new_thread();
+	copied(NULL);
+	printf("in a thread:\n");
+	pthread_create(&thread, NULL, copied, NULL);
+	pthread_join(thread, NULL);
+	return 0;
+}
