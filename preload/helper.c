@@ -70,14 +70,6 @@ void helper_wake(void)
 	wake_word_waiter(&wake_word);
 }
 
-static uint64_t thread_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* An empty descriptor table and a pidfd in it.  -1 = the host's own table is shared. */
 static bool own_table(struct probe_way *way)
 {
@@ -124,14 +116,14 @@ static void look_around(const struct probe_way *way)
 
 	while (!should_stop() && !leader_is_gone()) {
 		uint64_t now_ns = registry_now_ns();
-		uint64_t before_ns = thread_ns();
 
 		if (now_ns >= due_ns) {
+			uint64_t pause_ns = 0;
+
 			if (watch_own(0)) {
-				watch_tick(now_ns, way, true);
+				pause_ns = COST_FACTOR * watch_tick(now_ns, way, true);
 				watch_release();
 			}
-			uint64_t pause_ns = COST_FACTOR * (thread_ns() - before_ns);
 			due_ns = now_ns +
 				 (pause_ns > interval_ns ? pause_ns : interval_ns);
 		} else if (origin_has_work() && watch_own(0)) {

@@ -451,12 +451,12 @@ void places_summary(const struct probe_way *way)
 		.closed_late = n_late,
 		.closed_late_max_ms = late_max_ms,
 	};
-	bool was_printed = false;
+	bool has_leaked = n_late > 0;
 
 	for (struct place *place = places; place; place = place->hh.next) {
 		uint64_t count = place->key.is_pending ? 0 : leaked(place);
 
-		was_printed |= place->next_print > 0;
+		has_leaked |= place->next_print > 0;
 		summary.n_leaked += count;
 		summary.n_places += count > 0;
 		if (place->key.is_pending)
@@ -466,7 +466,7 @@ void places_summary(const struct probe_way *way)
 			summary.suppressed += place->n - count;
 		}
 	}
-	if (!summary.n_leaked && !was_printed)
+	if (!summary.n_leaked && !has_leaked)
 		return;
 	list_pending(way);
 	if (is_json)

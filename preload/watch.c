@@ -488,13 +488,23 @@ static void tell_limit(const struct probe_way *way)
 	places_print_holders(way, limit.rlim_cur);
 }
 
-void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
+static uint64_t thread_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 {
 	struct tick tick = {.now_ns = now_ns, .way = way};
 
 	get_ready();
-	if (work) {
+	if (work)
 		origin_work();
+	uint64_t before_ns = thread_ns();
+	if (work) {
 		if (ticks_to_adoption-- == 0) {
 			watch_adopt(way, SL_NOTE_UNKNOWN, false);
 			ticks_to_adoption = ADOPT_INTERVALS - 1;
@@ -503,10 +513,12 @@ void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	}
 	places_publish();
 	sweep(&tick);
+	uint64_t cost_ns = thread_ns() - before_ns;
 	if (work) {
 		tell_limit(way);
 		places_print(way, false, false);
 	}
+	return cost_ns;
 }
 
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
@@ -552,9 +564,7 @@ void watch_poll(void)
 
 	if (now_ns < due || guard_is_sandboxed || !watch_own(0))
 		return;
-	watch_tick(now_ns, &directly, false);
-	uint64_t cost_ns = registry_now_ns() - now_ns;
-	uint64_t wait_ns = COST_FACTOR * cost_ns;
+	uint64_t wait_ns = COST_FACTOR * watch_tick(now_ns, &directly, false);
 	atomic_store(&next_poll_ns,
 		     now_ns + (wait_ns > settings->interval_ns ? wait_ns
 							       : settings->interval_ns));

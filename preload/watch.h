@@ -21,8 +21,10 @@ void watch_start(const struct settings *settings, void (*prepare)(void));
 bool watch_own(unsigned patience_ms);
 void watch_release(void);
 
-/* One look at everything.  Owner only.  `work` = unwind what waits, and print. */
-void watch_tick(uint64_t now_ns, const struct probe_way *way, bool work);
+/* One look at everything.  Owner only.  `work` = unwind what waits, and print.  Returns
+ * the processor time of the look in ns, of what every look costs: not of what is new to
+ * unwind and to print. */
+uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work);
 /* The last look: the verdicts of 3.2, what is pending, the summary.  Returns how many
  * sockets leaked. */
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way);

@@ -1,0 +1,233 @@
+#!/usr/bin/env bats
+# What plain preload prints, and when it prints nothing.
+
+setup() {
+	load ../lib/preload
+	go=$BATS_TEST_TMPDIR/go
+}
+
+@test "a clean program prints nothing" {
+	preloaded "" "$actor" open 5 drop leave
+	says_nothing
+	preloaded grace=1ms:interval=1ms "$actor" open 5 linger 50
+	says_nothing
+}
+
+@test "a leak is printed at exit, with its origin, where it was told, and why" {
+	preloaded "" "$actor" open 3 leave read
+	says '^==[0-9]+==ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner at exit'
+	says '^    #0 0x[0-9a-f]+ in take\+0x[0-9a-f]+ \(/.*/actor\+0x[0-9a-f]+\)'
+	says '^  end of stream was read .* ago by read\(\):'
+	says '^    #0 0x[0-9a-f]+ in read_end\+'
+	says '^  why: eof-read\. 127\.0\.0\.1:[0-9]+ <- 127\.0\.0\.1:[0-9]+ \(fd [0-9]+\), and 2 more\. Unread: 0 bytes\.'
+	says '^==[0-9]+==SUMMARY: sockleak: 3 sockets leaked at 1 place; 7 opened, 4 closed; 0 missed, 0 dropped'
+}
+
+@test "what the program was not told of is pending at exit, and not counted" {
+	preloaded "" "$actor" open 2 leave
+	says_nothing
+	preloaded "" "$actor" open 1 leave read open 2 leave
+	says 'SUMMARY: sockleak: 1 socket leaked at 1 place'
+}
+
+@test "a leak is printed while the program runs, once grace is over" {
+	begin grace=50ms:interval=10ms "$actor" open 1 leave until "$go" drop
+	wait_until 5 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for'
+	says '    #0 .* in take\+'
+	touch "$go"
+	wait "$host"
+	says 'SUMMARY: sockleak: 0 sockets leaked at 0 places'
+	says '1 .*closed late'
+}
+
+@test "later only a count line comes, each time the number has doubled" {
+	begin grace=20ms:interval=5ms "$actor" open 1 leave until "$go.1" open 1 leave \
+		until "$go.2" open 1 leave until "$go.3" open 5 leave until "$go.4"
+	wait_until 5 says ' 1 socket .*CLOSE_WAIT'
+	touch "$go.1"
+	wait_until 5 says ' 2 sockets .*CLOSE_WAIT'
+	touch "$go.2" "$go.3"
+	wait_until 5 says ' 8 sockets .*CLOSE_WAIT'
+	touch "$go.4"
+	wait "$host"
+	[ "$(count_of '^    #0 .* in take')" -eq 1 ]
+	[ "$(count_of ' 3 sockets')" -eq 0 ]
+}
+
+@test "every json line is an object of its event, with the fields of a place" {
+	preloaded format=json "$actor" open 2 leave read
+	jq -es '.[0] | .event == "leak" and .kind == "close-wait" and .why == ["eof-read"] and
+		.count == 2 and .call == "accept" and .origin[0].function == "take" and
+		.eof[0].function == "read_end" and .eof_call == "read" and
+		(.id | test("^[0-9a-f]{16}$")) and (.ts | type) == "number"' <"$errors"
+	jq -es '.[-1] | .event == "summary" and .leaked == 2' <"$errors"
+}
+
+@test "a late close is an event of its own" {
+	begin format=json:grace=20ms:interval=5ms "$actor" open 1 leave until "$go" drop
+	wait_until 5 says '"event":"leak"'
+	touch "$go"
+	wait "$host"
+	jq -es 'map(.event) == ["leak", "closed-late", "summary"]' <"$errors"
+	jq -es '.[-1].leaked == 0 and .[-1].closed_late.count == 1' <"$errors"
+}
+
+@test "log=PATH takes the report, with the pid and the program's name in the path" {
+	preloaded "log='$BATS_TEST_TMPDIR/%e.%p.log'" "$actor" open 1 leave read
+	says_nothing
+	[ "$(stat -c %a "$BATS_TEST_TMPDIR"/actor.*.log)" = 600 ]
+	says 'SUMMARY: sockleak: 1 socket leaked' "$(echo "$BATS_TEST_TMPDIR"/actor.*.log)"
+}
+
+@test "log=PATH leaves no file behind a clean program" {
+	preloaded "log='$BATS_TEST_TMPDIR/%p.log'" "$actor" open 1 drop
+	says_nothing
+	[ -z "$(ls "$BATS_TEST_TMPDIR"/*.log 2>/dev/null)" ]
+}
+
+@test "log=none says nothing" {
+	preloaded log=none "$actor" open 1 leave read
+	says_nothing
+}
+
+@test "a log that is a link or somebody else's is refused in one line, and the program runs on" {
+	ln -s "$BATS_TEST_TMPDIR/victim" "$BATS_TEST_TMPDIR/link"
+	preloaded "log='$BATS_TEST_TMPDIR/link'" "$actor" open 1 leave read say done
+	[ "$(wc -l <"$errors")" -eq 1 ]
+	[ ! -e "$BATS_TEST_TMPDIR/victim" ]
+	run preloaded log=/nonexistent/x "$actor" say done
+	[ "$status" -eq 0 ]
+	[ "$output" = "done" ]
+	[ "$(wc -l <"$errors")" -eq 1 ]
+}
+
+@test "an unknown option and a bad value get one line each, and the program runs on" {
+	preloaded nonsense=1:grace=soon:frames=0:interval=10ms "$actor" say done
+	[ "$(wc -l <"$errors")" -eq 3 ]
+	says 'nonsense'
+	says 'grace'
+	says 'frames'
+}
+
+@test "a file of suppressions that is missing, or has a bad line, gets one line" {
+	preloaded "suppressions=/nonexistent" "$actor" open 1 leave read
+	says 'suppressions'
+	says 'SUMMARY: sockleak: 1 socket leaked'
+	printf '# comment\nnonsense\nleak:take\n' >"$BATS_TEST_TMPDIR/rules"
+	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 1 leave read
+	[ "$(wc -l <"$errors")" -eq 1 ]
+	says 'nonsense'
+}
+
+@test "a suppression with max=N lets N sockets of a place pass, and counts the excess" {
+	printf 'leak:take max=2\n' >"$BATS_TEST_TMPDIR/rules"
+	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 2 leave read
+	says_nothing
+	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 5 leave read
+	says 'ERROR: sockleak: 3 sockets'
+	says 'suppressed 2 by leak:take'
+}
+
+@test "exitcode changes the status of a program that leaked and would have ended with 0" {
+	run preloaded exitcode=7 "$actor" open 1 leave read
+	[ "$status" -eq 7 ]
+	run preloaded exitcode=7 "$actor" open 1 leave read exit 3
+	[ "$status" -eq 3 ]
+	run preloaded exitcode=7 "$actor" open 1 drop
+	[ "$status" -eq 0 ]
+	run preloaded exitcode=7 "$actor" open 1 leave read _exit 0
+	[ "$status" -eq 7 ]
+}
+
+@test "exitcode loses nothing that the program had buffered" {
+	[ "$(preloaded exitcode=7 python3 -c '
+import socket, sys
+ls = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(ls.getsockname())
+s, _ = ls.accept()
+c.close()
+s.recv(1)
+s.detach()
+sys.stdout.write("x" * 100000)' | wc -c)" -eq 100000 ]
+}
+
+@test "_exit and quick_exit report as exit does" {
+	preloaded "" "$actor" open 1 leave read _exit 0
+	says 'SUMMARY: sockleak: 1 socket leaked'
+	preloaded "" "$actor" open 1 leave read quick 0
+	says 'SUMMARY: sockleak: 1 socket leaked'
+}
+
+@test "at_exit=grace counts only what is past grace, at_exit=none nothing" {
+	preloaded at_exit=grace "$actor" open 1 leave read
+	says_nothing
+	preloaded at_exit=grace:grace=1ms "$actor" open 1 leave read linger 20
+	says 'SUMMARY: sockleak: 1 socket leaked'
+	preloaded at_exit=none:thread=no "$actor" open 1 leave read
+	says_nothing
+}
+
+@test "help=1 prints the table of options and goes on" {
+	[ "$(preloaded help=1 "$actor" say done)" = "done" ]
+	says 'suppressions'
+	says 'max_reports'
+}
+
+@test "frames=N keeps so many" {
+	preloaded frames=1 "$actor" open 1 leave read
+	[ "$(count_of '^    #0')" -eq 2 ]
+	[ "$(count_of '^    #1')" -eq 0 ]
+}
+
+@test "past max_reports places only their counts are printed" {
+	preloaded max_reports=1 python3 -c '
+import socket
+def pair():
+    ls = socket.create_server(("127.0.0.1", 0))
+    c = socket.create_connection(ls.getsockname())
+    s, _ = ls.accept()
+    c.close()
+    s.recv(1)
+    s.detach()
+def deeper():
+    pair()
+pair()
+deeper()'
+	says 'sockets leaked at|socket leaked at'
+	[ "$(count_of '^  why:')" -eq 1 ]
+}
+
+@test "a program without a free number still reports, and says once that the limit was hit" {
+	begin grace=20ms:interval=5ms "$actor" numbers 60 open 2 leave exhaust until "$go"
+	wait_until 5 says 'ERROR: sockleak: 2 sockets'
+	touch "$go"
+	wait "$host"
+	says '^==[0-9]+==WARNING: sockleak: the limit of open descriptors \(60\) was reached'
+	[ "$(count_of 'limit of open descriptors')" -eq 1 ]
+	says '  [0-9]+ sockets opened by accept\(\):'
+}
+
+@test "not one byte lands in a standard error that was closed or reused" {
+	preloaded "" "$actor" open 1 leave read close2
+	says_nothing
+	preloaded "" "$actor" open 2 dup2socket leave read
+	says_nothing
+}
+
+@test "a standard error whose reader is gone does not end the program" {
+	run bash -c "SOCKLEAK_OPTIONS= LD_PRELOAD=$library $actor open 1 leave read exit 5 2> >(exec true); echo \$?"
+	[ "${lines[-1]}" = 5 ]
+}
+
+@test "the name of the running test stands with what is opened" {
+	preloaded format=json "$actor" name 'one "test"' open 1 leave read
+	jq -es '.[0].sockets[0].test == "one \"test\""' <"$errors"
+}
+
+@test "with thread=no the same is said at exit" {
+	preloaded thread=no "$actor" open 3 leave read
+	says 'ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner at exit'
+	says '    #0 .* in take\+'
+	preloaded thread=no:grace=10ms:interval=5ms "$actor" open 1 leave linger 100 drop
+	says '1 .*closed late'
+}

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Running hosts under the library.
+
+: "${B:=build}"
+library=$PWD/$B/libsockleak.so
+actor=$B/tests/fixtures/actor
+errors=$BATS_TEST_TMPDIR/errors
+
+# preloaded OPTIONS COMMAND...: standard error of the host into $errors
+preloaded() {
+	local options=$1
+	shift
+	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$library "$@" 2>"$errors"
+}
+
+# begin OPTIONS COMMAND...: the same in the background; its pid in $host
+begin() {
+	local options=$1
+	shift
+	: >"$errors"
+	# A subshell would stand between us and the pid.
+	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$library "$@" 2>"$errors" 3>&- &
+	host=$!
+}
+
+# wait_until SECONDS COMMAND...: as soon as it succeeds, or fails at the deadline
+wait_until() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		((SECONDS < end)) || { echo "never came true: $*"; return 1; }
+		sleep 0.02
+	done
+}
+
+# says PATTERN [FILE]: standard error of the host has a line that matches
+says() {
+	grep -qE -- "$1" "${2:-$errors}" || {
+		echo "no line matches: $1"
+		cat "${2:-$errors}"
+		return 1
+	}
+}
+
+says_nothing() {
+	[ ! -s "$errors" ] || { cat "$errors"; return 1; }
+}
+
+# count_of PATTERN: how many lines match
+count_of() {
+	grep -cE -- "$1" "$errors" || true
+}
