@@ -95,9 +95,8 @@ deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev l
 programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless
 deps: ; tests/lib/deps $(deps_packages)
 deps-programs: ; tests/lib/deps $(programs_packages)
-ifneq ($(filter deps%,$(MAKECMDGOALS)),)
-.NOTPARALLEL: # what is asked for together with deps comes after it
-endif
+# What is asked for together with deps comes after it.
+$(if $(filter deps%,$(MAKECMDGOALS)),$(eval .NOTPARALLEL:))
 demo: all $(B)/examples/http_server ; @tests/lib/demo
 
 $(B)/tests/bench/capture: $(B)/parts.a
