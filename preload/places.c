@@ -276,6 +276,7 @@ static void take_example(struct place *place, int fd, const struct row *row,
 	sums->fd = fd;
 	sums->cookie = row->cookie;
 	sums->inode = side->inode;
+	sums->state = side->state;
 	sums->family = side->family;
 	memcpy(sums->local, side->local, sizeof(sums->local));
 	memcpy(sums->peer, row->peer, sizeof(sums->peer));
@@ -315,6 +316,7 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 	if (!place->n || age_ms > sums->oldest_ms) {
 		sums->oldest_ms = age_ms;
 		take_example(place, fd, row, side);
+		sums->opened_ms = (now_ns - row->opened_ns) / 1000000;
 		take_told(place, row, side, now_ns);
 	}
 	if (!place->n || age_ms < sums->newest_ms)
@@ -323,7 +325,7 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 	place->n_by_grace += side->verdict == SL_LEAK_GRACE;
 	sums->why |= side->why;
 	sums->unread_bytes += side->unread_bytes;
-	sums->kernel_bytes += side->kernel_bytes;
+	sums->kernel_bytes += side->kernel_bytes + SL_SLAB_BYTES;
 	return place;
 }
 

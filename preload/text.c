@@ -145,9 +145,7 @@ static void told(struct text *text, const struct text_place *place)
 
 	if (place->eof_call == SL_CALL_NONE)
 		return;
-	if (place->eof_call == SL_CALL_shutdown)
-		text_string(text, "  it was shut down ");
-	else if (call_reads(place->eof_call) && !reset)
+	if (call_reads(place->eof_call) && !reset)
 		text_string(text, "  end of stream was read ");
 	else
 		text_string(text, "  the program was told ");

@@ -21,10 +21,6 @@
 #define uthash_fatal(message) say_die(say_memory_status, "out of memory")
 #include <uthash.h>
 
-/* The slab objects of one TCP socket that SO_MEMINFO does not count: sock, inode, file,
- * dentry, as on a 6.18 kernel for x86_64. */
-#define SLAB_BYTES (2368 + 832 + 192 + 192)
-
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Keys of hashes are compared byte by byte: every one is zeroed before it is filled. */
@@ -596,8 +592,8 @@ static void take_row(const struct merge *merge, struct findings_socket *found,
 		found->inode = row->row.inode;
 	if (row->row.unread_bytes > found->unread_bytes)
 		found->unread_bytes = row->row.unread_bytes;
-	if (row->row.kernel_bytes + SLAB_BYTES > found->kernel_bytes)
-		found->kernel_bytes = row->row.kernel_bytes + SLAB_BYTES;
+	if (row->row.kernel_bytes + SL_SLAB_BYTES > found->kernel_bytes)
+		found->kernel_bytes = row->row.kernel_bytes + SL_SLAB_BYTES;
 	if (row->row.flags & SL_ROW_FORGOTTEN_PEER)
 		found->forgotten = true;
 	raise_to(

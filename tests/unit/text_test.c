@@ -174,8 +174,6 @@ static void says_how_the_program_was_told(void **state)
 		 "  the program was told 5ms ago by read()"},
 		{SL_CALL_send, SL_WHY_EOF_READ,
 		 "  the program was told 5ms ago by send()"},
-		{SL_CALL_shutdown, SL_WHY_SHUT_NOT_CLOSED,
-		 "  it was shut down 5ms ago by shutdown()"},
 	};
 	struct text_place place = example();
 
