@@ -12,7 +12,6 @@
  *         #0 ADDRESS in accept_client+OFFSET (held_by_child+OFFSET)
  *         #1 ADDRESS in main+OFFSET (held_by_child+OFFSET)
  *         ...
- *       origin: inherited, open already when this process started.
  *       why: read-unseen, held-by-child. HOST:PORT <- HOST:PORT (fd N). Unread: 0 bytes.
  *       A peer that closed fully forgets this connection when its tcp_fin_timeout ends.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
@@ -28,12 +27,13 @@ static NOINLINE int accept_client(int listener)
 		    accept(listener, NULL, NULL));
 }
 
-static NOINLINE pid_t start_worker(int milliseconds)
+static NOINLINE pid_t start_worker(int client)
 {
 	pid_t worker = fork();
 
 	if (worker == 0) {
-		stay_ms(milliseconds); /* works, on anything but the connection */
+		peer_close(client); /* the peer is another program */
+		stay_ms(1000);      /* works, on anything but the connection */
 		exit(0);
 	}
 	return worker;
@@ -44,8 +44,10 @@ int main(void)
 	int listener = peer_listen();
 	int client = peer_connect(listener);
 	int fd = accept_client(listener);
-	pid_t worker = start_worker(1000);
+	pid_t worker;
 
+	stay_ms(500); /* serves it for a while */
+	worker = start_worker(client);
 	peer_close(client);
 	read_to_end(fd);
 	close(fd); /* but not the worker's copy */

@@ -2,22 +2,36 @@
 # What differs from run to run in a text report, replaced by words; for comparing it with
 # what a document shows.
 
-# Pids, addresses, offsets, ports, descriptors, ages; frames below main, which are the C
-# library's; the counts behind the leaks.
-normalise_report() {
+# Pids, addresses, offsets, ports, descriptors, ages, the counts behind the leaks.
+without_numbers() {
 	sed -E \
-		-e 's/==[0-9]+==/==PID==/' \
-		-e 's/(#[0-9]+) 0x[0-9a-f]+ /\1 ADDRESS /' \
-		-e 's/\+0x[0-9a-f]+ \(/+OFFSET (/' \
-		-e 's/\(([^()]*\/)?([^()/]+)\+0x[0-9a-f]+\)/(\2+OFFSET)/' \
-		-e 's/\(fd [0-9]+/(fd N/' \
+		-e 's/==[0-9]+==/==PID==/g' \
+		-e 's/(#[0-9]+) 0x[0-9a-f]+ /\1 ADDRESS /g' \
+		-e 's/\+0x[0-9a-f]+ \(/+OFFSET (/g' \
+		-e 's/\(([^() ]*\/)?([^()/ ]+)\+0x[0-9a-f]+\)/(\2+OFFSET)/g' \
+		-e 's/\(fd [0-9]+/(fd N/g' \
 		-e 's/127\.0\.0\.1:[0-9]+/HOST:PORT/g' \
-		-e 's/(oldest|for|read|told|down) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/' \
-		-e 's/(leaked at [0-9]+ places?;).*/\1 .../' |
-		awk '/^ +#[0-9]/ { if (below) next }
-		     !/^ +#[0-9]/ { below = 0 }
-		     { print }
-		     /^ +#[0-9]+ ADDRESS in main\+/ { below = 1; print "    ..." }'
+		-e 's/(oldest|for|read|told) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/g' \
+		-e 's/(leaked at [0-9]+ places?); [0-9]+ opened, [0-9]+ closed; [0-9]+ missed, [0-9]+ dropped/\1; .../g'
+}
+
+# The frames below main, which are the C library's, as "...".
+without_libc() {
+	awk '/^ *\.\.\.$/ { next } # of a document that leaves them out itself
+	     /^ +#[0-9]/ { if (below) next }
+	     !/^ +#[0-9]/ { below = 0 }
+	     { print }
+	     /^ +#[0-9]+ 0x[0-9a-f]+ in main[+ ]/ { below = 1; print "    ..." }'
+}
+
+# Line breaks and indentation do not count: documents are narrower.
+squeezed() {
+	tr -s ' \n' ' ' | sed 's/ $//'
+}
+
+# A report as documents show it.
+normalise_report() {
+	without_libc | squeezed | without_numbers
 }
 
 # The lines of a command and its output in the head comment of an example: those that are
@@ -38,7 +52,7 @@ output_of() {
 	awk 'started { print } /^\$ / { taking = 1 } taking && !/\\$/ { started = 1; taking = 0 }'
 }
 
-# Line breaks and indentation do not count: comments and documents are narrower.
-squeezed() {
-	tr -s ' \n' ' '
+# compare EXPECTED ACTUAL: both normalised; says where they differ
+compare() {
+	[[ $1 == "$2" ]] || diff <(fold -s <<<"$1") <(fold -s <<<"$2")
 }
