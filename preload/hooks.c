@@ -67,8 +67,10 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 	if (!may_write())
 		return;
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
-	if (bits & ROW_CONNECTED)
+	if ((bits & ROW_CONNECTED) || hooks_await_connection) {
+		hooks_await_connection = false;
 		start_connection();
+	}
 	wake_whoever_looks();
 }
 

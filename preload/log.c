@@ -127,6 +127,14 @@ const char *log_start(const struct settings *settings)
 	return start_file(settings->log);
 }
 
+void log_fork_child(const struct settings *settings)
+{
+	was_written = is_ours = false;
+	n_lost = 0;
+	if (!is_stderr && settings->log[0])
+		start_file(settings->log);
+}
+
 static bool is_writable(long fd, int patience_ms)
 {
 	struct pollfd one = {(int)fd, POLLOUT, 0};

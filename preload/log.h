@@ -11,9 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* At start, and in a child: remembers what standard error is, or makes the file.  NULL or
- * the reason why there is no log, a whole sentence. */
+/* At start: remembers what standard error is, or makes the file.  NULL or the reason why
+ * there is no log, a whole sentence. */
 const char *log_start(const struct settings *settings);
+/* In a child, by its ticker: a file of its own where the path has its pid.  What standard
+ * error is it knows from its parent: the calling thread may have no descriptor 2. */
+void log_fork_child(const struct settings *settings);
 
 /* Whole lines.  Not for hooks: it opens the file. */
 void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes);

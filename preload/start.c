@@ -165,7 +165,7 @@ static void prepare(void)
 	if (!settings.grace_ns)
 		settings.grace_ns = system_grace_ns();
 	if (registry_era)
-		log_start(&settings);
+		log_fork_child(&settings);
 	open_ledger(registry_era != 0);
 }
 

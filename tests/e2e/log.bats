@@ -140,7 +140,7 @@ setup() {
 }
 
 @test "exitcode loses nothing that the program had buffered" {
-	[ "$(preloaded exitcode=7 python3 -c '
+	[ "$(preloaded exitcode=7 /usr/bin/python3 -c '
 import socket, sys
 ls = socket.create_server(("127.0.0.1", 0))
 c = socket.create_connection(ls.getsockname())
@@ -180,7 +180,7 @@ sys.stdout.write("x" * 100000)' | wc -c)" -eq 100000 ]
 }
 
 @test "past max_reports places only their counts are printed" {
-	preloaded max_reports=1 python3 -c '
+	preloaded max_reports=1 /usr/bin/python3 -c '
 import socket
 def pair():
     ls = socket.create_server(("127.0.0.1", 0))
