@@ -309,5 +309,8 @@ void origin_fork_child(void)
 {
 	is_broken |= working != 0;
 	working = forking = 0;
-	capture_forget_all();
+	/* Copies that waited came along with the memory, whole: the child unwinds them
+	 * itself. */
+	if (is_broken)
+		capture_forget_all();
 }

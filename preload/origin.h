@@ -67,8 +67,9 @@ uint32_t origin_n_modules(void);
 uint64_t origin_lost(void); /* captures that came to nothing */
 
 /* Around fork: prepare waits, at most 100 ms, until no thread is inside libunwind or the
- * loader on our behalf; child forgets the copies that waited, and, where a thread was
- * inside when the process was copied, never calls libunwind again. */
+ * loader on our behalf; child keeps the copies that waited; where a
+ * thread was inside when the process was copied it forgets them, and never calls
+ * libunwind again. */
 void origin_fork_prepare(void);
 void origin_fork_parent(void);
 void origin_fork_child(void);
