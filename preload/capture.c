@@ -41,9 +41,10 @@
 extern void *__libc_stack_end __attribute__((weak)); /* musl has none */
 extern char **environ;
 
-static struct capture captures[N_CAPTURES];
-static uint32_t next_capture[N_CAPTURES + 1]; /* in whatever list it is; 0 = the end */
-static uint64_t free_captures;                /* atomic; a free list, see pop() */
+ARENA_TABLE static struct capture captures[N_CAPTURES];
+ARENA_TABLE static uint32_t
+	next_capture[N_CAPTURES + 1]; /* in whatever list it is; 0 = the end */
+static uint64_t free_captures;        /* atomic; a free list, see pop() */
 static uint32_t n_captures;    /* atomic; those above were never taken; may run past */
 static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
 static uint32_t n_waiting;     /* atomic */
@@ -51,11 +52,11 @@ static uint32_t todo;          /* the worker's: oldest first */
 static uint32_t done, settled; /* the worker's: since the last sweep, and before it */
 
 #define N_BUFFERS (MAX_BUFFERS_BYTES >> MIN_CLASS_BITS)
-static struct {
+ARENA_TABLE static struct {
 	char *at;
 	unsigned size_class;
 } buffers[N_BUFFERS + 1]; /* by number, from 1 */
-static uint32_t next_buffer[N_BUFFERS + 1];
+ARENA_TABLE static uint32_t next_buffer[N_BUFFERS + 1];
 static uint64_t free_buffers[N_CLASSES]; /* atomic; free lists */
 static uint32_t n_buffers;               /* atomic */
 static uint32_t n_buffer_bytes;          /* atomic */

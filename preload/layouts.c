@@ -56,9 +56,9 @@ struct layout {
 	struct word words[];
 };
 
-static struct layout *buckets[N_BUCKETS]; /* atomic */
+ARENA_TABLE static struct layout *buckets[N_BUCKETS]; /* atomic */
 static uint32_t n_bytes;
-static uint16_t n_trees[N_PLACES];   /* by return address */
+ARENA_TABLE static uint16_t n_trees[N_PLACES]; /* by return address */
 static uint64_t ours_from, ours_end; /* our code; empty where it is the program's */
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -166,7 +166,7 @@ UNCHECKED uint32_t layouts_find(uint64_t key, const uint64_t words[REGISTERS_N])
 }
 
 /* A chain about to be remembered. */
-static struct {
+ARENA_TABLE static struct {
 	uint32_t n_words, proof_bytes;
 	struct word words[UNWINDER_MAX_READS];
 } learnt;

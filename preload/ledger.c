@@ -5,6 +5,7 @@
  * disk. What cannot be reserved is dropped and counted. */
 #include "ledger_writer.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "text.h"
 
@@ -32,7 +33,7 @@ static char path[PATH_BYTES];
 static dev_t file_device;
 static ino_t file_inode;
 static _Atomic uint32_t n_reserved; /* blocks the file has room for */
-static _Atomic uint16_t
+ARENA_TABLE static _Atomic uint16_t
 	blocks_of_rows[ROW_RANGES];          /* block + 1 of each range; 0 = none */
 static uint32_t records_block, records_used; /* block + 1 and bytes; the ticker's */
 

@@ -24,9 +24,9 @@ struct segment {
 	bool is_readable, is_writable;
 };
 
-static struct module *chunks[MAX_IDS / IDS_PER_CHUNK + 1]; /* by id - 1 */
-static uint32_t n_modules;                                 /* atomic, stored last */
-static uint32_t n_readings;                                /* atomic */
+ARENA_TABLE static struct module *chunks[MAX_IDS / IDS_PER_CHUNK + 1]; /* by id - 1 */
+static uint32_t n_modules;  /* atomic, stored last */
+static uint32_t n_readings; /* atomic */
 static struct module *ours;
 
 /* Which ranges the last change took away; past MAX_LEFT: any. */
@@ -35,7 +35,7 @@ static struct {
 	uint64_t start, end;
 } left[MAX_LEFT];
 static unsigned n_left;
-static char program_path[4096];
+ARENA_TABLE static char program_path[4096];
 
 static struct segment *segments; /* sorted by start */
 static size_t n_segments, segments_capacity;

@@ -23,9 +23,9 @@ static bool may_load;       /* libunwind, by the first work */
 static unsigned max_frames; /* kept of a backtrace */
 static uint64_t n_lost;     /* atomic */
 
-static const struct origin_backtrace **chunks[N_CHUNKS]; /* by id - 1 */
-static uint32_t n_backtraces;                            /* atomic, stored last */
-static uint32_t *by_content; /* the worker's: open addressing, ids, 0 = free */
+ARENA_TABLE static const struct origin_backtrace **chunks[N_CHUNKS]; /* by id - 1 */
+static uint32_t n_backtraces; /* atomic, stored last */
+static uint32_t *by_content;  /* the worker's: open addressing, ids, 0 = free */
 static uint32_t by_content_size;
 
 /* A thread is inside libunwind or the loader on our behalf.  And forks that wait for it
@@ -33,7 +33,7 @@ static uint32_t by_content_size;
 static uint32_t working, forking;
 static bool is_broken; /* copied while someone was inside: their locks stay taken */
 
-static struct unwinder_chain chain; /* the worker's */
+ARENA_TABLE static struct unwinder_chain chain; /* the worker's */
 
 void origin_start(unsigned n_frames, bool load_now)
 {

@@ -67,13 +67,14 @@ static unsigned max_reports, n_reports;
 static struct rule *rules;
 static unsigned n_rules;
 static uint64_t n_late, late_max_ms;
-static const char *_Atomic test_names[N_TEST_NAMES];
+ARENA_TABLE static const char *_Atomic test_names[N_TEST_NAMES];
 static _Atomic unsigned n_test_names;
 static uint32_t published_backtraces, published_modules, published_names;
 
-static char report[REPORT_BYTES];
-static struct text_frame origin_frames[SL_MAX_FRAMES], eof_frames[SL_MAX_FRAMES];
-static char frame_names[2][SL_MAX_FRAMES][NAME_BYTES];
+ARENA_TABLE static char report[REPORT_BYTES];
+ARENA_TABLE static struct text_frame origin_frames[SL_MAX_FRAMES],
+	eof_frames[SL_MAX_FRAMES];
+ARENA_TABLE static char frame_names[2][SL_MAX_FRAMES][NAME_BYTES];
 
 static struct text new_report(void)
 {
@@ -492,7 +493,7 @@ static unsigned rank_holders(struct holder *top)
 {
 	/* A table of its own: origins repeat, and the busiest are few.  The first 512
 	 * origins met are counted. */
-	static struct holder all[512];
+	ARENA_TABLE static struct holder all[512];
 	unsigned n_all = 0;
 
 	for (unsigned fd = 0; fd < registry_top(); fd++) {

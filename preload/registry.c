@@ -13,12 +13,12 @@
 #define N_SHARED 1024 /* serials of duplicated sockets at a time; more share no facts */
 #define N_PROBES 8    /* places one serial may take */
 
-struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+ARENA_TABLE struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
 struct registry_counts registry_counts;
 uint8_t registry_era;
 _Atomic uint16_t registry_name;
 
-static struct side *_Atomic sides[REGISTRY_CHUNKS];
+ARENA_TABLE static struct side *_Atomic sides[REGISTRY_CHUNKS];
 static _Atomic uint32_t last_generation;
 static _Atomic uint32_t last_serial;
 static _Atomic unsigned top;

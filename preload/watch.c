@@ -1,6 +1,7 @@
 /* See watch.h. */
 #include "watch.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "ledger_writer.h"
 #include "log.h"
@@ -36,7 +37,7 @@ static const struct probe_way directly = {-1};
 
 /* One bit a descriptor: open and unrecorded in the scan before.  Only such are adopted
  * while hooks run, or a socket between its birth and its hook's note would be taken. */
-static uint8_t was_unknown[REGISTRY_ROWS * REGISTRY_CHUNKS / 8];
+ARENA_TABLE static uint8_t was_unknown[REGISTRY_ROWS * REGISTRY_CHUNKS / 8];
 static unsigned ticks_to_adoption;
 
 static void (*prepare)(void);
@@ -607,7 +608,7 @@ static void adopt_one(const struct probe_way *way, int fd, enum sl_note note,
  * thread's table. */
 static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool at_once)
 {
-	static struct pollfd all[SCAN_NUMBERS];
+	ARENA_TABLE static struct pollfd all[SCAN_NUMBERS];
 	struct timespec none = {0, 0};
 	struct rlimit limit = {SCAN_NUMBERS, 0};
 
@@ -641,7 +642,7 @@ static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool a
 /* For a thread with a table of its own: /proc/self is the process, not the thread. */
 static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 {
-	static char entries[32768];
+	ARENA_TABLE static char entries[32768];
 	long directory = guard_sys(SYS_openat, AT_FDCWD, "/proc/self/fd",
 				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long n;
