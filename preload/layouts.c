@@ -21,14 +21,12 @@
 #include "layouts.h"
 
 #include "arena.h"
-#include "guard.h"
 #include "modules.h"
+#include "stack.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
 
 #define N_BUCKETS     8192
 #define MAX_BYTES     (8u << 20)  /* of all layouts together */
@@ -123,16 +121,6 @@ UNCHECKED static inline bool is_there(const struct word *word, uint64_t stack)
 	return now == then;
 }
 
-static bool is_proven(uint64_t stack, uint32_t bytes)
-{
-	uint64_t page = stack & ~(uint64_t)(PAGE_BYTES - 1);
-
-	for (; page < stack + bytes; page += PAGE_BYTES)
-		if (guard_sys(SYS_rt_sigprocmask, ~0L, page, 0, 8) != -EINVAL)
-			return false;
-	return true;
-}
-
 /* The branch of `layout` that goes on with the word `at` as it is now. */
 UNCHECKED static const struct layout *branch_at(const struct layout *layout, uint32_t at,
 						uint64_t stack)
@@ -152,7 +140,7 @@ UNCHECKED uint32_t layouts_find(uint64_t key, const uint64_t words[REGISTERS_N])
 	while (layout && layout->key != key)
 		layout = __atomic_load_n(&layout->next, __ATOMIC_ACQUIRE);
 	while (layout) {
-		if (layout->proof_bytes && !is_proven(stack, layout->proof_bytes))
+		if (layout->proof_bytes && !stack_is_readable(stack, layout->proof_bytes))
 			return 0;
 		const struct word *word = &layout->words[at - layout->first];
 		for (; at < layout->end && is_there(word, stack); word++)
@@ -179,7 +167,7 @@ static void learn(const struct capture *capture, const struct unwinder_chain *ch
 	for (unsigned i = 0; i < chain->n_reads; i++) {
 		const struct unwinder_read *read = &chain->reads[i];
 		struct word *word = &learnt.words[i];
-		bool is_relative = read->value - stack < capture->bytes;
+		bool is_relative = read->value - stack < capture->copy.bytes;
 		word->at = read->at;
 		if (read->at >= UNWINDER_REGISTER)
 			word->at = capture->words_at + 8 * (read->at - UNWINDER_REGISTER);

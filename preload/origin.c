@@ -39,7 +39,7 @@ void origin_start(unsigned n_frames, bool load_now)
 {
 	max_frames = n_frames;
 	modules_start();
-	capture_start();
+	stack_start();
 	layouts_start();
 	guard_inside++;
 	if (load_now)

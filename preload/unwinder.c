@@ -50,7 +50,7 @@ static struct {
 	bool is_at_bottom;  /* that frame has no caller */
 	bool is_unsure;     /* other than by the words noted, the chain rests on chance */
 	uint32_t registers_seen;
-	uint64_t seen[CAPTURE_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
+	uint64_t seen[STACK_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
 } job;
 
 /* libunwind's numbers of our registers, in our order. */
@@ -79,7 +79,7 @@ static uint64_t read_copy(uint64_t address)
 {
 	uint64_t offset = address - job.from, word;
 
-	memcpy(&word, job.capture->copy + offset, sizeof(word));
+	memcpy(&word, job.capture->copy.at + offset, sizeof(word));
 	if (offset % 8 != 0) { /* no unwind table asks for that */
 		job.is_unsure = true;
 		return word;
@@ -361,7 +361,7 @@ static void follow_copy(const struct capture *capture, unsigned max_frames,
 	while (chain->n_frames < max_frames && frame > below && frame % 16 == 0 &&
 	       frame < job.end && job.end - frame >= 16) {
 		uint64_t words[2];
-		memcpy(words, capture->copy + (frame - job.from), sizeof(words));
+		memcpy(words, capture->copy.at + (frame - job.from), sizeof(words));
 		uint64_t address = registers_plain(words[1]) - CALL_BYTES;
 		if (!module_then(address))
 			break;
@@ -398,7 +398,7 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	job.capture = capture;
 	job.chain = chain;
 	job.from = capture->words[REGISTERS_SP];
-	job.end = job.from + capture->bytes;
+	job.end = job.from + capture->copy.bytes;
 	job.registers_seen = 0;
 	job.is_unsure = false;
 	chain->n_frames = chain->n_reads = 0;
@@ -406,7 +406,7 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	chain->is_cut = chain->is_guessed = false;
 	if (max_frames > UNWINDER_MAX_FRAMES)
 		max_frames = UNWINDER_MAX_FRAMES;
-	if (!capture->copy) {
+	if (!capture->copy.at) {
 		take_returns(capture, chain);
 	} else if (!lib.is_loaded) {
 		follow_copy(capture, max_frames, chain);

@@ -21,11 +21,6 @@
 
 #include <cmocka.h>
 
-/* Stand-ins where the guard is not linked. */
-__thread unsigned guard_inside __attribute__((weak, tls_model("initial-exec")));
-bool guard_is_sandboxed __attribute__((weak));
-bool guard_has_filter __attribute__((weak));
-pid_t guard_pid __attribute__((weak));
 
 #define MAX_FRAMES 128
 #define MAX_DEPTH  12
@@ -475,8 +470,7 @@ static int start(void **state)
 	alarm(100);
 	handle(SIGUSR1, 0);
 	handle(SIGUSR2, SA_ONSTACK);
-	if (!guard_pid)
-		guard_pid = getpid();
+	guard_start();
 	origin_start(MAX_FRAMES, true);
 	return 0;
 }

@@ -1,0 +1,124 @@
+/* Whether two stacks have the same callers is known for sure only once one is unwound.
+ * But what the unwinder looks at are addresses: of code, which lies in a module, or of
+ * the stack itself.  So they have the same callers if wherever one has such an address
+ * the other has the same.  Where both have something else, they may differ: should the
+ * unwinder look there, it comes to an end in both.
+ *
+ * The loader's own table, which can be searched without a lock, says what lies in a
+ * module; where the C library has no such thing, only equal stacks are twins.
+ *
+ * A waiting capture may be unwound and its slot taken again at any moment: what is read
+ * of it counts only if afterwards it still waits in the same generation. */
+#include "twins.h"
+
+#include "arena.h"
+
+#include <string.h>
+
+#define N_BUCKETS 256
+#define N_ALIKE   32 /* of one place, and those that collide with it */
+
+#define UNCHECKED __attribute__((no_sanitize_address, no_sanitize_thread))
+
+/* <dlfcn.h> of glibc 2.35; what it finds has no more than 128 bytes. */
+struct found {
+	uint64_t words[16];
+};
+extern int _dl_find_object(void *address, struct found *found) __attribute__((weak));
+
+ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
+
+static uint32_t *bucket_of(const struct capture *capture)
+{
+	return buckets[(capture->key * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
+}
+
+/* What is to be compared, as read at one moment. */
+struct view {
+	uint64_t from, bytes;
+	const uint64_t *words;
+};
+
+static bool is_in(const struct view *view, uint64_t value)
+{
+	return value - view->from <= view->bytes;
+}
+
+/* Neither on the stack nor in a module. */
+static bool is_other(const struct view *view, uint64_t value)
+{
+	struct found found;
+
+	if (value < 4096 || value >> 47 != 0)
+		return true;
+	value = registers_plain(value);
+	return !is_in(view, value) && &_dl_find_object &&
+	       _dl_find_object((void *)value, &found) != 0;
+}
+
+static bool is_same_word(const struct view *a, const struct view *b, uint64_t i)
+{
+	uint64_t one = a->words[i], other = b->words[i];
+
+	if (is_in(a, one) && is_in(b, other))
+		return one - a->from == other - b->from;
+	if (one == other && !is_in(a, one) && !is_in(b, other))
+		return true;
+	return is_other(a, one) && is_other(b, other);
+}
+
+UNCHECKED static bool is_same_stack(const struct view *a, const struct view *b)
+{
+	for (uint64_t i = 0; i < a->bytes / 8; i++)
+		if (a->words[i] != b->words[i] || a->from != b->from)
+			if (!is_same_word(a, b, i))
+				return false;
+	return true;
+}
+
+/* `waiting` is another thread's: see the head of this file. */
+UNCHECKED static bool is_twin(const struct capture *waiting, uint32_t word,
+			      const struct capture *mine)
+{
+	struct view theirs = {waiting->words[REGISTERS_SP], waiting->copy.bytes,
+			      (const void *)waiting->copy.at};
+	struct view ours = {mine->words[REGISTERS_SP], mine->copy.bytes,
+			    (const void *)mine->copy.at};
+
+	if (waiting->key != mine->key || theirs.bytes != ours.bytes)
+		return false;
+	if (waiting->n_returns != mine->n_returns || !theirs.words != !ours.words)
+		return false;
+	if (!ours.words)
+		return memcmp(waiting->returns, mine->returns,
+			      mine->n_returns * sizeof(*mine->returns)) == 0;
+	return capture_still_waits(word) && is_same_stack(&theirs, &ours);
+}
+
+uint32_t twins_find(const struct capture *capture)
+{
+	uint32_t *bucket = bucket_of(capture);
+
+	for (unsigned i = 0; i < N_ALIKE; i++) {
+		uint32_t word = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
+		if (word && capture_still_waits(word) &&
+		    is_twin(capture_of(word), word, capture) && capture_share(word))
+			return word;
+	}
+	return 0;
+}
+
+bool twins_add(const struct capture *capture, uint32_t word)
+{
+	uint32_t *bucket = bucket_of(capture);
+
+	for (unsigned i = 0; i < N_ALIKE; i++) {
+		uint32_t old = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
+		if (old && capture_still_waits(old))
+			continue;
+		if (__atomic_compare_exchange_n(&bucket[i], &old, word, false,
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
