@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# One case for each row of calls.h: the call gives what it gives without the library, and
+# the row does its job.  The cases are in tests/fixtures/guest_calls.c.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	build=$(realpath "${B:-build}")
+	library=$build/libsockleak.so
+	calls=$build/tests/fixtures/guest_calls
+}
+
+# rows: the names in calls.h, in order
+rows() {
+	sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1/p' preload/calls.h
+}
+
+# all_cases OPTIONS: runs every case bare and preloaded, prints those that differ
+all_cases() {
+	local name bare preloaded differ=0
+
+	for name in $("$calls"); do
+		rm -rf "$BATS_TEST_TMPDIR/ledger"
+		mkdir -m 700 "$BATS_TEST_TMPDIR/ledger"
+		bare=$("$calls" "$name" 2>&1 </dev/null; echo "exit $?")
+		preloaded=$(GUEST_LEDGER=$BATS_TEST_TMPDIR/ledger LD_PRELOAD=$library \
+			SOCKLEAK_OPTIONS="log=none:ledger=$BATS_TEST_TMPDIR/ledger:$1" \
+			"$calls" "$name" 2>&1 </dev/null; echo "exit $?")
+		[[ $bare == "$preloaded" && $bare == *"exit 0" ]] && continue
+		differ=1
+		echo "$name:"
+		diff <(echo "$bare") <(echo "$preloaded")
+	done
+	return $differ
+}
+
+@test "every row of the table of calls has a case" {
+	diff <(rows) <("$calls")
+	for name in $(rows); do
+		nm "$calls" | grep -q " [TW] case_$name\$" || { echo "$name"; false; }
+	done
+}
+
+@test "each call gives the same result, errno and number, and its row does its job" {
+	all_cases interval=1s
+}
+
+@test "each call gives the same result, errno and number without the helper thread" {
+	all_cases thread=no
+}
+
+@test "the library exports the calls and the header's functions, and nothing else (item 15)" {
+	{
+		rows
+		sed -n 's/^SOCKLEAK_CALL([^,]*, \([a-z_]*\),.*/\1/p' preload/sockleak.h
+	} | sort >"$BATS_TEST_TMPDIR/wanted"
+	nm -D --defined-only "$library" | awk '{ print $NF }' | sort |
+		diff "$BATS_TEST_TMPDIR/wanted" -
+}
+
+@test "the library needs nothing but libc.so.6 (items 6 and 24)" {
+	run -0 readelf -d "$library"
+	[ "$(grep -c NEEDED <<<"$output")" = 1 ]
+	[[ $output == *"NEEDED"*"[libc.so.6]"* ]]
+}
+
+@test "what the library is built with lets exceptions pass and protections stand (item 22)" {
+	readelf -lW "$library" | grep -q 'GNU_STACK.* RW '
+	readelf -SW "$library" | grep -q '\.eh_frame_hdr'
+	readelf -dW "$library" | grep -q 'BIND_NOW\|NOW'
+	if [ "$(uname -m)" = x86_64 ]; then
+		readelf -nW "$library" | grep -q SHSTK
+	fi
+	# Thread-local storage is of the kind that never allocates, and small (item 21).
+	! nm -D "$library" | grep -q __tls_get_addr
+	(($(readelf -lW "$library" | awk '$1 == "TLS" { print $6 }') < 256))
+}
+
+@test "a program of another C library starts with the library preloaded (item 24)" {
+	type musl-gcc || skip "musl-gcc is not installed"
+	cat >"$BATS_TEST_TMPDIR/musl.c" <<-'C'
+		#include <stdio.h>
+		#include <sys/socket.h>
+		#include <unistd.h>
+		int main(void)
+		{
+			int fd = socket(AF_INET, SOCK_STREAM, 0);
+			printf("%d %d\n", fd, dup(fd));
+			return close(fd);
+		}
+	C
+	musl-gcc -o "$BATS_TEST_TMPDIR/musl" "$BATS_TEST_TMPDIR/musl.c"
+	run -0 "$BATS_TEST_TMPDIR/musl"
+	bare=$output
+	LD_PRELOAD=$library run -0 "$BATS_TEST_TMPDIR/musl"
+	[ "$output" = "$bare" ]
+}
