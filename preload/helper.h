@@ -27,6 +27,10 @@ void helper_wake(void);
 /* Stops it and waits, at most `patience_ms`.  false = it is still at work. */
 bool helper_stop(unsigned patience_ms);
 
+/* As stop, and waits until the kernel knows no such thread: what is laid upon all threads
+ * next is not for it. */
+bool helper_leave(unsigned patience_ms);
+
 /* main() left by pthread_exit: the thread must not be the last one alive. */
 void helper_retire(void);
 

@@ -165,6 +165,7 @@ static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool
 		return;
 	uint64_t word = atomic_load(&row.word);
 	if ((word & ROW_NOT_TCP) || guard_process() != GUARD_OURS ||
+	    ((word & ROW_MPTCP) && registry_reading_is_shut(fd)) ||
 	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP ||
 	    !probe_peer_is_gone(&probe))
 		return;
@@ -499,10 +500,16 @@ EXPORT int __close(int fd)
 }
 
 /* CLOSE_RANGE_UNSHARE acts on a table that other threads do not see: rows they still hold
- * are found again by the next look. */
+ * are found again by the next look.  With CLOSE_RANGE_CLOEXEC nothing is closed, nor with
+ * a flag that the kernel may not know. */
+static bool closes_a_range(unsigned flags)
+{
+	return !(flags & ~2U /* CLOSE_RANGE_UNSHARE */);
+}
+
 EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
+	if (closes_a_range((unsigned)flags))
 		ending_range(first, last);
 	return real.close_range(first, last, flags);
 }
@@ -753,7 +760,7 @@ static void entering_sandbox(void)
 {
 	if (!hooks_are_on || guard_process() != GUARD_OURS)
 		return;
-	helper_stop(1000);
+	helper_leave(1000);
 	guard_is_sandboxed = true;
 }
 
@@ -816,7 +823,7 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 		ending((int)a);
 		break;
 	case SYS_close_range:
-		if (!(c & 4))
+		if (closes_a_range((unsigned)c))
 			ending_range((unsigned)a, (unsigned)b);
 		break;
 #ifdef SYS_dup2

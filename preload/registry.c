@@ -507,6 +507,20 @@ void registry_read_told(const struct row *row, const struct side *side, struct t
 	}
 }
 
+bool registry_reading_is_shut(int fd)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, false);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+	struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+
+	return (side && atomic_load(&side->shut_at) == ROW_GENERATION(word) &&
+		(side->shut_how & 1)) ||
+	       (shared && (atomic_load(&shared->facts) & SHARED_SHUT) &&
+		(shared->shut_how & 1));
+}
+
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 {
 	struct row *row = registry_row(fd);

@@ -176,6 +176,9 @@ void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);
 void registry_shut(int fd, int how);
 bool registry_was_told(int fd);
+/* The program shut the reading side of it: poll says then what it says when the peer has
+ * gone. */
+bool registry_reading_is_shut(int fd);
 /* `side` is beside a row of which `row` is a copy. */
 void registry_read_told(const struct row *row, const struct side *side,
 			struct told *told);

@@ -45,6 +45,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define DEFAULT_GRACE_NS UINT64_C(60000000000) /* tcp_fin_timeout's own default */
 #define EXIT_PATIENCE_MS 1000
@@ -270,11 +271,13 @@ void start_connection(void)
 
 /* ---- the start ---- */
 
-static const char *find_options(char **environment)
+/* The C library that we need was set up before us.  A constructor's arguments are glibc's
+ * alone: of musl they are what was left in the registers. */
+static const char *find_options(void)
 {
 	static const char name[] = "SOCKLEAK_OPTIONS=";
 
-	for (; environment && *environment; environment++)
+	for (char **environment = environ; environment && *environment; environment++)
 		if (strncmp(*environment, name, sizeof(name) - 1) == 0)
 			return *environment + sizeof(name) - 1;
 	return NULL;
@@ -329,10 +332,8 @@ static void say_help(void)
 	log_write(&(struct probe_way){-1}, settings_help, strlen(settings_help));
 }
 
-__attribute__((constructor)) static void start(int argc, char **argv, char **environment)
+__attribute__((constructor)) static void start(void)
 {
-	(void)argc;
-	(void)argv;
 	/* A setuid program must not be ours to watch; the loader thinks so, too. */
 	if (getauxval(AT_SECURE))
 		return;
@@ -343,7 +344,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 		log_complain("the C library lacks a call that is needed: switched off");
 		return;
 	}
-	settings_parse(&settings, find_options(environment), log_complain);
+	settings_parse(&settings, find_options(), log_complain);
 	imports_connections = dl_iterate_phdr(imports_some, (void *)start) != 0;
 	const char *problem = log_start(&settings);
 	if (problem)

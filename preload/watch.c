@@ -314,6 +314,16 @@ static void settle(struct look *look, struct row *row)
 	row->published = 0;
 }
 
+/* Of MPTCP only poll speaks, and of a side that was shut here it says the same as of a
+ * peer that has gone: what was not known before the shutdown is not known after it. */
+static bool is_only_ours_to_see(const struct look *look, uint64_t word)
+{
+	const struct side *side = registry_side(look->fd, false);
+
+	return (word & ROW_MPTCP) && registry_reading_is_shut(look->fd) &&
+	       !(side && side->gone_at == look->generation);
+}
+
 static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 {
 	uint64_t word = atomic_load(&look->row.word);
@@ -338,7 +348,8 @@ static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 	if (result == PROBE_TCP) {
 		if (is_first)
 			first_look(look, row, borrowed);
-		look->is_gone = probe_peer_is_gone(&look->probe);
+		look->is_gone = probe_peer_is_gone(&look->probe) &&
+				!is_only_ours_to_see(look, word);
 		if (look->is_gone && (look->side = registry_side(look->fd, true))) {
 			struct probe_details details;
 
