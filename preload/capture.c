@@ -8,10 +8,11 @@
 #include "origin.h"
 #include "twins.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #define INDEX_BITS      13
 #define N_CAPTURES      (1u << INDEX_BITS)
+#define MIN_RESTING     512
 #define CROWD           (N_CAPTURES / 4)
 #define GENERATION_MASK ((1u << (31 - INDEX_BITS)) - 1)
 
@@ -23,7 +24,15 @@ static uint32_t n_captures;    /* atomic; those above were never taken; may run 
 static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
 static uint32_t n_waiting;     /* atomic */
 static uint32_t todo;          /* the worker's: oldest first */
-static uint32_t done, settled; /* the worker's: since the last sweep, and before it */
+
+/* The worker's: what is done, oldest first.  A slot rests before it is taken again, so
+ * that a word somebody forgot to settle is not lost at once. */
+static struct {
+	uint32_t first, last;
+	uint32_t n_settled; /* the oldest: done before the sweep before the last */
+	uint32_t n_swept;   /* the next: done before the last sweep */
+	uint32_t n_done;    /* the youngest: since */
+} resting;
 
 bool capture_waits(void)
 {
@@ -221,29 +230,51 @@ void capture_done(struct capture *capture, uint32_t result)
 
 	set_result(capture, result);
 	stack_free(&capture->copy);
-	next_capture[number] = done;
-	done = number;
+	next_capture[number] = 0;
+	if (resting.first)
+		next_capture[resting.last] = number;
+	else
+		resting.first = number;
+	resting.last = number;
+	resting.n_done++;
 	__atomic_fetch_sub(&n_waiting, 1, __ATOMIC_RELAXED);
+}
+
+static void wake_oldest(void)
+{
+	uint32_t number = resting.first;
+
+	resting.first = next_capture[number];
+	freelist_push(&free_captures, next_capture, number);
+	resting.n_settled--;
 }
 
 /* Not at once: a hook may still hold a word that it has not put where sweeps see it. */
 void capture_swept(void)
 {
-	while (settled) {
-		uint32_t number = settled;
-		settled = next_capture[number];
-		freelist_push(&free_captures, next_capture, number);
-	}
-	settled = done;
-	done = 0;
+	resting.n_settled += resting.n_swept;
+	resting.n_swept = resting.n_done;
+	resting.n_done = 0;
+	while (resting.n_settled > MIN_RESTING)
+		wake_oldest();
+}
+
+/* What other threads were about to queue is gone with them. */
+void capture_fork_child(void)
+{
+	n_waiting = 0;
+	for (uint32_t number = todo; number; number = next_capture[number])
+		n_waiting++;
+	for (uint32_t number = waiting; number; number = next_capture[number])
+		n_waiting++;
 }
 
 void capture_forget_all(void)
 {
 	uint32_t n_used = n_captures < N_CAPTURES ? n_captures : N_CAPTURES;
 
-	waiting = todo = done = settled = 0;
-	n_waiting = 0;
+	waiting = todo = n_waiting = 0;
+	memset(&resting, 0, sizeof(resting));
 	free_captures = 0;
 	n_captures = n_used;
 	for (uint32_t number = 1; number <= n_used; number++) {

@@ -52,7 +52,9 @@ void capture_done(struct capture *capture, uint32_t result);
 /* Every word was settled: slots done before the sweep before this one are free. */
 void capture_swept(void);
 
-/* In a child of fork: nothing waits, every word of the parent's is lost. */
+/* In a child of fork: what waited waits on. */
+void capture_fork_child(void);
+/* In one that was copied while somebody worked: nothing waits, every word is lost. */
 void capture_forget_all(void);
 
 #endif

@@ -40,7 +40,7 @@ ARENA_TABLE static char program_path[4096];
 static struct segment *segments; /* sorted by start */
 static size_t n_segments, segments_capacity;
 static unsigned long long n_loads, n_unloads; /* as the table has it */
-static bool has_read;
+static bool has_read, is_reading;
 
 /* One walk through the loader's list. */
 struct walk {
@@ -292,7 +292,7 @@ static int read_one(struct dl_phdr_info *from, struct walk *walk)
 
 static void begin_reading(struct walk *walk, const struct dl_phdr_info *from)
 {
-	walk->is_changed = true;
+	walk->is_changed = is_reading = true;
 	walk->n_loads = from->dlpi_adds;
 	walk->n_unloads = from->dlpi_subs;
 	walk->reading = n_readings + 1;
@@ -366,6 +366,7 @@ static void end_reading(const struct walk *walk)
 	n_loads = walk->n_loads;
 	n_unloads = walk->n_unloads;
 	has_read = true;
+	is_reading = false;
 	__atomic_store_n(&n_readings, walk->reading, __ATOMIC_RELEASE);
 }
 
@@ -406,7 +407,7 @@ static const struct segment *segment_at(uint64_t address)
 
 struct module *modules_at(uint64_t address)
 {
-	const struct segment *segment = segment_at(address);
+	const struct segment *segment = is_reading ? NULL : segment_at(address);
 
 	return segment ? segment->module : NULL;
 }

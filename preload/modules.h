@@ -24,8 +24,9 @@ void modules_start(void);
  * loader would not let us, or no memory.  Not in a hook. */
 bool modules_hold(void (*work)(void *argument), void *argument);
 
-/* Inside `work`: */
+/* Inside `work`, or with the table as it was last read: */
 struct module *modules_at(uint64_t address); /* NULL = outside all modules */
+/* Inside `work` only: */
 /* Reads a word of a segment.  What may be written is not looked at: its words read 0.
  * false = no segment that can be read. */
 bool modules_read(uint64_t address, uint64_t *word);

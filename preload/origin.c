@@ -31,7 +31,7 @@ static uint32_t by_content_size;
 /* A thread is inside libunwind or the loader on our behalf.  And forks that wait for it
  * to leave: while there are any nobody enters. */
 static uint32_t working, forking;
-static bool is_broken; /* copied while someone was inside: their locks stay taken */
+static bool is_broken; /* copied while someone was inside: those locks stay taken */
 
 ARENA_TABLE static struct unwinder_chain chain; /* the worker's */
 
@@ -143,6 +143,8 @@ static bool make_room(void)
 	if (by_content && n_backtraces < old_size / 2)
 		return true;
 	uint32_t size = old_size ? old_size * 2 : 1024;
+	while (size / 2 <= n_backtraces)
+		size *= 2;
 	uint32_t *larger = arena_map(size * sizeof(*larger));
 	if (!larger)
 		return false;
@@ -240,7 +242,7 @@ static void work_on(void *argument)
 static bool enter(void)
 {
 	__atomic_store_n(&working, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST) && !is_broken)
+	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
 		return true;
 	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
 	return false;
@@ -257,11 +259,34 @@ static bool work_once(void)
 
 	if (!capture)
 		return false;
+	if (is_broken) {
+		work_on(capture);
+		return true;
+	}
 	if (modules_hold(work_on, capture))
 		return true;
 	__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
 	capture_done(capture, CAPTURE_LOST);
 	return true;
+}
+
+static void no_work(void *nothing)
+{
+	(void)nothing;
+	follow_modules();
+}
+
+/* What is done though nothing waits: libunwind, and what was unloaded since. */
+static void prepare_work(void)
+{
+	if (!enter())
+		return;
+	if (may_load)
+		unwinder_load();
+	may_load = false;
+	if (!is_broken)
+		modules_hold(no_work, NULL);
+	leave();
 }
 
 unsigned origin_work(void)
@@ -270,10 +295,8 @@ unsigned origin_work(void)
 	bool is_more = true;
 
 	guard_inside++;
+	prepare_work();
 	while (is_more && capture_waits() && enter()) {
-		if (may_load)
-			unwinder_load();
-		may_load = false;
 		is_more = work_once();
 		n_done += is_more;
 		leave();
@@ -305,12 +328,22 @@ void origin_fork_parent(void)
 	__atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
 }
 
+/* What the copied thread was changing may be half changed: the index is made anew. */
+static void become_broken(void)
+{
+	is_broken = true;
+	may_load = false;
+	by_content = NULL;
+	by_content_size = 0;
+	unwinder_abandon();
+	capture_forget_all();
+}
+
 void origin_fork_child(void)
 {
-	is_broken |= working != 0;
+	if (working || is_broken)
+		become_broken();
+	else
+		capture_fork_child();
 	working = forking = 0;
-	/* Copies that waited came along with the memory, whole: the child unwinds them
-	 * itself. */
-	if (is_broken)
-		capture_forget_all();
 }

@@ -282,9 +282,9 @@ bool unwinder_load(void)
 	return lib.is_loaded;
 }
 
-bool unwinder_is_loaded(void)
+void unwinder_abandon(void)
 {
-	return lib.is_loaded;
+	lib.is_loaded = false;
 }
 
 void unwinder_forget(void)

@@ -42,7 +42,8 @@ struct unwinder_chain {
 bool unwinder_load(void);
 /* Notes path, device and inode for a later unwinder_load(). */
 void unwinder_note(void);
-bool unwinder_is_loaded(void);
+/* libunwind is never called again: its locks may be taken for ever. */
+void unwinder_abandon(void);
 
 /* The list of modules has changed: tables read before may be others by now. */
 void unwinder_forget(void);
