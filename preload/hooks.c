@@ -12,6 +12,7 @@
 
 #include "guard.h"
 #include "helper.h"
+#include "ledger_writer.h"
 #include "origin.h"
 #include "probe.h"
 #include "real.h"
@@ -693,9 +694,15 @@ EXPORT ssize_t sendto(int sockfd, const void *buffer, size_t count, int flags,
 /* The taker's record is joined with ours by the cookie. */
 static void given(int fd, enum sl_call call)
 {
+	struct row row;
+
 	(void)call;
-	if (registry_knows(fd) && may_write())
-		registry_set_bits(fd, ROW_GIVEN);
+	if (!registry_read(fd, &row) || !may_write() ||
+	    (atomic_load(&row.word) & (ROW_NOT_TCP | ROW_GIVEN)))
+		return;
+	registry_set_bits(fd, ROW_GIVEN);
+	if (ledger_is_kept())
+		ledger_give(probe_cookie(fd), atomic_load(&row.origin), row.call, fd);
 }
 
 EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)

@@ -24,6 +24,8 @@
 #define GROW_BLOCKS     16 /* reserved at a time afterwards: 320 KiB */
 #define LOW_BLOCKS      4  /* grow when fewer are left */
 #define PATH_BYTES      1200
+#define N_GIFTS         256   /* given between two looks */
+#define MAX_GIVEN       16384 /* in one file: 900 KiB */
 #define ROW_RANGES      (1048576 / SL_ROWS_PER_BLOCK)
 #define FILE_BYTES      (sizeof(struct sl_header) + (size_t)SL_MAX_BLOCKS * SL_BLOCK_BYTES)
 #define BLOCK_OFFSET(k) (sizeof(struct sl_header) + (size_t)(k)*SL_BLOCK_BYTES)
@@ -450,6 +452,71 @@ void ledger_grow(void)
 	guard_sys(SYS_close, fd);
 }
 
+/* ---- what was given away ---- */
+
+/* Filled by any thread, emptied by the ticker; what does not fit is dropped and counted.
+ */
+static struct gift {
+	_Atomic uint32_t state; /* enum gift_state */
+	uint32_t origin;
+	uint64_t cookie;
+	int fd;
+	enum sl_call call;
+} gifts[N_GIFTS];
+enum gift_state { GIFT_FREE, GIFT_FILLING, GIFT_READY };
+static _Atomic uint32_t next_gift;
+static unsigned n_given;
+
+void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd)
+{
+	if (!ours() || !cookie)
+		return;
+	struct gift *gift = &gifts[atomic_fetch_add(&next_gift, 1) % N_GIFTS];
+	uint32_t state = GIFT_FREE;
+	if (!atomic_compare_exchange_strong(&gift->state, &state, GIFT_FILLING)) {
+		atomic_fetch_add(counter(&file->dropped), 1);
+		return;
+	}
+	gift->cookie = cookie;
+	gift->origin = origin;
+	gift->call = call;
+	gift->fd = fd;
+	atomic_store_explicit(&gift->state, GIFT_READY, memory_order_release);
+}
+
+static void write_gift(const struct gift *gift, uint32_t origin, uint64_t now_ns)
+{
+	struct sl_event record = {
+		.head = {SL_RECORD_EVENT, sizeof(record)},
+		.kind = SL_EVENT_GIVEN,
+		.call = (uint16_t)gift->call,
+		.time_ns = now_ns,
+		.cookie = gift->cookie,
+		.origin = origin,
+		.fd = (uint32_t)gift->fd,
+	};
+
+	if (n_given++ < MAX_GIVEN)
+		ledger_append(&record.head, NULL, 0);
+	else
+		atomic_fetch_add(counter(&file->dropped), 1);
+}
+
+void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns)
+{
+	if (!ours())
+		return;
+	for (unsigned i = 0; i < N_GIFTS; i++) {
+		struct gift *gift = &gifts[i];
+
+		if (atomic_load_explicit(&gift->state, memory_order_acquire) !=
+		    GIFT_READY)
+			continue;
+		write_gift(gift, settle(gift->origin), now_ns);
+		atomic_store_explicit(&gift->state, GIFT_FREE, memory_order_release);
+	}
+}
+
 /* ---- the end ---- */
 
 static bool is_worth_keeping;
@@ -483,6 +550,7 @@ void ledger_fork_child(void)
 		guard_sys(SYS_munmap, file, FILE_BYTES);
 	file = NULL;
 	is_worth_keeping = false;
+	n_given = 0;
 	records_block = 0;
 	memset((void *)blocks_of_rows, 0, sizeof(blocks_of_rows));
 }

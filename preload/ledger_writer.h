@@ -25,7 +25,13 @@ void ledger_end_row(int fd);
 /* Whether the file says that `fd` is held: the ticker mends what a race left behind. */
 bool ledger_has(int fd);
 
+/* Any thread, any signal: the socket may be in another process's hands while this one
+ * lets go of it; its origin here serves the record there.  Written by the next look. */
+void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd);
+
 /* The ticker's alone: one thread at a time. */
+/* Writes what was given; `settle` as origin_settle(). */
+void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns);
 void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
 void ledger_counts(uint64_t opened, uint64_t closed, uint64_t missed, uint64_t late,
 		   uint64_t late_max_ms, uint64_t looked_ns);

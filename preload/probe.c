@@ -66,6 +66,15 @@ int probe_protocol(int fd)
 	return protocol;
 }
 
+uint64_t probe_cookie(int fd)
+{
+	uint64_t cookie = 0;
+
+	if (!guard_is_sandboxed)
+		get_option(fd, SOL_SOCKET, SO_COOKIE, &cookie, sizeof(cookie));
+	return cookie;
+}
+
 /* TCP_INFO of an MPTCP socket says ESTABLISHED for ever. */
 static uint8_t state_by_poll(int fd, bool *was_connected)
 {

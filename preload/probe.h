@@ -59,6 +59,9 @@ bool probe_peer(int borrowed, uint16_t *family, uint8_t peer[16], uint16_t *port
 /* Whether `borrowed` is a TCP (6) or MPTCP (262) stream: its protocol, or 0. */
 int probe_protocol(int borrowed);
 
+/* 0 = not known. */
+uint64_t probe_cookie(int borrowed);
+
 static inline bool probe_peer_is_gone(const struct probe *probe)
 {
 	/* CLOSE_WAIT, LAST_ACK, CLOSING, or CLOSE after a connection. */

@@ -4,6 +4,7 @@
 #include "arena.h"
 #include "ledger_writer.h"
 #include "origin.h"
+#include "probe.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,6 +24,7 @@ static _Atomic uint32_t last_generation;
 static _Atomic uint32_t last_serial;
 static _Atomic unsigned top;
 static struct shared *_Atomic all_shared;
+static uint64_t forked_ns; /* the last fork of these books; 0 = none */
 
 uint64_t registry_now_ns(void)
 {
@@ -297,6 +299,18 @@ void registry_copy(int from, int to, enum sl_call call)
 
 /* ---- death ---- */
 
+/* A child, and what it becomes by exec, may hold the socket that we let go of; it knows
+ * no origin then but the one in our ledger. */
+static void give_to_child(int fd, const struct row *was)
+{
+	if (!ledger_is_kept() || was->opened_ns >= forked_ns || was->call == SL_CALL_NONE)
+		return;
+	ledger_give(was->looked_at == ROW_GENERATION(atomic_load(&was->word))
+			    ? was->cookie
+			    : probe_cookie(fd),
+		    atomic_load(&was->origin), was->call, fd);
+}
+
 static void count_end(const struct row *was)
 {
 	uint64_t word = atomic_load(&was->word);
@@ -357,8 +371,10 @@ bool registry_forget(int fd, struct row *was)
 		return false;
 	atomic_store(&kept.word, word);
 	count_end(&kept);
-	if (!(word & ROW_NOT_TCP))
+	if (!(word & ROW_NOT_TCP)) {
+		give_to_child(fd, &kept);
 		ledger_end_row(fd);
+	}
 	if (was)
 		*was = kept;
 	return true;
@@ -567,9 +583,15 @@ void registry_shut(int fd, int how)
 		share_facts(shared, side, generation);
 }
 
+void registry_fork_prepare(void)
+{
+	forked_ns = registry_now_ns();
+}
+
 void registry_fork_child(void)
 {
 	registry_era++;
+	forked_ns = 0;
 	atomic_store(&registry_counts.opened, 0);
 	atomic_store(&registry_counts.closed, 0);
 	atomic_store(&registry_counts.missed, 0);

@@ -191,6 +191,8 @@ unsigned registry_top(void);
 uint64_t registry_now_ns(void);        /* CLOCK_MONOTONIC */
 extern _Atomic uint16_t registry_name; /* of the running test, for what is opened now */
 
+/* In the parent, before a fork: from now on what it holds may have another holder. */
+void registry_fork_prepare(void);
 /* In a real child, before anything else here. */
 void registry_fork_child(void);
 

@@ -148,10 +148,12 @@ static uint64_t system_grace_ns(void)
 
 static void open_ledger(bool forked)
 {
+	static bool was_tried;
 	const char *problem;
 
-	if (!ledger_directory[0] || ledger_is_kept())
+	if (!ledger_directory[0] || ledger_is_kept() || (was_tried && !forked))
 		return;
+	was_tried = true;
 	problem = ledger_start(ledger_directory, settings.grace_ns, settings.at_exit,
 			       settings.frames, forked);
 	/* A child that has changed its root or its rights goes without, in silence. */
@@ -245,6 +247,7 @@ void start_child(void)
 
 static void fork_prepare(void)
 {
+	registry_fork_prepare();
 	watch_fork_prepare();
 	origin_fork_prepare();
 }
@@ -264,6 +267,7 @@ static void fork_child(void)
 
 void start_connection(void)
 {
+	ledger_keep();
 	helper_want();
 	if (helper_hooks_look())
 		watch_poll();

@@ -469,6 +469,7 @@ static void sweep(struct tick *tick)
 {
 	unsigned top = registry_top();
 
+	ledger_write_given(origin_settle, tick->now_ns);
 	places_begin();
 	for (unsigned fd = 0; fd < top; fd++) {
 		if (!registry_row((int)fd))

@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# The ledger tells each leak however its process ended.
+
+setup() {
+	load ../lib/preload
+	go=$BATS_TEST_TMPDIR/go
+	ledgers=$BATS_TEST_TMPDIR/ledgers
+	mkdir -m 700 "$ledgers"
+	options="ledger='$ledgers':log=none:grace=50ms:interval=10ms"
+}
+
+# reported JQ: the JSON report over all ledgers satisfies the filter
+reported() {
+	"$B/sockleak" report --json "$ledgers" >"$BATS_TEST_TMPDIR/report.json"
+	jq -e "$1" "$BATS_TEST_TMPDIR/report.json" || {
+		cat "$BATS_TEST_TMPDIR/report.json"
+		return 1
+	}
+}
+
+@test "after exit, _exit and quick_exit the verdicts stand in the ledger" {
+	for end in exit _exit quick; do
+		rm -f "$ledgers"/*
+		preloaded "$options" "$actor" open 2 leave read $end 0
+		reported '.processes[0].ended == "exit" and .leaks[0].count == 2 and
+			.leaks[0].call == "accept" and .leaks[0].origin[0].function == "take" and
+			.leaks[0].eof[0].function == "read_end"'
+	done
+}
+
+@test "after kill -9 the leaks known at the last look are told, with their origin" {
+	begin "$options" "$actor" open 3 leave until "$go"
+	wait_until 5 reported '.leaks[0].count == 3 and .processes[0].ended == "running"'
+	kill -9 "$host"
+	wait "$host" || true
+	reported '.leaks[0].count == 3 and .leaks[0].origin[0].function == "take" and
+		.leaks[0].sockets[0].verdict == "grace" and .processes[0].ended != "running"'
+}
+
+@test "what a killed program was told of and kept is a leak, younger than grace too" {
+	begin "ledger='$ledgers':log=none:interval=10ms" "$actor" open 1 leave read until "$go"
+	wait_until 5 reported '.processes[0].open > 0 and (.leaks + .pending | length) > 0'
+	kill -9 "$host"
+	wait "$host" || true
+	reported '.leaks[0].count == 1 and .leaks[0].sockets[0].verdict == "exit"'
+}
+
+@test "a crash is as a kill" {
+	begin "$options" "$actor" open 1 leave until "$go"
+	wait_until 5 reported '.leaks[0].count == 1'
+	kill -SEGV "$host"
+	wait "$host" || true
+	reported '.leaks[0].count == 1'
+}
+
+@test "over exec the old books are closed and the new ones know the origin" {
+	begin "$options" "$actor" open 1 leave linger 300 exec until "$go"
+	wait_until 8 reported '[.processes[].ended] | sort == ["exec", "running"]'
+	wait_until 8 reported '.leaks[0].origin[0].function == "take"'
+	touch "$go"
+	wait "$host"
+}
+
+@test "a program that makes no connection leaves no ledger behind" {
+	preloaded "$options" "$actor" say x
+	preloaded "$options" /bin/true
+	preloaded "$options" bash -c true
+	[ -z "$(ls "$ledgers")" ]
+}
+
+@test "the file is 0600, and a clean program's says so" {
+	preloaded "$options" "$actor" open 1 drop
+	[ "$(stat -c %a "$ledgers"/*)" = 600 ]
+	reported '.leaks == [] and .processes[0].leaked == 0 and .processes[0].opened == 3'
+}
+
+@test "a directory that others may write, or a link, is refused in one line" {
+	chmod 777 "$ledgers"
+	preloaded "ledger='$ledgers'" "$actor" open 1 drop
+	[ "$(wc -l <"$errors")" -eq 1 ]
+	says 'ledger directory'
+	chmod 700 "$ledgers"
+	ln -s "$ledgers" "$BATS_TEST_TMPDIR/link"
+	preloaded "ledger='$BATS_TEST_TMPDIR/link'" "$actor" open 1 drop
+	[ "$(wc -l <"$errors")" -eq 1 ]
+	[ -z "$(ls "$ledgers")" ]
+}
+
+@test "a full disk costs records, never the host" {
+	mkdir "$BATS_TEST_TMPDIR/small"
+	mount -t tmpfs -o size=256k,mode=700 none "$BATS_TEST_TMPDIR/small"
+	preloaded "ledger='$BATS_TEST_TMPDIR/small':log=none" "$actor" open 400 leave read drop say done \
+		>"$BATS_TEST_TMPDIR/said"
+	dd if=/dev/zero of="$BATS_TEST_TMPDIR/small/filler" bs=4k 2>/dev/null || true
+	preloaded "ledger='$BATS_TEST_TMPDIR/small'" "$actor" open 10 drop say done >>"$BATS_TEST_TMPDIR/said"
+	umount "$BATS_TEST_TMPDIR/small"
+	[ "$(grep -c 'done' "$BATS_TEST_TMPDIR/said")" -eq 2 ]
+	says 'cannot be (reserved|created)'
+}
+
+@test "beyond RLIMIT_FSIZE there is no signal, and no ledger" {
+	(ulimit -f 8 && preloaded "ledger='$ledgers'" "$actor" open 1 drop say done)
+	says 'cannot be reserved'
+	[ -z "$(ls "$ledgers")" ]
+}
+
+@test "a thousand descriptors fit, and closing them shows" {
+	preloaded "$options" "$actor" open 900 leave read
+	reported '.leaks[0].count == 900 and .processes[0].dropped == 0'
+}
+
+@test "a ledger removed while its program runs harms nobody" {
+	begin "$options" "$actor" open 1 until "$go" open 500 leave read
+	wait_until 5 eval '[ -n "$(ls "$ledgers")" ]'
+	rm "$ledgers"/*
+	touch "$go"
+	wait "$host"
+	[ -z "$(ls "$ledgers")" ]
+}
+
+@test "a child's leak is in the child's ledger" {
+	preloaded "$options" "$actor" open 1 drop fork open 2 leave read
+	reported '[.processes[] | select(.leaked > 0)] | length == 1'
+	reported '.leaks[0].count == 2'
+}
+
+@test "the taker of a gift learns its origin from the giver's ledger" {
+	preloaded "$options" /usr/bin/python3 - <<-'PYTHON'
+		import os, socket
+		a, b = socket.socketpair()
+		if os.fork() == 0:
+		    a.close()
+		    _, fds, _, _ = socket.recv_fds(b, 1, 1)
+		    os.read(fds[0], 1)
+		    os._exit(0)
+		ls = socket.create_server(("127.0.0.1", 0))
+		c = socket.create_connection(ls.getsockname())
+		s, _ = ls.accept()
+		socket.send_fds(a, [b"x"], [s.fileno()])
+		s.close()
+		c.close()
+		os.wait()
+	PYTHON
+	reported '.leaks[0].count == 1 and .leaks[0].call == "accept4"'
+}
+
+@test "what exec inherits is joined with the parent that accepted it and let go" {
+	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+		import os, socket, sys
+		ls = socket.create_server(("127.0.0.1", 0))
+		c = socket.create_connection(ls.getsockname())
+		s, _ = ls.accept()
+		s.set_inheritable(True)
+		c.set_inheritable(False)
+		pid = os.fork()
+		if pid == 0:
+		    os.execv(sys.argv[1], [sys.argv[1], "linger", "400"])
+		s.close()
+		c.close()
+		os.waitpid(pid, 0)
+	PYTHON
+	reported '.leaks[0].count == 1 and .leaks[0].call == "accept4" and
+		(.leaks[0].why | index("held-by-child"))'
+}
