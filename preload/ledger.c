@@ -222,7 +222,7 @@ static const char *map_file(int fd, uint64_t ticks, uint64_t grace_ns, unsigned 
 		return "the ledger cannot be examined";
 	long at = guard_sys(SYS_mmap, NULL, FILE_BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (at < 0 && at > -4096)
+	if ((unsigned long)at > -4096UL) /* an error number */
 		return "the ledger cannot be mapped";
 	struct sl_header *header = (struct sl_header *)at;
 	fill_header(header, ticks);

@@ -648,7 +648,7 @@ bool reader_parse_name(const char *path, uint32_t *pid, uint64_t *start_ticks,
 	if (!parse_number(&at, '.', UINT32_MAX, &pid64) ||
 	    !parse_number(&at, '.', UINT64_MAX, start_ticks) ||
 	    !parse_number(&at, '.', UINT32_MAX, &sequence64) ||
-	    strcmp(at, SL_LEDGER_SUFFIX + 1) != 0)
+	    strcmp(at, &SL_LEDGER_SUFFIX[1]) != 0)
 		return false;
 	*pid = (uint32_t)pid64;
 	*sequence = (uint32_t)sequence64;

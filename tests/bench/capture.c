@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 #define N_HITS    20000
 #define N_MISSES  220
 #define N_THREADS 400

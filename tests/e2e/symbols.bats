@@ -156,9 +156,9 @@ check_builds() {
 
 # A program of more than 100 MB with 60 units of DWARF, by copies of one object.
 generate_large() {
-	local n=${1:-3000} copies=${2:-60} i
+	local n=3000 copies=60 i
 	for ((i = 0; i < n; i++)); do
-		echo "struct s$i { int a$i; struct s$i *next$i; long values$i[7]; union { int u$i; char c$i; } either$i; };"
+		echo "struct s$i { int a$i; struct s$i *next$i; long values${i}[7]; union { int u$i; char c$i; } either$i; };"
 		echo "int f$i(struct s$i *p, int x) { int sum = 0; for (int k = 0; k < x; k++) { int t = p->a$i + k; if (t > 3) { int inner = t * 2; sum += inner; } else sum -= t; } p->a$i = sum; return sum + p->either$i.u$i; }"
 	done >large.c
 	cc -g -O1 -c large.c

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-
 static uint32_t capture_and_settle(void)
 {
 	uint32_t origin = origin_capture();

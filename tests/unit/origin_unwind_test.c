@@ -21,7 +21,6 @@
 
 #include <cmocka.h>
 
-
 #define MAX_FRAMES 128
 #define MAX_DEPTH  12
 #define N_TREES    2600 /* each is walked N_WALKS times */
