@@ -9,7 +9,7 @@
 
 __thread unsigned guard_inside;
 bool guard_is_sandboxed;
-bool guard_has_filter;
+bool guard_has_filter = true;
 pid_t guard_pid;
 
 #define PAGE_BYTES 4096
@@ -25,8 +25,8 @@ static void mark_ours(void)
 	*ours = 1;
 }
 
-/* "Seccomp:\t2" in /proc/self/status.  Only asked at start: a filter that let the loader
- * open libraries lets us open this. */
+/* "Seccomp:\t2" in /proc/self/status.  A filter that let the loader open libraries lets
+ * us open this. */
 static bool has_filter_at_start(void)
 {
 	static const char wanted[] = "\nSeccomp:\t";
@@ -35,7 +35,7 @@ static bool has_filter_at_start(void)
 			    0x80000 /* CLOEXEC */);
 
 	if (fd < 0)
-		return false;
+		return fd != -2 /* ENOENT: /proc is not mounted */;
 	long n = guard_sys(SYS_read, fd, status, sizeof(status));
 	guard_sys(SYS_close, fd);
 	for (long at = 0; at + (long)sizeof(wanted) <= n; at++) {
@@ -56,8 +56,12 @@ void guard_start(void)
 	if (ours && guard_sys(SYS_madvise, ours, PAGE_BYTES, MADV_WIPEONFORK) < 0)
 		ours = NULL; /* kernels before 4.14: fork is then known by its handler
 				alone */
-	guard_has_filter = has_filter_at_start();
 	guard_adopt_process();
+}
+
+void guard_ask_filter(void)
+{
+	guard_has_filter = has_filter_at_start();
 }
 
 void guard_adopt_process(void)

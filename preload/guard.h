@@ -16,7 +16,7 @@ extern __thread unsigned guard_inside __attribute__((tls_model("initial-exec")))
  * syscall hooks): from then on no call is made that the host did not ask for. */
 extern bool guard_is_sandboxed;
 /* A filter stood when the process started: it lets a loader through, so it lets through
- * getsockopt, poll and futex, but nothing rarer. */
+ * getsockopt, poll and futex, but nothing rarer.  Taken for true until it was asked. */
 extern bool guard_has_filter;
 
 /* A raw system call: not a cancellation point, errno untouched; -errno on failure. */
@@ -56,6 +56,9 @@ static inline long guard_call(long number, long a, long b, long c, long d, long 
 
 /* Once, by the constructor. */
 void guard_start(void);
+/* Asks /proc about the filter that stood at the start.  55 us in a new process, so only
+ * once there is a socket. */
+void guard_ask_filter(void);
 /* What this process is, compared with the one that started our books: */
 enum guard_process {
 	GUARD_OURS,

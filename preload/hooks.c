@@ -67,6 +67,8 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 {
 	if (!may_write())
 		return;
+	if (__builtin_expect(!start_has_socket, 0))
+		start_first_socket();
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
 	if ((bits & ROW_CONNECTED) || hooks_await_connection) {
 		hooks_await_connection = false;

@@ -36,6 +36,7 @@ static struct {
 } left[MAX_LEFT];
 static unsigned n_left;
 ARENA_TABLE static char program_path[4096];
+static bool has_program; /* atomic */
 
 static struct segment *segments; /* sorted by start */
 static size_t n_segments, segments_capacity;
@@ -51,12 +52,14 @@ struct walk {
 	uint32_t reading;
 };
 
-void modules_start(void)
+/* Two threads may ask at once: they write the same. */
+void modules_find_program(void)
 {
-	long bytes = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program_path,
-			       sizeof(program_path) - 1);
-
-	program_path[bytes > 0 ? bytes : 0] = 0;
+	if (__atomic_load_n(&has_program, __ATOMIC_ACQUIRE))
+		return;
+	guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program_path,
+		  sizeof(program_path) - 1);
+	__atomic_store_n(&has_program, true, __ATOMIC_RELEASE);
 }
 
 static struct module *module_of(uint32_t id)
@@ -199,8 +202,10 @@ static bool is_same(const struct module *a, const struct module *b)
 
 static const char *name_of(const struct dl_phdr_info *from, bool is_main)
 {
-	if (is_main && program_path[0] && !from->dlpi_name[0])
+	if (is_main && !from->dlpi_name[0]) {
+		modules_find_program();
 		return program_path;
+	}
 	return from->dlpi_name ? from->dlpi_name : "";
 }
 
@@ -283,7 +288,7 @@ static int read_one(struct dl_phdr_info *from, struct walk *walk)
 		return 1;
 	}
 	module->seen_at = walk->reading;
-	uint64_t here = (uint64_t)(uintptr_t)&modules_start;
+	uint64_t here = (uint64_t)(uintptr_t)&modules_find_program;
 	if (!walk->is_first && here >= module->start && here < module->end)
 		ours = module;
 	walk->is_first = false;

@@ -17,8 +17,8 @@ struct module {
 	bool replaces_another;       /* its place was another's at an earlier reading */
 };
 
-/* Once, before the host may change its root: the main program's own path. */
-void modules_start(void);
+/* The main program's own path, asked for once: best before the host changes its root. */
+void modules_find_program(void);
 
 /* Runs `work` while the loader can unload nothing, with the table up to date.  false: the
  * loader would not let us, or no memory.  Not in a hook. */

@@ -38,7 +38,6 @@ ARENA_TABLE static struct unwinder_chain chain; /* the worker's */
 void origin_start(unsigned n_frames, bool load_now)
 {
 	max_frames = n_frames;
-	modules_start();
 	stack_start();
 	layouts_start();
 	guard_inside++;
@@ -49,6 +48,11 @@ void origin_start(unsigned n_frames, bool load_now)
 	guard_inside--;
 	may_load = !load_now;
 	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
+}
+
+void origin_find_program(void)
+{
+	modules_find_program();
 }
 
 /* Not inlined and with a frame of its own: the registers and the stack from here up are

@@ -37,6 +37,10 @@ struct origin_module {
  * libunwind the copies are followed by frame pointer and marked short. */
 void origin_start(unsigned n_frames, bool load_now);
 
+/* By whoever sees the first socket, before the host may change its root: keeps the path
+ * of the program.  Any thread, any signal. */
+void origin_find_program(void);
+
 /* In a hook, called from the hook itself: the origin of the hook's caller.  Never blocks,
  * allocates from malloc, or touches errno; needs less than 512 bytes of stack.  0 if
  * nothing could be had (counted in origin_lost()). */
