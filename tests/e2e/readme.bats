@@ -7,6 +7,9 @@ load ../lib/report
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=${B:-build}
+	case $B in
+	*address* | *thread*) skip "documents show programs without sanitizers" ;;
+	esac
 }
 
 # The lines of the n-th console block.

@@ -15,13 +15,23 @@ without_numbers() {
 		-e 's/(leaked at [0-9]+ places?); [0-9]+ opened, [0-9]+ closed; [0-9]+ missed, [0-9]+ dropped/\1; .../g'
 }
 
-# The frames below main, which are the C library's, as "...".
+# The frames below main, which are the C library's, as "...".  Those of a sanitizer's own
+# stand-ins go, and the rest is counted anew.
 without_libc() {
 	awk '/^ *\.\.\.$/ { next } # of a document that leaves them out itself
-	     /^ +#[0-9]/ { if (below) next }
-	     !/^ +#[0-9]/ { below = 0 }
-	     { print }
-	     /^ +#[0-9]+ 0x[0-9a-f]+ in main[+ ]/ { below = 1; print "    ..." }'
+	     !/^ +#[0-9]/ { below = 0; n = 0; print; next }
+	     below || / in __interceptor_/ { next }
+	     { sub(/#[0-9]+/, "#" n++); print }
+	     / in main[+ ]/ { below = 1; print "    ..." }'
+}
+
+# What must stand before the library in LD_PRELOAD where both are built with a sanitizer:
+# its runtime, and a colon.
+sanitizer_first() {
+	case $B in
+	*address*) echo "$(realpath "$(cc -print-file-name=libasan.so)"):" ;;
+	*thread*) echo "$(realpath "$(cc -print-file-name=libtsan.so)"):" ;;
+	esac
 }
 
 # Line breaks and indentation do not count: documents are narrower.
