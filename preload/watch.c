@@ -88,7 +88,9 @@ void watch_release(void)
 void watch_age(struct side *side, uint32_t generation, const struct row *row,
 	       const struct probe *probe, uint64_t now_ns)
 {
-	uint64_t sent_ns = now_ns - probe->last_sent_ms * MS;
+	/* Of a socket that never sent the kernel counts from before the boot. */
+	uint64_t since_sent_ns = probe->last_sent_ms * MS;
+	uint64_t sent_ns = since_sent_ns < now_ns ? now_ns - since_sent_ns : 0;
 
 	if (side->gone_at != generation) {
 		uint64_t age_ns = 0;

@@ -1,0 +1,262 @@
+/* The table of descriptors: one life a row, and what many threads do to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "guard.h"
+#include "registry.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FD 700 /* no descriptor of this program's: the table asks nobody */
+
+static int begin(void **state)
+{
+	(void)state;
+	alarm(20);
+	registry_forget_range(0, ~0U);
+	atomic_store(&registry_counts.opened, 0);
+	atomic_store(&registry_counts.closed, 0);
+	return 0;
+}
+
+static void open_one(int fd)
+{
+	registry_remember(fd, SL_CALL_accept, SL_NOTE_NONE, 5, ROW_CONNECTED, NULL);
+}
+
+static void remembers_and_forgets(void **state)
+{
+	struct row row;
+
+	(void)state;
+	assert_false(registry_knows(FD));
+	open_one(FD);
+	assert_true(registry_knows(FD));
+	assert_true(registry_read(FD, &row));
+	assert_int_equal(row.call, SL_CALL_accept);
+	assert_int_equal(atomic_load(&row.origin), 5);
+	assert_true(registry_forget(FD, NULL));
+	assert_false(registry_knows(FD));
+	assert_false(registry_forget(FD, NULL));
+	assert_int_equal(atomic_load(&registry_counts.opened), 1);
+	assert_int_equal(atomic_load(&registry_counts.closed), 1);
+}
+
+static void gives_each_life_a_generation(void **state)
+{
+	struct row first, second;
+
+	(void)state;
+	open_one(FD);
+	registry_read(FD, &first);
+	registry_forget(FD, NULL);
+	open_one(FD);
+	registry_read(FD, &second);
+	assert_int_not_equal(ROW_GENERATION(atomic_load(&first.word)),
+			     ROW_GENERATION(atomic_load(&second.word)));
+	/* Who saw the first life cannot end the second. */
+	assert_false(registry_forget_stale(FD, atomic_load(&first.word)));
+	assert_true(registry_knows(FD));
+}
+
+static void numbers_out_of_range_are_missed_not_written(void **state)
+{
+	uint64_t before = atomic_load(&registry_counts.missed);
+
+	(void)state;
+	registry_remember(-1, SL_CALL_accept, SL_NOTE_NONE, 0, 0, NULL);
+	registry_remember(REGISTRY_ROWS * REGISTRY_CHUNKS, SL_CALL_accept, SL_NOTE_NONE,
+			  0, 0, NULL);
+	assert_int_equal(atomic_load(&registry_counts.missed), before + 2);
+	assert_false(registry_knows(-1));
+	open_one(REGISTRY_ROWS * REGISTRY_CHUNKS - 1);
+	assert_true(registry_knows(REGISTRY_ROWS * REGISTRY_CHUNKS - 1));
+}
+
+static void a_range_forgets_what_lies_in_it_and_nothing_else(void **state)
+{
+	(void)state;
+	for (int fd = 100; fd < 1200; fd++)
+		open_one(fd);
+	assert_true(registry_knows_any(300, 5000));
+	registry_forget_range(300, 999);
+	assert_true(registry_knows(299));
+	assert_false(registry_knows(300));
+	assert_false(registry_knows(999));
+	assert_true(registry_knows(1000));
+	assert_false(registry_knows_any(300, 999));
+}
+
+static void a_duplicate_knows_what_its_source_was_told(void **state)
+{
+	struct row row;
+	struct told told;
+
+	(void)state;
+	open_one(FD);
+	registry_tell(FD, SL_CALL_read, 9, false);
+	registry_copy(FD, FD + 1, SL_CALL_dup);
+	registry_forget(FD, NULL);
+	assert_true(registry_read(FD + 1, &row));
+	registry_read_told(&row, registry_side(FD + 1, true), &told);
+	assert_true(told.eof_ns > 0);
+	assert_int_equal(told.eof_call, SL_CALL_read);
+	assert_int_equal(told.eof_origin, 9);
+}
+
+static void what_one_duplicate_is_told_the_other_knows(void **state)
+{
+	struct row row;
+	struct told told;
+
+	(void)state;
+	open_one(FD);
+	registry_copy(FD, FD + 1, SL_CALL_dup);
+	registry_shut(FD + 1, 2 /* SHUT_RDWR */);
+	registry_forget(FD + 1, NULL);
+	registry_read(FD, &row);
+	registry_read_told(&row, registry_side(FD, true), &told);
+	assert_int_equal(told.shut_how, 3);
+	assert_true(atomic_load(&registry_shared(row.serial)->facts) & SHARED_ONE_CLOSED);
+}
+
+static void a_socket_is_closed_with_its_last_descriptor(void **state)
+{
+	(void)state;
+	open_one(FD);
+	registry_copy(FD, FD + 1, SL_CALL_dup);
+	registry_copy(FD, FD + 2, SL_CALL_dup);
+	registry_forget(FD, NULL);
+	registry_forget(FD + 1, NULL);
+	assert_int_equal(atomic_load(&registry_counts.closed), 0);
+	registry_forget(FD + 2, NULL);
+	assert_int_equal(atomic_load(&registry_counts.closed), 1);
+	assert_int_equal(atomic_load(&registry_counts.opened), 1);
+}
+
+static void a_call_that_failed_gives_the_row_back(void **state)
+{
+	struct row was, now;
+
+	(void)state;
+	open_one(FD);
+	registry_forget(FD, &was);
+	registry_restore(FD, &was);
+	assert_true(registry_read(FD, &now));
+	assert_true(atomic_load(&now.word) == atomic_load(&was.word));
+	assert_int_equal(atomic_load(&registry_counts.closed), 0);
+}
+
+static void told_in_one_life_is_not_told_in_the_next(void **state)
+{
+	(void)state;
+	open_one(FD);
+	registry_tell(FD, SL_CALL_recv, 0, false);
+	assert_true(registry_was_told(FD));
+	registry_forget(FD, NULL);
+	open_one(FD);
+	assert_false(registry_was_told(FD));
+}
+
+static void told_before_a_fork_is_not_told_in_the_child(void **state)
+{
+	struct row row;
+	struct told told;
+
+	(void)state;
+	open_one(FD);
+	registry_tell(FD, SL_CALL_recv, 0, false);
+	registry_fork_child();
+	assert_false(registry_was_told(FD));
+	registry_read(FD, &row);
+	registry_read_told(&row, registry_side(FD, true), &told);
+	assert_int_equal(told.eof_ns, 0);
+	assert_int_not_equal(ROW_ERA(atomic_load(&row.word)), registry_era);
+}
+
+static void keeps_the_peer_that_accept_gave(void **state)
+{
+	struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(4711)};
+	struct row row;
+
+	(void)state;
+	inet_pton(AF_INET, "127.0.0.9", &peer.sin_addr);
+	registry_remember(FD, SL_CALL_accept, SL_NOTE_NONE, 0, 0,
+			  (struct sockaddr *)&peer);
+	registry_read(FD, &row);
+	assert_int_equal(row.family, AF_INET);
+	assert_int_equal(row.peer_port, 4711);
+	assert_memory_equal(row.peer, &peer.sin_addr, 4);
+}
+
+/* Threads that open, copy and close the same few numbers, as a program with a race does.
+ */
+static void *storm(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+
+	for (int i = 0; i < 50000; i++) {
+		int fd;
+
+		seed = seed * 1103515245 + 12345;
+		fd = FD + (int)(seed >> 16 & 7);
+		switch (seed >> 20 & 3) {
+		case 0:
+			open_one(fd);
+			break;
+		case 1:
+			registry_copy(fd, FD + (int)(seed >> 24 & 7), SL_CALL_dup2);
+			break;
+		case 2:
+			registry_tell(fd, SL_CALL_read, 0, false);
+			break;
+		default:
+			registry_forget(fd, NULL);
+		}
+	}
+	return NULL;
+}
+
+static void survives_eight_threads_on_the_same_rows(void **state)
+{
+	pthread_t threads[8];
+	struct row row;
+
+	(void)state;
+	for (uintptr_t i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, storm, (void *)(i + 1));
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	registry_forget_range(0, ~0U);
+	for (int fd = FD; fd < FD + 8; fd++)
+		assert_false(registry_read(fd, &row));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup(name, begin)
+	const struct CMUnitTest tests[] = {
+		T(remembers_and_forgets),
+		T(gives_each_life_a_generation),
+		T(numbers_out_of_range_are_missed_not_written),
+		T(a_range_forgets_what_lies_in_it_and_nothing_else),
+		T(a_duplicate_knows_what_its_source_was_told),
+		T(what_one_duplicate_is_told_the_other_knows),
+		T(a_socket_is_closed_with_its_last_descriptor),
+		T(a_call_that_failed_gives_the_row_back),
+		T(told_in_one_life_is_not_told_in_the_next),
+		T(told_before_a_fork_is_not_told_in_the_child),
+		T(keeps_the_peer_that_accept_gave),
+		T(survives_eight_threads_on_the_same_rows),
+	};
+	guard_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
