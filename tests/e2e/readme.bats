@@ -49,12 +49,16 @@ happens() {
 	happens 2
 }
 
-@test "the third block: a test suite that asks" {
+@test "the third block: the command, with source lines" {
 	happens 3
 }
 
+@test "the fourth block: a test suite that asks" {
+	happens 4
+}
+
 @test "there is no other block that nobody runs" {
-	[ "$(grep -c '^```console$' README.md)" -eq 3 ]
+	[ "$(grep -c '^```console$' README.md)" -eq 4 ]
 }
 
 @test "the table of options is the library's own" {
@@ -66,10 +70,13 @@ happens() {
 	diff "$BATS_TEST_TMPDIR/library" "$BATS_TEST_TMPDIR/readme"
 }
 
-@test "every file and every target the text names is there" {
+@test "every file, command and target the text names is there" {
 	for path in $(grep -o '`\(preload\|examples\|tests\|tools\)/[a-z_./]*`' README.md |
 		tr -d '`'); do
 		[ -e "$path" ]
+	done
+	for command in $(grep -oE '^(build/)?sockleak [a-z]+' README.md | sort -u | cut -d' ' -f2); do
+		"$B/sockleak" "$command" --help >/dev/null
 	done
 	for target in $(sed -n 's/^make \([a-z]*\) .*/\1/p' README.md); do
 		[[ $target == SAN ]] || make -n "$target" >/dev/null
