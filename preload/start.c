@@ -39,6 +39,7 @@
 #include "watch.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
@@ -368,11 +369,8 @@ static void take_options(const char *options)
 	keep_directory();
 }
 
-__attribute__((constructor)) static void start(void)
+static void start_all(void)
 {
-	/* A setuid program must not be ours to watch; the loader thinks so, too. */
-	if (getauxval(AT_SECURE))
-		return;
 	guard_start();
 	settings_parse(&settings, NULL, log_complain);
 	log_start(&settings);
@@ -380,7 +378,7 @@ __attribute__((constructor)) static void start(void)
 		log_complain("the C library lacks a call that is needed: switched off");
 		return;
 	}
-	imports_connections = dl_iterate_phdr(imports_some, (void *)start) != 0;
+	imports_connections = dl_iterate_phdr(imports_some, (void *)start_all) != 0;
 	const char *options = find_options();
 	if (options)
 		take_options(options);
@@ -392,4 +390,15 @@ __attribute__((constructor)) static void start(void)
 	if (imports_connections)
 		start_books();
 	hooks_are_on = true;
+}
+
+/* libunwind and the loader leave an error number behind; main() finds none. */
+__attribute__((constructor)) static void start(void)
+{
+	int saved_errno = errno;
+
+	/* A setuid program must not be ours to watch; the loader thinks so, too. */
+	if (!getauxval(AT_SECURE))
+		start_all();
+	errno = saved_errno;
 }

@@ -4,35 +4,16 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../lib/guest
+
 setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	build=$(realpath "${B:-build}")
-	library=$build/libsockleak.so
-	calls=$build/tests/fixtures/guest_calls
+	guest_setup
+	calls=$fixtures/guest_calls
 }
 
 # rows: the names in calls.h, in order
 rows() {
 	sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1/p' preload/calls.h
-}
-
-# all_cases OPTIONS: runs every case bare and preloaded, prints those that differ
-all_cases() {
-	local name bare preloaded differ=0
-
-	for name in $("$calls"); do
-		rm -rf "$BATS_TEST_TMPDIR/ledger"
-		mkdir -m 700 "$BATS_TEST_TMPDIR/ledger"
-		bare=$("$calls" "$name" 2>&1 </dev/null; echo "exit $?")
-		preloaded=$(GUEST_LEDGER=$BATS_TEST_TMPDIR/ledger LD_PRELOAD=$library \
-			SOCKLEAK_OPTIONS="log=none:ledger=$BATS_TEST_TMPDIR/ledger:$1" \
-			"$calls" "$name" 2>&1 </dev/null; echo "exit $?")
-		[[ $bare == "$preloaded" && $bare == *"exit 0" ]] && continue
-		differ=1
-		echo "$name:"
-		diff <(echo "$bare") <(echo "$preloaded")
-	done
-	return $differ
 }
 
 @test "every row of the table of calls has a case" {
@@ -43,11 +24,11 @@ all_cases() {
 }
 
 @test "each call gives the same result, errno and number, and its row does its job" {
-	all_cases interval=1s
+	same_cases "$calls" interval=1s
 }
 
 @test "each call gives the same result, errno and number without the helper thread" {
-	all_cases thread=no
+	same_cases "$calls" thread=no
 }
 
 @test "the library exports the calls and the header's functions, and nothing else (item 15)" {
@@ -73,7 +54,8 @@ all_cases() {
 		readelf -nW "$library" | grep -q SHSTK
 	fi
 	# Thread-local storage is of the kind that never allocates, and small (item 21).
-	! nm -D "$library" | grep -q __tls_get_addr
+	nm -D "$library" >"$BATS_TEST_TMPDIR/symbols"
+	run ! grep __tls_get_addr "$BATS_TEST_TMPDIR/symbols"
 	(($(readelf -lW "$library" | awk '$1 == "TLS" { print $6 }') < 256))
 }
 

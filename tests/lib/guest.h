@@ -15,14 +15,19 @@
 
 #define GUEST_ERRNO 4711 /* no error has this number: it stays where a call succeeds */
 
-/* Makes the call and says what came of it, errno too. */
+/* How often this thread allocates or frees, for the fixture that counts (guest_lean.c);
+ * others stay at 0. */
+static __thread unsigned guest_n_allocations __attribute__((unused));
+
+/* Makes the call and says what came of it, errno and allocations too. */
 #define CALL(expression)                                                                 \
 	({                                                                               \
+		unsigned guest_before = guest_n_allocations;                             \
 		errno = GUEST_ERRNO;                                                     \
 		long guest_result = (long)(expression);                                  \
 		int guest_errno = errno;                                                 \
-		printf("%s = %ld %s\n", #expression, guest_result,                       \
-		       guest_error(guest_errno));                                        \
+		printf("%s = %ld %s, %u\n", #expression, guest_result,                   \
+		       guest_error(guest_errno), guest_n_allocations - guest_before);    \
 		errno = guest_errno;                                                     \
 		guest_result;                                                            \
 	})

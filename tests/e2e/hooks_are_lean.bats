@@ -1,0 +1,44 @@
+#!/usr/bin/env bats
+# What runs in a thread of the host allocates nothing, prints nothing by stdio and waits
+# for nobody (rules 4 and 5; items 7, 16, 21, 33).
+
+bats_require_minimum_version 1.5.0
+load ../lib/guest
+
+setup() {
+	guest_setup
+	lean=$fixtures/guest_lean
+}
+
+@test "no call allocates more with the library than without (rule 4)" {
+	same_cases "$lean" interval=20ms
+}
+
+@test "no call allocates more with the library than without, nor without the thread (rule 4)" {
+	same_cases "$lean" thread=no:interval=1ms
+}
+
+@test "but the first connection: starting the helper allocates once (rules 4 and 9)" {
+	run -0 "$lean" first-connection
+	bare=$output
+	run -0 preloaded interval=1s "$lean" first-connection
+	[ "$output" != "$bare" ]
+	# One allocation in the first connect, everything else as bare.
+	[ "$(sed '0,/^connect(.*, 1$/s/, 1$/, 0/' <<<"$output")" = "$bare" ]
+	same thread=no "$lean" first-connection
+}
+
+@test "the library calls no allocator, no stdio, no locale and no lock of libc's (rule 4)" {
+	nm -D --undefined-only "$library" >"$BATS_TEST_TMPDIR/undefined"
+	run ! grep -E ' (malloc|calloc|realloc|free|f?printf|v?s?n?printf|f?puts|fwrite|fopen|fflush|write|open|strerror|setlocale|getenv|pthread_mutex_.*|pthread_cond_.*|pthread_once|sem_.*|syslog|abort|__assert_fail)(@|$)' \
+		"$BATS_TEST_TMPDIR/undefined"
+	# What it does call of threads starts the helper and learns that main() left.
+	run -0 sh -c "nm -D --undefined-only $library | grep -o 'pthread_[a-z_]*' | sort"
+	[ "$output" = "$(printf '%s\n' pthread_attr_{destroy,init,setdetachstate,setstacksize} \
+		pthread_create pthread_key_create pthread_setspecific)" ]
+}
+
+@test "no call waits for the helper, wherever it stands still (rule 5, item 33)" {
+	run -0 preloaded interval=1ms "$fixtures/guest_stopped"
+	[ "$output" = "went on" ]
+}

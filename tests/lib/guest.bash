@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# The same program bare and preloaded: what differs is our fault.
+
+guest_setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	build=$(realpath "${B:-build}")
+	library=$build/libsockleak.so
+	fixtures=$build/tests/fixtures
+	unset SOCKLEAK_OPTIONS LD_PRELOAD
+}
+
+# preloaded OPTIONS PROGRAM [ARGUMENT...]
+preloaded() {
+	env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="$1" "${@:2}"
+}
+
+# same OPTIONS PROGRAM [ARGUMENT...]: bare and preloaded it prints the same (standard
+# output and error) and ends with the same status, 0 unless `ends` says otherwise
+same() {
+	local bare=0 other=0
+
+	"${@:2}" >"$BATS_TEST_TMPDIR/bare" 2>&1 </dev/null || bare=$?
+	preloaded "$@" >"$BATS_TEST_TMPDIR/preloaded" 2>&1 </dev/null || other=$?
+	if ! diff "$BATS_TEST_TMPDIR/bare" "$BATS_TEST_TMPDIR/preloaded" ||
+		[ "$bare" != "$other" ] || [ "$bare" != "${ends:-0}" ]; then
+		echo "${*:2}: differs with $1: status $bare, $other"
+		return 1
+	fi
+}
+
+# same_both PROGRAM [ARGUMENT...]: with the helper thread and without
+same_both() {
+	same interval=20ms "$@" && same thread=no:interval=20ms "$@"
+}
+
+# same_cases FIXTURE OPTIONS: every case it lists, with a ledger for its questions
+same_cases() {
+	local name ledger=$BATS_TEST_TMPDIR/ledger differ=0
+
+	for name in $("$1"); do
+		rm -rf "$ledger"
+		mkdir -m 700 "$ledger"
+		GUEST_LEDGER=$ledger same "log=none:ledger=$ledger:$2" "$1" "$name" || differ=1
+	done
+	return $differ
+}
