@@ -92,7 +92,7 @@ deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev l
 	libjansson-dev libcmocka-dev bats perl jq curl iproute2 procps strace gdb valgrind \
 	nginx-light redis-server redis-tools wrk python3 nodejs musl-tools clang \
 	libssl-dev liburing-dev libseccomp-dev clang-format clang-tidy cppcheck shellcheck \
-	groff-base dwz python3-pytest
+	groff-base dwz python3-pytest python3-jsonschema libxml2-utils
 programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless
 deps: ; tests/lib/deps $(deps_packages)
 deps-programs: ; tests/lib/deps $(programs_packages)
@@ -113,6 +113,17 @@ check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory ch
 # clang-tidy without its analyzer takes seconds; `make tidy` is all of it, in minutes.
 tidy = clang-tidy --quiet $(1) $(2) -- -std=gnu11 -D_GNU_SOURCE -Ipreload -Itools \
 	-DLIBRARY_DIR='""' -DLIBUNWIND_FILE='""' 2>/dev/null
+# Hostile ledgers, for `seconds` (60); what is found belongs into tests/fixtures/ledgers.
+fuzz_sources := tests/fuzz/reader_fuzz.c $(filter-out tools/sockleak.c,$(tool_sources)) \
+	$(wildcard preload/text*.c)
+fuzz: ; @mkdir -p $(B)/fuzz/corpus
+	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -Ipreload $(tool_cflags) \
+		-fsanitize=fuzzer,address,undefined -o $(B)/fuzz/reader $(fuzz_sources) $(tool_libs)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -Ipreload -o $(B)/fuzz/seed tests/fuzz/seed.c
+	$(B)/fuzz/seed $(B)/fuzz/corpus/sound
+	cd $(B)/fuzz && ./reader -max_total_time=$(or $(seconds),60) -max_len=8192 corpus \
+		$(CURDIR)/tests/fixtures/ledgers
+
 lint:
 	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 	tests/lib/includes_table
@@ -125,4 +136,4 @@ lint:
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all deps deps-programs demo check check-loop lint tidy clean
+.PHONY: all deps deps-programs demo check check-loop fuzz lint tidy clean

@@ -180,23 +180,35 @@ static enum sl_verdict verdict_of_killed(const struct judge_process *process,
 	return row->kind != SL_KIND_NONE ? SL_PENDING : SL_NO_VERDICT;
 }
 
+/* The last look may have been before the program was told. */
+static unsigned why_of_killed(const struct sl_descriptor *row)
+{
+	unsigned why = row->why;
+
+	if (row->told_ns <= row->looked_ns)
+		return why;
+	if (row->eof_call == SL_CALL_shutdown)
+		return why | SL_WHY_SHUT_NOT_CLOSED;
+	return (why & ~(unsigned)SL_WHY_NEVER_READ) | SL_WHY_EOF_READ;
+}
+
 struct judge_row judge_row(const struct judge_process *process,
 			   const struct sl_descriptor *row)
 {
 	struct judge_row judged = {row->verdict, row->kind, row->why, row->state};
+	bool by_library =
+		process->ended == FINDINGS_EXIT || process->ended == FINDINGS_RUNNING;
 
 	if (row->flags & SL_ROW_EXPECTED)
 		return (struct judge_row){.verdict = SL_NO_VERDICT};
-	if (process->ended != FINDINGS_EXIT && process->ended != FINDINGS_RUNNING)
+	if (!by_library)
 		judged.verdict = verdict_of_killed(process, row);
 	if (judged.verdict == SL_NO_VERDICT)
 		return judged;
 	if (judged.kind == SL_KIND_NONE)
 		judged.kind = kind_by_call(row);
-	if (row->told_ns && row->eof_call != SL_CALL_shutdown)
-		judged.why |= SL_WHY_EOF_READ;
-	if (judged.why == 0 && row->unread_bytes)
-		judged.why = SL_WHY_NEVER_READ;
+	if (!by_library)
+		judged.why = why_of_killed(row);
 	judged.state = state_of(judged.kind, row->state);
 	return judged;
 }

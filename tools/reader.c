@@ -81,6 +81,15 @@ static const char *keep_string(struct reader_ledger *ledger, const char *at, siz
 	return string;
 }
 
+static int cut_short(const struct reading *reading, uint64_t needed)
+{
+	struct stat status = {0};
+
+	fstat(reading->fd, &status);
+	return refuse(reading, "it is cut short, to %lld of at least %llu bytes",
+		      (long long)status.st_size, (unsigned long long)needed);
+}
+
 static int copy(const struct reading *reading, void *to, size_t bytes, uint64_t offset)
 {
 	for (size_t done = 0; done < bytes;) {
@@ -91,11 +100,7 @@ static int copy(const struct reading *reading, void *to, size_t bytes, uint64_t 
 		if (n < 0)
 			return refuse(reading, "%s", strerror(errno));
 		if (n == 0)
-			return refuse(
-				reading,
-				"it is cut short, after %llu of at least %llu bytes",
-				(unsigned long long)(offset + done),
-				(unsigned long long)(offset + bytes));
+			return cut_short(reading, offset + bytes);
 		done += (size_t)n;
 	}
 	return 0;

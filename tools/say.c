@@ -82,12 +82,12 @@ void say_usage(const char *subcommand, const char *format, ...)
 void say_bad_option(const char *subcommand, int option, char **argv)
 {
 	char letter[] = {'-', (char)optopt, 0};
-	bool is_long = optopt == 0 || optopt > 127;
+	bool is_long = strncmp(argv[optind - 1], "--", 2) == 0;
 	const char *name = is_long ? argv[optind - 1] : letter;
 
 	if (option == ':')
 		say_usage(subcommand, "%s needs a value", name);
-	if (is_long && optopt > 127)
+	if (is_long && optopt)
 		say_usage(subcommand, "%s takes no value", name);
 	say_usage(subcommand, "there is no option %s", name);
 }

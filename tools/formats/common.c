@@ -57,6 +57,9 @@ struct text_place format_place(const struct findings *findings,
 		.test = first->test,
 	};
 
+	/* The call was seen, and its backtrace lost: killed before it was unwound. */
+	if (shown.note == SL_NOTE_UNKNOWN && shown.call != SL_CALL_NONE)
+		shown.note = SL_NOTE_NONE;
 	memcpy(shown.local, first->local, sizeof(shown.local));
 	memcpy(shown.peer, first->peer, sizeof(shown.peer));
 	for (size_t i = 0; i < place->n_sockets; i++) {

@@ -97,12 +97,13 @@ static json_t *frames(const struct text_frame *from, unsigned n)
 	return array;
 }
 
+/* "-" = not known */
 static json_t *address(uint16_t family, const uint8_t bytes[16], uint16_t port)
 {
 	char buffer[64];
 	struct text text = {.at = buffer, .size = sizeof(buffer) - 1};
 
-	text_address(&text, family, bytes, port);
+	text_address(&text, port ? family : 0, bytes, port);
 	buffer[text.used] = 0;
 	return json_string_nocheck(buffer);
 }

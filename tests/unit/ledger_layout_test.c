@@ -1,0 +1,227 @@
+/* The layout of a ledger, spelled in numbers: a change of any of them makes another
+ * format, and must raise SL_LEDGER_VERSION. */
+#include "ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define AT(structure, member, offset)                                                    \
+	assert_int_equal(offsetof(struct structure, member), offset)
+
+static void the_version_names_this_layout(void **state)
+{
+	(void)state;
+	assert_int_equal(SL_LEDGER_VERSION, 1);
+	assert_int_equal(SL_MAX_BLOCKS, 4096);
+	assert_int_equal(SL_ROWS_PER_BLOCK, 128);
+	assert_int_equal(SL_BLOCK_BYTES, 20480);
+	assert_memory_equal(&(uint64_t){SL_LEDGER_MAGIC}, "sockleak", 8);
+}
+
+static void a_row_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_descriptor), 160);
+	AT(sl_descriptor, sequence, 0);
+	AT(sl_descriptor, held, 4);
+	AT(sl_descriptor, state, 5);
+	AT(sl_descriptor, verdict, 6);
+	AT(sl_descriptor, kind, 7);
+	AT(sl_descriptor, call, 8);
+	AT(sl_descriptor, eof_call, 10);
+	AT(sl_descriptor, why, 12);
+	AT(sl_descriptor, note, 14);
+	AT(sl_descriptor, flags, 15);
+	AT(sl_descriptor, cookie, 16);
+	AT(sl_descriptor, inode, 24);
+	AT(sl_descriptor, opened_ns, 32);
+	AT(sl_descriptor, gone_ns, 40);
+	AT(sl_descriptor, quiet_ns, 48);
+	AT(sl_descriptor, told_ns, 56);
+	AT(sl_descriptor, sent_ns, 64);
+	AT(sl_descriptor, looked_ns, 72);
+	AT(sl_descriptor, origin, 80);
+	AT(sl_descriptor, eof_origin, 84);
+	AT(sl_descriptor, name, 88);
+	AT(sl_descriptor, unread_bytes, 92);
+	AT(sl_descriptor, kernel_bytes, 96);
+	AT(sl_descriptor, family, 100);
+	AT(sl_descriptor, local_port, 102);
+	AT(sl_descriptor, peer_port, 104);
+	AT(sl_descriptor, reserved16, 106);
+	AT(sl_descriptor, local, 108);
+	AT(sl_descriptor, peer, 124);
+	AT(sl_descriptor, serial, 140);
+	AT(sl_descriptor, reserved32, 144);
+}
+
+static void a_block_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_block), 8);
+	AT(sl_block, kind, 0);
+	AT(sl_block, first, 4);
+}
+
+static void a_record_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_record), 8);
+	AT(sl_record, kind, 0);
+	AT(sl_record, bytes, 4);
+}
+
+static void a_module_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_module), 64);
+	AT(sl_module, head, 0);
+	AT(sl_module, id, 8);
+	AT(sl_module, path_bytes, 12);
+	AT(sl_module, build_id_bytes, 14);
+	AT(sl_module, base, 16);
+	AT(sl_module, size, 24);
+	AT(sl_module, build_id, 32);
+	AT(sl_module, path, 64);
+}
+
+static void a_backtrace_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_backtrace), 16);
+	AT(sl_backtrace, head, 0);
+	AT(sl_backtrace, id, 8);
+	AT(sl_backtrace, n_frames, 12);
+	AT(sl_backtrace, is_short, 14);
+	AT(sl_backtrace, frames, 16);
+}
+
+static void a_name_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_name), 16);
+	AT(sl_name, head, 0);
+	AT(sl_name, id, 8);
+	AT(sl_name, text_bytes, 12);
+	AT(sl_name, text, 16);
+}
+
+static void an_event_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_event), 56);
+	AT(sl_event, head, 0);
+	AT(sl_event, kind, 8);
+	AT(sl_event, call, 12);
+	AT(sl_event, note, 14);
+	AT(sl_event, socket_kind, 15);
+	AT(sl_event, time_ns, 16);
+	AT(sl_event, cookie, 24);
+	AT(sl_event, origin, 32);
+	AT(sl_event, fd, 36);
+	AT(sl_event, value, 40);
+	AT(sl_event, value2, 48);
+}
+
+static void the_header_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_header), 36864);
+	AT(sl_header, magic, 0);
+	AT(sl_header, version, 8);
+	AT(sl_header, byte_order, 12);
+	AT(sl_header, header_bytes, 16);
+	AT(sl_header, block_bytes, 20);
+	AT(sl_header, pid, 24);
+	AT(sl_header, parent_pid, 28);
+	AT(sl_header, start_ticks, 32);
+	AT(sl_header, started_ns, 40);
+	AT(sl_header, started_realtime_ns, 48);
+	AT(sl_header, boot_id, 56);
+	AT(sl_header, net_namespace, 72);
+	AT(sl_header, grace_ns, 80);
+	AT(sl_header, at_exit, 88);
+	AT(sl_header, frames, 92);
+	AT(sl_header, ended, 96);
+	AT(sl_header, exit_status, 100);
+	AT(sl_header, ended_ns, 104);
+	AT(sl_header, looked_ns, 112);
+	AT(sl_header, opened, 120);
+	AT(sl_header, closed, 128);
+	AT(sl_header, missed, 136);
+	AT(sl_header, dropped, 144);
+	AT(sl_header, closed_late, 152);
+	AT(sl_header, closed_late_max_ms, 160);
+	AT(sl_header, queue_deaths, 168);
+	AT(sl_header, n_blocks, 176);
+	AT(sl_header, forked, 180);
+	AT(sl_header, tool_version, 184);
+	AT(sl_header, host, 200);
+	AT(sl_header, exe, 264);
+	AT(sl_header, reserved, 776);
+	AT(sl_header, blocks, 4096);
+}
+
+static void the_words_have_their_numbers(void **state)
+{
+	(void)state;
+	assert_int_equal(SL_RUNNING, 1);
+	assert_int_equal(SL_ENDED_EXIT, 2);
+	assert_int_equal(SL_KIND_NONE, 0);
+	assert_int_equal(SL_KIND_CLOSE_WAIT, 1);
+	assert_int_equal(SL_KIND_DEAD, 2);
+	assert_int_equal(SL_NO_VERDICT, 0);
+	assert_int_equal(SL_PENDING, 1);
+	assert_int_equal(SL_LEAK_GRACE, 2);
+	assert_int_equal(SL_LEAK_EXIT, 3);
+	assert_int_equal(SL_WHY_EOF_READ, 1);
+	assert_int_equal(SL_WHY_NEVER_READ, 2);
+	assert_int_equal(SL_WHY_READ_UNSEEN, 4);
+	assert_int_equal(SL_WHY_SHUT_NOT_CLOSED, 8);
+	assert_int_equal(SL_WHY_RESET, 16);
+	assert_int_equal(SL_WHY_DUPLICATE, 32);
+	assert_int_equal(SL_WHY_HELD_BY_CHILD, 64);
+	assert_int_equal(SL_NOTE_NONE, 0);
+	assert_int_equal(SL_NOTE_INHERITED, 1);
+	assert_int_equal(SL_NOTE_RECEIVED, 2);
+	assert_int_equal(SL_NOTE_SHORT, 3);
+	assert_int_equal(SL_NOTE_UNKNOWN, 4);
+	assert_int_equal(SL_ROW_INHERITED, 1);
+	assert_int_equal(SL_ROW_EXPECTED, 2);
+	assert_int_equal(SL_ROW_DUPLICATED, 4);
+	assert_int_equal(SL_ROW_FORGOTTEN_PEER, 8);
+	assert_int_equal(SL_ROW_GIVEN, 16);
+	assert_int_equal(SL_ROW_MPTCP, 32);
+	assert_int_equal(SL_BLOCK_FREE, 0);
+	assert_int_equal(SL_BLOCK_ROWS, 1);
+	assert_int_equal(SL_BLOCK_RECORDS, 2);
+	assert_int_equal(SL_RECORD_END, 0);
+	assert_int_equal(SL_RECORD_MODULE, 1);
+	assert_int_equal(SL_RECORD_BACKTRACE, 2);
+	assert_int_equal(SL_RECORD_NAME, 3);
+	assert_int_equal(SL_RECORD_EVENT, 4);
+	assert_int_equal(SL_EVENT_LEAK, 1);
+	assert_int_equal(SL_EVENT_CLOSED_LATE, 2);
+	assert_int_equal(SL_EVENT_GIVEN, 3);
+	assert_int_equal(SL_EVENT_COUNTS, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_version_names_this_layout),
+		cmocka_unit_test(a_row_lies_as_pinned),
+		cmocka_unit_test(a_block_lies_as_pinned),
+		cmocka_unit_test(a_record_lies_as_pinned),
+		cmocka_unit_test(a_module_lies_as_pinned),
+		cmocka_unit_test(a_backtrace_lies_as_pinned),
+		cmocka_unit_test(a_name_lies_as_pinned),
+		cmocka_unit_test(an_event_lies_as_pinned),
+		cmocka_unit_test(the_header_lies_as_pinned),
+		cmocka_unit_test(the_words_have_their_numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,434 @@
+/* Ledgers together: what is one socket, where it was opened, who holds it, which place.
+ */
+#include "merge.h"
+
+#include "../lib/ledger_maker.h"
+#include "say.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static char directory[] = "/tmp/sockleak-merge-XXXXXX";
+static struct ledger_maker maker;
+static struct merge *merge;
+static struct findings *findings;
+
+static int make_directory(void **state)
+{
+	(void)state;
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+	(void)state;
+	return rmdir(directory);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	merge = merge_open();
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	findings_free(findings);
+	return 0;
+}
+
+/* The ledger that was made joins the merge. */
+static void add(void)
+{
+	struct reader_ledger ledger;
+	char path[PATH_MAX], why[READER_WHY_BYTES];
+
+	maker_write(&maker, directory, path);
+	if (reader_read(path, &ledger, why) < 0)
+		fail_msg("%s", why);
+	merge_add(merge, &ledger);
+	reader_free(&ledger);
+	unlink(path);
+}
+
+static void close_merge(void)
+{
+	findings = merge_close(merge);
+}
+
+/* One frame at `offset` of /srv/app with this build-id. */
+static uint32_t origin_in(uint8_t build_id, uint64_t offset)
+{
+	uint64_t frame =
+		maker_frame(maker_module(&maker, "/srv/app", build_id, 20), offset);
+
+	return maker_backtrace(&maker, &frame, 1);
+}
+
+static const struct findings_socket *only_socket(void)
+{
+	assert_int_equal(findings->n_leaks, 1);
+	assert_int_equal(findings->leaks[0].n_sockets, 1);
+	return &findings->leaks[0].sockets[0];
+}
+
+/* -- what is one socket ----------------------------------------------------------- */
+
+static void duplicates_in_a_process_are_one_socket_with_two_holders(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker_leak(&maker, 5, 77);
+	maker_leak(&maker, 9, 77)->why = SL_WHY_DUPLICATE;
+	add();
+	close_merge();
+	const struct findings_socket *socket = only_socket();
+	assert_int_equal(socket->n_holders, 2);
+	assert_int_equal(socket->holders[0].fd, 5);
+	assert_int_equal(socket->holders[1].fd, 9);
+	assert_int_equal(socket->why, SL_WHY_EOF_READ | SL_WHY_DUPLICATE);
+	assert_int_equal(findings->processes[0].leaked, 1);
+	assert_int_equal(findings->processes[0].open, 1);
+}
+
+static void duplicates_without_a_cookie_are_joined_by_serial(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker_leak(&maker, 5, 0)->serial = 3;
+	maker_leak(&maker, 9, 0)->serial = 3;
+	maker_leak(&maker, 10, 0)->serial = 4;
+	add();
+	maker_begin(&maker, 2); /* serials mean nothing to another process */
+	maker_leak(&maker, 5, 0)->serial = 3;
+	add();
+	close_merge();
+	assert_int_equal(findings->leaks[0].n_sockets, 3);
+}
+
+static void processes_of_one_boot_share_cookies_others_do_not(void **state)
+{
+	(void)state;
+	for (uint32_t pid = 1; pid <= 3; pid++) {
+		maker_begin(&maker, pid);
+		maker_leak(&maker, 5, 77);
+		maker.head.boot_id[0] = pid == 3;
+		add();
+	}
+	close_merge();
+	assert_int_equal(findings->leaks[0].n_sockets, 2);
+	assert_int_equal(findings_n_leaked(findings), 2);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(findings->processes[i].leaked, 1);
+}
+
+static void the_worst_verdict_of_the_holders_is_the_sockets(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker_leak(&maker, 5, 77)->verdict = SL_PENDING;
+	add();
+	maker_begin(&maker, 2);
+	maker_leak(&maker, 5, 77)->verdict = SL_LEAK_GRACE;
+	add();
+	close_merge();
+	assert_int_equal(only_socket()->verdict, SL_LEAK_GRACE);
+	assert_int_equal(findings->n_pending, 0);
+}
+
+static void who_held_it_while_the_peer_was_there_is_no_holder(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	struct sl_descriptor *row = maker_row(&maker, 5);
+	row->cookie = 77;
+	row->state = 1;
+	add();
+	maker_begin(&maker, 2);
+	maker_leak(&maker, 6, 77);
+	add();
+	close_merge();
+	assert_int_equal(only_socket()->n_holders, 1);
+	assert_int_equal(only_socket()->holders[0].fd, 6);
+}
+
+/* -- where it was opened ---------------------------------------------------------- */
+
+/* A leak of a process that inherited or received it and knows no more. */
+static void add_taker(uint32_t pid, uint8_t note)
+{
+	maker_begin(&maker, pid);
+	struct sl_descriptor *row = maker_leak(&maker, 6, 77);
+	row->note = note;
+	row->call = SL_CALL_NONE;
+	if (note == SL_NOTE_INHERITED) {
+		row->flags = SL_ROW_INHERITED;
+		row->why |= SL_WHY_HELD_BY_CHILD;
+	}
+	add();
+}
+
+static void assert_origin(uint64_t offset)
+{
+	const struct findings_place *place = &findings->leaks[0];
+
+	only_socket();
+	assert_int_equal(place->n_origin, 1);
+	assert_int_equal(place->origin[0].offset, offset);
+	assert_int_equal(place->note, SL_NOTE_NONE);
+	assert_int_equal(place->call, SL_CALL_accept);
+}
+
+static void the_openers_row_serves_the_one_who_inherited(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
+	row->held = 0;
+	row->origin = origin_in(1, 0x123);
+	add();
+	add_taker(2, SL_NOTE_INHERITED);
+	close_merge();
+	assert_origin(0x123);
+	assert_true(only_socket()->opener_closed);
+	assert_int_equal(only_socket()->opener_pid, 1);
+	assert_int_equal(only_socket()->why, SL_WHY_EOF_READ | SL_WHY_HELD_BY_CHILD);
+}
+
+static void the_order_of_the_ledgers_does_not_matter(void **state)
+{
+	(void)state;
+	add_taker(2, SL_NOTE_INHERITED);
+	maker_begin(&maker, 1);
+	maker_leak(&maker, 5, 77)->origin = origin_in(1, 0x123);
+	add();
+	close_merge();
+	assert_origin(0x123);
+	assert_int_equal(only_socket()->n_holders, 2);
+	assert_false(only_socket()->opener_closed);
+}
+
+static void an_event_of_the_giver_serves_the_one_who_received(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	uint32_t origin = origin_in(1, 0x456);
+	struct sl_event *event = maker_event(&maker, SL_EVENT_GIVEN);
+	event->cookie = 77;
+	event->call = SL_CALL_accept;
+	event->origin = origin;
+	add();
+	add_taker(2, SL_NOTE_RECEIVED);
+	close_merge();
+	assert_origin(0x456);
+	assert_int_equal(findings->processes[0].leaked, 0);
+}
+
+static void without_the_giver_the_note_says_why_there_is_no_origin(void **state)
+{
+	(void)state;
+	add_taker(2, SL_NOTE_RECEIVED);
+	close_merge();
+	only_socket();
+	assert_int_equal(findings->leaks[0].n_origin, 0);
+	assert_int_equal(findings->leaks[0].note, SL_NOTE_RECEIVED);
+}
+
+static void an_origin_that_was_never_unwound_is_unknown(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker_leak(&maker, 5, 77)->origin = SL_ORIGIN_PENDING;
+	add();
+	close_merge();
+	only_socket();
+	assert_int_equal(findings->leaks[0].note, SL_NOTE_UNKNOWN);
+	assert_int_equal(findings->leaks[0].call, SL_CALL_accept);
+}
+
+/* -- exec ------------------------------------------------------------------------- */
+
+/* The former program of pid 1, killed as far as its ledger tells, past grace on fd 5. */
+static void add_former(void)
+{
+	maker_begin(&maker, 1);
+	maker.head.ended = SL_RUNNING;
+	maker.head.grace_ns = MAKER_SECOND;
+	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
+	row->origin = origin_in(1, 0x123);
+	row->verdict = SL_LEAK_GRACE;
+	add();
+}
+
+static struct sl_descriptor *later(void)
+{
+	maker_begin(&maker, 1);
+	maker.sequence = 2;
+	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
+	row->note = SL_NOTE_INHERITED;
+	row->flags = SL_ROW_INHERITED;
+	row->verdict = SL_PENDING;
+	row->call = SL_CALL_NONE;
+	return row;
+}
+
+static void a_leak_before_an_exec_that_is_still_held_stays_one(void **state)
+{
+	(void)state;
+	add_former();
+	later();
+	add();
+	close_merge();
+	assert_origin(0x123);
+	assert_int_equal(only_socket()->n_holders, 1);
+	assert_int_equal(only_socket()->holders[0].process, 1);
+	assert_int_equal(findings->processes[0].ended, FINDINGS_EXEC);
+	assert_int_equal(findings->processes[1].ended, FINDINGS_EXIT);
+	assert_false(only_socket()->opener_closed);
+}
+
+static void what_the_later_program_closed_is_no_leak(void **state)
+{
+	(void)state;
+	add_former();
+	later()->held = 0;
+	add();
+	close_merge();
+	assert_int_equal(findings->n_leaks, 0);
+	assert_int_equal(findings->n_pending, 0);
+}
+
+static void a_program_that_was_seen_to_exit_had_become_another(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker.head.ended = SL_RUNNING;
+	maker_leak(&maker, 5, 77)->verdict = SL_PENDING; /* told, but the exec took it */
+	add();
+	merge_saw_end(merge, 1, 0);
+	close_merge();
+	assert_int_equal(findings->processes[0].ended, FINDINGS_EXEC);
+	assert_int_equal(findings->n_leaks, 0);
+}
+
+static void a_program_that_was_seen_to_be_killed_ended_by_signal(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker.head.ended = SL_RUNNING;
+	maker_leak(&maker, 5, 77)->verdict = SL_PENDING;
+	add();
+	merge_saw_end(merge, 1, 9);
+	close_merge();
+	assert_int_equal(findings->processes[0].ended, FINDINGS_SIGNAL);
+	assert_int_equal(only_socket()->verdict, SL_LEAK_EXIT);
+}
+
+/* -- places ----------------------------------------------------------------------- */
+
+static void places_are_merged_over_hosts_by_build_id_and_offset(void **state)
+{
+	(void)state;
+	for (uint32_t pid = 1; pid <= 2; pid++) {
+		maker_begin(&maker, pid);
+		maker.head.boot_id[0] = (uint8_t)pid;
+		maker_module(&maker, pid == 1 ? "/usr/lib/a.so" : "/usr/lib/b.so", 9, 20);
+		uint32_t app =
+			maker_module(&maker, pid == 1 ? "/srv/app" : "/opt/app", 7, 20);
+		uint64_t frame = maker_frame(app, 0x99);
+		maker_leak(&maker, 5, pid)->origin = maker_backtrace(&maker, &frame, 1);
+		add();
+	}
+	close_merge();
+	assert_int_equal(findings->n_leaks, 1);
+	assert_int_equal(findings->leaks[0].n_sockets, 2);
+}
+
+static void another_origin_or_kind_is_another_place(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	uint32_t here = origin_in(1, 0x10), there = origin_in(1, 0x20);
+	maker_leak(&maker, 5, 1)->origin = here;
+	maker_leak(&maker, 6, 2)->origin = there;
+	struct sl_descriptor *row = maker_leak(&maker, 7, 3);
+	row->origin = here;
+	row->kind = SL_KIND_DEAD;
+	row->state = MAKER_TCP_CLOSE;
+	add();
+	close_merge();
+	assert_int_equal(findings->n_leaks, 3);
+	for (size_t i = 0; i < 3; i++)
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(findings->leaks[i].id,
+						findings->leaks[j].id);
+}
+
+static void the_largest_place_and_the_oldest_socket_come_first(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	uint32_t small = origin_in(1, 0x10), large = origin_in(1, 0x20);
+	maker_leak(&maker, 4, 1)->origin = small;
+	for (uint32_t fd = 5; fd < 8; fd++) {
+		struct sl_descriptor *row = maker_leak(&maker, fd, fd);
+
+		row->origin = large;
+		row->gone_ns -= fd * MAKER_SECOND / 10;
+	}
+	add();
+	close_merge();
+	const struct findings_place *place = &findings->leaks[0];
+	assert_int_equal(place->n_sockets, 3);
+	assert_int_equal(place->sockets[0].holders[0].fd, 7);
+	assert_int_equal(place->oldest_ms, 8700);
+	assert_int_equal(place->newest_ms, 8500);
+	assert_int_equal(place->sockets[0].opened_ms, 9000);
+}
+
+static void a_test_is_named_by_who_knows_it(void **state)
+{
+	(void)state;
+	add_taker(2, SL_NOTE_INHERITED);
+	maker_begin(&maker, 1);
+	uint32_t name = maker_name(&maker, "test_login");
+	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
+	row->held = 0;
+	row->name = name;
+	add();
+	close_merge();
+	assert_string_equal(only_socket()->test, "test_login");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(duplicates_in_a_process_are_one_socket_with_two_holders),
+		TEST(duplicates_without_a_cookie_are_joined_by_serial),
+		TEST(processes_of_one_boot_share_cookies_others_do_not),
+		TEST(the_worst_verdict_of_the_holders_is_the_sockets),
+		TEST(who_held_it_while_the_peer_was_there_is_no_holder),
+		TEST(the_openers_row_serves_the_one_who_inherited),
+		TEST(the_order_of_the_ledgers_does_not_matter),
+		TEST(an_event_of_the_giver_serves_the_one_who_received),
+		TEST(without_the_giver_the_note_says_why_there_is_no_origin),
+		TEST(an_origin_that_was_never_unwound_is_unknown),
+		TEST(a_leak_before_an_exec_that_is_still_held_stays_one),
+		TEST(what_the_later_program_closed_is_no_leak),
+		TEST(a_program_that_was_seen_to_exit_had_become_another),
+		TEST(a_program_that_was_seen_to_be_killed_ended_by_signal),
+		TEST(places_are_merged_over_hosts_by_build_id_and_offset),
+		TEST(another_origin_or_kind_is_another_place),
+		TEST(the_largest_place_and_the_oldest_socket_come_first),
+		TEST(a_test_is_named_by_who_knows_it),
+	};
+
+	alarm(30);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
