@@ -163,14 +163,21 @@ static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool
 	struct row row;
 	struct probe probe;
 
-	if (!registry_knows(fd) || !may_write() || guard_is_sandboxed ||
-	    registry_was_told(fd) || !registry_read(fd, &row))
+	if (guard_is_sandboxed || registry_was_told(fd) || !may_write())
+		return;
+	/* Opened unseen, but told here; files end, too, so only a program with sockets
+	 * asks. */
+	if (!registry_knows(fd) && registry_top())
+		watch_adopt_one(fd);
+	if (!registry_read(fd, &row))
 		return;
 	uint64_t word = atomic_load(&row.word);
 	if ((word & ROW_NOT_TCP) || guard_process() != GUARD_OURS ||
 	    ((word & ROW_MPTCP) && registry_reading_is_shut(fd)) ||
-	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP ||
-	    !probe_peer_is_gone(&probe))
+	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP)
+		return;
+	probe.was_connected |= (word & ROW_ESTABLISHED) != 0;
+	if (!probe_peer_is_gone(&probe))
 		return;
 	if (!row.family)
 		keep_peer(fd);
@@ -305,7 +312,7 @@ static int end_accept(const struct accepting *one, int fd, enum sl_call call)
 	if (fd < 0 || (one->bits & ROW_NOT_TCP))
 		return fd;
 	bool is_own = one->length == &one->own_length;
-	opened(fd, call, SL_NOTE_NONE, one->bits | ROW_CONNECTED,
+	opened(fd, call, SL_NOTE_NONE, one->bits | ROW_CONNECTED | ROW_ESTABLISHED,
 	       is_own && one->own_length ? (const struct sockaddr *)&one->own : NULL);
 	/* How large the host's buffer was is not known any more: the address in it may be
 	 * cut. */
@@ -339,12 +346,14 @@ static int after_connect(int fd, int result, const struct sockaddr *address,
 	if (!registry_knows(fd) || !may_write() || !address ||
 	    length < sizeof(address->sa_family))
 		return result;
+	if (address->sa_family == AF_UNSPEC && result == 0)
+		registry_clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
 	if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
 		return result;
 	if (result < 0 && errno != EINPROGRESS && errno != EINTR)
 		return result;
 	registry_set_peer(fd, address, length);
-	registry_set_bits(fd, ROW_CONNECTED);
+	registry_set_bits(fd, ROW_CONNECTED | (result < 0 ? 0 : ROW_ESTABLISHED));
 	start_connection();
 	return result;
 }

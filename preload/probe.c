@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -22,6 +23,8 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+#define SOL_MPTCP  284
+#define MPTCP_INFO 1
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
@@ -99,12 +102,43 @@ static void read_info(int fd, const struct tcp_info *info, struct probe *probe)
 
 	(void)fd;
 	probe->state = state;
-	probe->was_connected = info->tcpi_segs_in > 0 && state != STATE_LISTEN;
+	probe->was_connected =
+		state != STATE_LISTEN &&
+		(info->tcpi_bytes_acked || info->tcpi_bytes_received || info->tcpi_rtt);
 	/* In CLOSE the queue is purged and the figures are what was left of them. */
 	probe->is_sending = state != STATE_CLOSE &&
 			    (info->tcpi_unacked > fin || info->tcpi_notsent_bytes > fin);
 	probe->last_ack_ms = info->tcpi_last_ack_recv;
 	probe->last_sent_ms = info->tcpi_last_data_sent;
+}
+
+/* The kernel's struct mptcp_info, which older headers cut short. */
+struct mptcp_counts {
+	uint8_t small[8];
+	uint32_t flags, token;
+	uint64_t written, acknowledged, read;
+	uint8_t more[4];
+	uint32_t retransmits;
+	uint64_t bytes[4];
+	uint32_t subflows, last_data_sent_ms, last_data_received_ms, last_ack_ms;
+};
+
+static void read_mptcp(int fd, struct probe *probe)
+{
+	struct mptcp_counts counts;
+	socklen_t size = sizeof(counts);
+
+	memset(&counts, 0, sizeof(counts));
+	probe->is_mptcp = true;
+	probe->state = state_by_poll(fd, &probe->was_connected);
+	probe->last_sent_ms = UINT32_MAX;
+	if (guard_sys(SYS_getsockopt, fd, SOL_MPTCP, MPTCP_INFO, &counts, &size) < 0)
+		return;
+	probe->is_sending =
+		probe->state != STATE_CLOSE && counts.written != counts.acknowledged;
+	probe->written = (uint32_t)counts.written;
+	if (size > offsetof(struct mptcp_counts, last_data_sent_ms))
+		probe->last_sent_ms = counts.last_data_sent_ms;
 }
 
 static enum probe_result failed(long error)
@@ -139,10 +173,8 @@ enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
 	if (result < 0)
 		return failed(result);
 	read_info(fd, &info, probe);
-	if (is_mptcp && probe->state != STATE_LISTEN) {
-		probe->is_mptcp = true;
-		probe->state = state_by_poll(fd, &probe->was_connected);
-	}
+	if (is_mptcp && probe->state != STATE_LISTEN)
+		read_mptcp(fd, probe);
 	return PROBE_TCP;
 }
 

@@ -441,24 +441,33 @@ bool registry_knows_any(unsigned first, unsigned last)
 
 /* ---- what the program was told ---- */
 
-void registry_set_bits(int fd, uint64_t bits)
+void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear)
 {
 	struct row *row = registry_row(fd);
 	uint64_t word = row ? atomic_load(&row->word) : 0;
 
 	/* A row that dies meanwhile must not come alive by a bit. */
-	while (word && !atomic_compare_exchange_weak(&row->word, &word, word | bits))
+	while (word && ROW_GENERATION(word) == generation &&
+	       !atomic_compare_exchange_weak(&row->word, &word, (word | set) & ~clear))
 		;
 }
 
-void registry_clear_bits(int fd, uint32_t generation, uint64_t bits)
+void registry_set_bits(int fd, uint64_t bits)
 {
 	struct row *row = registry_row(fd);
-	uint64_t word = row ? atomic_load(&row->word) : 0;
 
-	while (word && ROW_GENERATION(word) == generation &&
-	       !atomic_compare_exchange_weak(&row->word, &word, word & ~bits))
-		;
+	if (row)
+		registry_change_bits(fd, ROW_GENERATION(atomic_load(&row->word)), bits,
+				     0);
+}
+
+void registry_clear_bits(int fd, uint64_t bits)
+{
+	struct row *row = registry_row(fd);
+
+	if (row)
+		registry_change_bits(fd, ROW_GENERATION(atomic_load(&row->word)), 0,
+				     bits);
 }
 
 bool registry_has_connection(void)

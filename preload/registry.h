@@ -27,11 +27,12 @@ enum row_bits {
 	ROW_HELD = 1,
 	ROW_NOT_TCP =
 		2, /* asked once: a listener of another kind; of no further interest */
-	ROW_MPTCP = 4,      /* TCP_INFO does not show its state: poll does */
-	ROW_DUPLICATED = 8, /* shares its serial with other rows, now or once */
-	ROW_CONNECTED = 16, /* accepted, or connect was called */
-	ROW_GIVEN = 32,     /* sent over a Unix socket */
-	ROW_EXPECTED = 64,  /* sockleak_expect() */
+	ROW_MPTCP = 4,         /* TCP_INFO does not show its state: poll does */
+	ROW_DUPLICATED = 8,    /* shares its serial with other rows, now or once */
+	ROW_CONNECTED = 16,    /* accepted, or connect was called */
+	ROW_GIVEN = 32,        /* sent over a Unix socket */
+	ROW_EXPECTED = 64,     /* sockleak_expect() */
+	ROW_ESTABLISHED = 128, /* accepted, or once seen connected: CLOSE is its end */
 	ROW_BIRTHS =
 		0xff00 /* registry_era at birth: smaller than now = inherited over fork */
 };
@@ -80,7 +81,8 @@ struct side {
 	uint32_t gone_at; /* generation */
 	uint8_t state, verdict, kind, fin_unread;
 	uint16_t why, family;
-	uint16_t local_port, mptcp_reserved;
+	uint16_t local_port, reserved16;
+	uint32_t written; /* MPTCP: as the probe of the last look said */
 	uint8_t local[16];
 	uint64_t gone_ns, quiet_ns, sent_ns, looked_ns, inode;
 	uint32_t unread_bytes, kernel_bytes;
@@ -169,8 +171,9 @@ void registry_restore(int fd, const struct row *was);
 void registry_forget_range(unsigned first, unsigned last);
 bool registry_knows_any(unsigned first, unsigned last);
 void registry_set_bits(int fd, uint64_t bits);
+void registry_clear_bits(int fd, uint64_t bits);
 /* Only in this life of the row. */
-void registry_clear_bits(int fd, uint32_t generation, uint64_t bits);
+void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);
 void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
 /* The program was told (or called shutdown, `how` as in shutdown(2)) on `fd`. */
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);

@@ -90,7 +90,7 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 {
 	/* Of a socket that never sent the kernel counts from before the boot. */
 	uint64_t since_sent_ns = probe->last_sent_ms * MS;
-	uint64_t sent_ns = since_sent_ns < now_ns ? now_ns - since_sent_ns : 0;
+	bool knows_sent = probe->last_sent_ms != UINT32_MAX && since_sent_ns < now_ns;
 
 	if (side->gone_at != generation) {
 		uint64_t age_ns = 0;
@@ -109,12 +109,18 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 		side->quiet_ns = side->gone_ns;
 		side->verdict = SL_PENDING;
 		side->place = NULL;
+		side->written = probe->written;
+		side->sent_ns = 0;
 		side->gone_at = generation;
 	}
 	side->state = probe->state;
 	side->kind = probe->state == STATE_CLOSE ? SL_KIND_DEAD : SL_KIND_CLOSE_WAIT;
 	side->looked_ns = now_ns;
-	side->sent_ns = probe->is_mptcp ? 0 : sent_ns;
+	if (knows_sent)
+		side->sent_ns = now_ns - since_sent_ns;
+	else if (side->written != probe->written)
+		side->sent_ns = now_ns;
+	side->written = probe->written;
 	if (probe->is_sending)
 		side->quiet_ns = now_ns;
 	else if (side->sent_ns > side->quiet_ns)
@@ -167,7 +173,10 @@ static unsigned reasons(const struct row *row, const struct side *side,
 		why |= told->by_error ? SL_WHY_RESET : SL_WHY_EOF_READ;
 	if (told->shut_how & 2)
 		why |= SL_WHY_SHUT_NOT_CLOSED;
-	if (details->fin_unread)
+	/* The FIN of MPTCP stands in no queue: what was not told is unlikely to be read.
+	 */
+	if (details->fin_unread ||
+	    ((word & ROW_MPTCP) && !told->eof_ns && !told->shut_ns))
 		why |= SL_WHY_NEVER_READ;
 	if (side->kind == SL_KIND_DEAD && !(told->shut_how & 2) &&
 	    !parent_knew(side, generation))
@@ -342,7 +351,7 @@ static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 	    probe_protocol(borrowed) != PROTOCOL_MPTCP) {
 		/* The peer spoke plain TCP, and so does the socket. */
 		word &= ~(uint64_t)ROW_MPTCP;
-		registry_clear_bits(look->fd, look->generation, ROW_MPTCP);
+		registry_change_bits(look->fd, look->generation, 0, ROW_MPTCP);
 		atomic_store(&look->row.word, word);
 	}
 	enum probe_result result =
@@ -444,6 +453,8 @@ static void look_at(int fd, struct tick *tick)
 	tick->n_held++;
 	if (look.probe.was_connected)
 		ledger_keep();
+	if (look.probe.was_connected && look.probe.state != STATE_CLOSE)
+		registry_change_bits(fd, look.generation, ROW_ESTABLISHED, 0);
 	if (!look.is_gone) {
 		if (side && side->gone_at == look.generation)
 			side->gone_at = 0; /* dissolved, or connected anew */
@@ -594,21 +605,12 @@ void watch_limit_hit(void)
 
 /* ---- what was opened unseen ---- */
 
-static void adopt_one(const struct probe_way *way, int fd, enum sl_note note,
-		      bool at_once)
+static void adopt(const struct probe_way *way, int fd, enum sl_note note)
 {
-	uint8_t bit = (uint8_t)(1 << fd % 8);
-
-	if (registry_knows(fd) || (unsigned)fd >= sizeof(was_unknown) * 8)
-		return;
-	if (!at_once && !(was_unknown[fd / 8] & bit)) {
-		was_unknown[fd / 8] |= bit;
-		return;
-	}
-	was_unknown[fd / 8] &= (uint8_t)~bit;
 	int borrowed = probe_borrow(way, fd);
 	int protocol = borrowed < 0 ? 0 : probe_protocol(borrowed);
 	struct probe probe = {0};
+
 	if (protocol)
 		probe_socket(borrowed, protocol == PROTOCOL_MPTCP, 0, &probe);
 	if (borrowed >= 0)
@@ -616,7 +618,31 @@ static void adopt_one(const struct probe_way *way, int fd, enum sl_note note,
 	if (protocol)
 		registry_adopt(fd, note,
 			       (protocol == PROTOCOL_MPTCP ? ROW_MPTCP : 0) |
-				       (probe.was_connected ? ROW_CONNECTED : 0));
+				       (probe.was_connected
+						? ROW_CONNECTED | ROW_ESTABLISHED
+						: 0));
+}
+
+void watch_adopt_one(int fd)
+{
+	adopt(&directly, fd, SL_NOTE_UNKNOWN);
+}
+
+/* Whether `fd` stood unrecorded in the scan before, too. */
+static bool is_still_unknown(int fd)
+{
+	uint8_t bit = (uint8_t)(1 << fd % 8);
+	bool was = was_unknown[fd / 8] & bit;
+
+	was_unknown[fd / 8] ^= bit;
+	return was;
+}
+
+static void consider(const struct probe_way *way, int fd, enum sl_note note, bool at_once)
+{
+	if (!registry_knows(fd) && (unsigned)fd < sizeof(was_unknown) * 8 &&
+	    (at_once || is_still_unknown(fd)))
+		adopt(way, fd, note);
 }
 
 /* Open descriptors by the absence of POLLNVAL: no file needed, but it sees the calling
@@ -644,7 +670,7 @@ static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool a
 			if (all[i].revents & POLLNVAL)
 				continue;
 			any = true;
-			adopt_one(way, all[i].fd, note, at_once);
+			consider(way, all[i].fd, note, at_once);
 		}
 		/* Numbers are given lowest first: past an empty run only rows we know of.
 		 */
@@ -678,7 +704,7 @@ static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 				continue;
 			for (; *name; name++)
 				fd = fd * 10 + (*name - '0');
-			adopt_one(way, fd, note, false);
+			consider(way, fd, note, false);
 		}
 	}
 	guard_sys(SYS_close, directory);

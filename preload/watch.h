@@ -39,6 +39,7 @@ void watch_limit_hit(void);
 
 /* Descriptors that were opened unseen are recorded: all (at start, at exit), or, for the
  * helper, those that stood unrecorded in two scans. */
+void watch_adopt_one(int fd); /* by a hook, of its own thread's table */
 void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once);
 
 /* The verdict, pure: what the side record of a row whose peer has gone becomes. */
