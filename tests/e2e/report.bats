@@ -190,6 +190,6 @@ setup() {
 			sys.exit(status != 0 or seconds > 2 or used.ru_maxrss > 256 * 1024)
 		PY
 	done
-	json_of ledgers
+	"$sockleak" report --json ledgers >json
 	same '[1000,50,100000]' "$(of '[(.processes | length), (.leaks | length), ([.leaks[].count] | add)]')"
 }

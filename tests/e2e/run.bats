@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# sockleak run: the program's own behaviour, and one report over all its processes.
+
+bats_require_minimum_version 1.5.0
+load ../lib/command
+
+setup() {
+	command_setup
+	host=$fixtures/run_host
+	export TMPDIR=$PWD/tmp
+	mkdir "$TMPDIR"
+}
+
+# Whatever a test does, nothing is left of the temporary directories.
+teardown() {
+	[ -z "$(ls -A "$TMPDIR" 2>/dev/null)" ] || { ls -lR "$TMPDIR"; return 1; }
+}
+
+# ran STATUS ARGUMENTS...: of `sockleak run`, with the report in `json`, valid
+ran() {
+	local expected=$1
+	shift
+	run "-$expected" --separate-stderr "$sockleak" run --json=json "$@"
+	valid_report json
+}
+
+# summary_of: the processes as [ended, leaked], and the places
+processes() {
+	of '[.processes[] | [.ended, .leaked]]'
+}
+
+@test "the program's output, input, arguments and status are its own" {
+	run -7 --separate-stderr bash -c "echo input | '$sockleak' run -- sh -c 'cat; echo \"\$0 \$1\" >&2; exit 7' 'a b' ''"
+	same input "$output"
+	[[ ${stderr_lines[0]} == "a b " ]]
+	run -143 --separate-stderr "$sockleak" run --quiet -- "$host" kill 15
+	run -134 --separate-stderr "$sockleak" run --quiet -- "$host" kill 6
+	run -3 "$sockleak" run --quiet "$host" exit 3 # options end at the program
+}
+
+@test "N of --error-exitcode replaces 0, where a socket leaked, and nothing else" {
+	ran 9 --error-exitcode=9 "$host" leak 1
+	ran 0 --error-exitcode=9 "$host" open exit 0
+	ran 4 --error-exitcode=9 "$host" leak 1 exit 4
+	ran 137 --error-exitcode=9 "$host" leak 1 kill 9
+	ran 0 "$host" leak 1
+}
+
+@test "the report stands on standard error, once, and ends in the summary" {
+	run -0 --separate-stderr "$sockleak" run "$host" leak 3 say hello
+	same hello "$output"
+	same 1 "$(grep -c '==ERROR: sockleak: 3 sockets left in CLOSE_WAIT' <<<"$stderr")"
+	[[ ${stderr_lines[-1]} == *"==SUMMARY: sockleak: 3 sockets leaked at 1 place;"* ]]
+	run -0 --separate-stderr "$sockleak" run --quiet "$host" leak 3
+	same "" "$output$stderr"
+}
+
+@test "the call, its function, file and line are those of the source" {
+	ran 0 "$host" leak 2
+	local line
+	line=$(grep -n 'accept(ls' "$top/tests/fixtures/run_host.c" | cut -d: -f1)
+	same "[\"close-wait\",[\"eof-read\"],2,\"accept\",\"accept_client\",$line,\"recv\"]" \
+		"$(of '.leaks[0] | [.kind, .why, .count, .call, .origin[0].function, .origin[0].line, .eof_call]')"
+	[[ $(of '.leaks[0].origin[0].file') == *"tests/fixtures/run_host.c\"" ]]
+	same '["connection","leak"]' "$(of '[.leaks[0].origin[1,2].function]')"
+}
+
+@test "children are followed, and their leaks of one place are one place" {
+	ran 6 "$host" leak 1 fork leak 1 fork leak 1 exit 6
+	same '["exit","exit","exit"]' "$(of '[.processes[].ended]')"
+	same 1 "$(of '.leaks | length')"
+	same 3 "$(of '.leaks[0].count')"
+}
+
+@test "a program in a script, started by env, is followed" {
+	printf '#!/usr/bin/env -S bash -e\n"%s" leak 2\nexit 5\n' "$host" >script
+	chmod +x script
+	ran 5 ./script
+	same 2 "$(of '.leaks[0].count')"
+}
+
+@test "a program that is killed is reported, and said to have ended by the signal" {
+	ran 137 "$host" leak 2 kill 9
+	same '[["signal",2]]' "$(processes)"
+	same '["exit"]' "$(of '[.leaks[0].sockets[].verdict] | unique')"
+}
+
+@test "a program that becomes another is not judged by what the first was told" {
+	ran 0 "$host" leak 1 exec true
+	same '[["exec",0]]' "$(processes)"
+	ran 0 "$host" leak 1 exec "$host" leak 2
+	same '[["exec",0],["exit",2]]' "$(processes)"
+}
+
+@test "a child that outlives the program is reported as it is, and said to run" {
+	ran 0 "$host" open outlive go exit 0
+	touch go
+	same '["exit","running"]' "$(of '[.processes[].ended]')"
+	same '[null]' "$(of '[.pending[].sockets[].verdict]')"
+}
+
+@test "what cannot be found or run has the status and the reason a shell gives" {
+	run -127 --separate-stderr "$sockleak" run -- no-such-program
+	same "sockleak: cannot run no-such-program: No such file or directory" "$stderr"
+	run -127 --separate-stderr "$sockleak" run -- ./no-such-program
+	touch file
+	run -126 --separate-stderr "$sockleak" run -- ./file
+	same "sockleak: cannot run ./file: Permission denied" "$stderr"
+	run -126 --separate-stderr "$sockleak" run -- /tmp
+	printf '#!/no/such/interpreter\n' >file
+	chmod +x file
+	run -127 --separate-stderr "$sockleak" run -- ./file
+	same "sockleak: cannot run ./file: No such file or directory" "$stderr"
+}
+
+# refuses FILE REASON: also behind a script and behind env, and not with --force
+refuses() {
+	run -126 --separate-stderr "$sockleak" run -- "$1"
+	same "sockleak: cannot run $1: it $2 (--force runs it all the same)" "$stderr"
+	printf '#!%s\n' "$(realpath "$1")" >script
+	chmod +x script
+	[ -n "$3" ] || return 0
+	run -126 --separate-stderr "$sockleak" run -- ./script
+	[[ $stderr == *"it is a script whose interpreter $(realpath "$1") $2"* ]]
+	printf '#!/usr/bin/env -S A=b %s\n' "$(realpath "$1")" >script
+	run -126 --separate-stderr "$sockleak" run -- ./script
+	run -3 --separate-stderr "$sockleak" run --force --quiet -- "$1"
+}
+
+@test "a static program is refused by name and reason, a script of it too, but for --force" {
+	cc -static -x c -o static - <<<'int main(void) { return 3; }'
+	refuses ./static "is statically linked, so nothing can be preloaded into it" script
+	cc -static-pie -x c -o static_pie - <<<'int main(void) { return 3; }'
+	refuses ./static_pie "is statically linked, so nothing can be preloaded into it" script
+}
+
+@test "a program of another C library is refused" {
+	musl-gcc -x c -o other - <<<'int main(void) { return 3; }'
+	refuses ./other "uses another C library than glibc (its loader is $(readelf -l other | grep -o '/lib/ld-musl[^]]*'))" script
+}
+
+@test "a program for another machine or of another class is refused" {
+	cp /bin/true foreign
+	printf '\xb7' | dd of=foreign bs=1 seek=18 conv=notrunc status=none
+	refuses ./foreign "is a program for aarch64, and this sockleak is for $(uname -m)"
+	cp "$top/tests/fixtures/elf32" small 2>/dev/null || printf '\177ELF\1\1\1%-9s\2\0\3\0%-40s' '' '' | tr ' ' '\0' >small
+	chmod +x small
+	run -126 --separate-stderr "$sockleak" run -- ./small
+	[[ $stderr == *"is a program for i386"* ]]
+}
+
+@test "a program that gains rights is refused, one that would gain none is not" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to make a file that is not its caller's"
+	cp /bin/true gains
+	chown nobody gains
+	chmod u+s gains
+	refuses ./gains "is setuid, and the loader ignores LD_PRELOAD in programs that gain rights"
+	chown root gains
+	chmod u+s gains
+	run -0 "$sockleak" run --quiet -- ./gains
+	chgrp nogroup gains
+	chmod u-s,g+s gains
+	refuses ./gains "is setgid, and the loader ignores LD_PRELOAD in programs that gain rights"
+}
+
+@test "signals sent to run reach the program, each once" {
+	"$sockleak" run --quiet -- "$host" signals >signals &
+	local run=$! got=0
+	wait_until 10 grep -q ready signals
+	local signal
+	for signal in HUP INT QUIT USR1 USR2 ALRM WINCH; do
+		kill "-$signal" "$run"
+		wait_until 5 grep -qx "$(kill -l "$signal")" signals
+	done
+	kill -TERM "$run"
+	wait "$run" || got=$?
+	same 0 "$got"
+	same "ready 1 2 3 10 12 14 15 28" "$(sort -n signals | tr '\n' ' ' | sed 's/ $//')"
+}
+
+@test "the terminal's interrupt key reaches the program, once" {
+	run -0 "$top/tests/lib/terminal" "expect:ready key:C expect:2 key:C expect:2 key:C expect:2 signal:TERM end" \
+		"$sockleak" run --quiet -- "$host" signals
+	same 3 "$(grep -c 2 <<<"$output")"
+}
+
+@test "the terminal's stop key stops both, and both go on" {
+	run -0 "$top/tests/lib/terminal" "expect:ready key:Z stopped continue touch:go expect:done end" \
+		"$sockleak" run --quiet -- "$host" say ready wait go say done
+}
+
+@test "progress is shown on a terminal, taken away again, and nowhere else" {
+	run -0 "$top/tests/lib/terminal" "expect:leaking touch:go end" "$sockleak" run --grace=100ms -o interval=50ms -- "$host" leak 2 open wait go
+	[[ $output == *$'\r\033[Ksockleak: '*" open, 2 leaking at 1 place"* ]] || { cat -v <<<"$output"; false; }
+	[[ $output == *$'leaking at 1 place\r\033[K'* ]]
+	rm go
+	(wait_until 10 pgrep -f "^$host leak 2 open wait go" && sleep 0.7 && touch go) &
+	run -0 --separate-stderr "$sockleak" run --quiet --grace=100ms -o interval=50ms -- "$host" leak 2 open wait go
+	same "" "$stderr"
+	wait
+}
+
+@test "the ledgers of --ledger stay, and those of a former run are not reported again" {
+	ran 0 --ledger=kept "$host" leak 1
+	same 700 "$(stat -c %a kept)"
+	local first second
+	first=$(of '.leaks')
+	json_of kept
+	same "$first" "$(of '.leaks')"
+	ran 0 --ledger=kept "$host" leak 1
+	same '[1,1]' "$(of '[(.processes | length), .leaks[0].count]')"
+	json_of kept
+	same '[2,2]' "$(of '[(.processes | length), .leaks[0].count]')"
+}
+
+@test "the user's own options and preloads are kept, and options of run come after them" {
+	export SOCKLEAK_OPTIONS="frames=9:grace=3s" LD_PRELOAD=libm.so.6
+	run -0 --separate-stderr "$sockleak" run --quiet --grace=5s -o log=/a:b -- \
+		/bin/sh -c 'echo "$SOCKLEAK_OPTIONS"; echo "$LD_PRELOAD"'
+	[[ ${lines[0]} == "log=none:frames=9:grace=3s:grace=5s:log='/a:b':ledger='$TMPDIR/sockleak-"??????"'" ]]
+	same "$build/libsockleak.so:libm.so.6" "${lines[1]}"
+}
+
+@test "with a log of the user's both speak" {
+	run -0 --separate-stderr "$sockleak" run -o log=stderr "$host" leak 1
+	same 2 "$(grep -c '==ERROR: sockleak' <<<"$stderr")"
+}
+
+@test "the library is found beside the command, and never in the current directory" {
+	mkdir moved
+	cp "$sockleak" moved/
+	cp "$build/libsockleak.so" .
+	if [ ! -e /usr/local/lib/sockleak/libsockleak.so ]; then
+		run -125 --separate-stderr moved/sockleak run true
+		[[ $stderr == "sockleak: cannot find libsockleak.so"* ]]
+	fi
+	cp "$build/libsockleak.so" moved/
+	run -0 moved/sockleak run --quiet sh -c 'echo $LD_PRELOAD'
+	same "$PWD/moved/libsockleak.so" "$output"
+}
+
+@test "a program with the address sanitizer runs, its runtime before the library" {
+	cc -fsanitize=address -x c -o asan - <<<'int main(void) { return 3; }'
+	run -3 --separate-stderr "$sockleak" run --quiet -- ./asan
+	same "" "$stderr"
+}
+
+@test "what run itself cannot do has status 125 and leaves the program alone" {
+	local wrong
+	for wrong in "" "--nonsense true" "-o true" "-o grace true" "--json=/no/where touch ran" \
+		"--suppressions=/no/where touch ran" "--ledger=/no/where touch ran" "-o ledger=x touch ran"; do
+		# shellcheck disable=SC2086 # these are words
+		run -125 --separate-stderr "$sockleak" run $wrong
+		same 1 "$(wc -l <<<"$stderr")"
+		[[ $stderr == "sockleak: "* ]]
+	done
+	[ ! -e ran ]
+}
