@@ -82,18 +82,6 @@ static enum color parse_color(const char *subcommand, const char *value)
 	say_usage(subcommand, "--color is auto, always or never, not '%s'", value);
 }
 
-static int parse_status(const char *subcommand, const char *value)
-{
-	char *end;
-
-	errno = 0;
-	long status = strtol(value, &end, 10);
-	if (errno || end == value || *end || status < 0 || status > 255)
-		say_usage(subcommand,
-			  "--error-exitcode is a number from 0 to 255, not '%s'", value);
-	return (int)status;
-}
-
 bool output_take(struct output *output, const char *subcommand, int option,
 		 const char *value)
 {
@@ -106,7 +94,7 @@ bool output_take(struct output *output, const char *subcommand, int option,
 	if (at == COLOR)
 		output->color = parse_color(subcommand, value);
 	if (at == ERROR_EXITCODE)
-		output->error_exitcode = parse_status(subcommand, value);
+		output->error_exitcode = say_parse_exitcode(subcommand, value);
 	return true;
 }
 

@@ -99,6 +99,18 @@ static void *or_die(void *at)
 	return at;
 }
 
+int say_parse_exitcode(const char *subcommand, const char *value)
+{
+	char *end;
+
+	errno = 0;
+	long status = strtol(value, &end, 10);
+	if (errno || end == value || *end || status < 0 || status > 255)
+		say_usage(subcommand,
+			  "--error-exitcode is a number from 0 to 255, not '%s'", value);
+	return (int)status;
+}
+
 void *say_calloc(size_t n, size_t bytes)
 {
 	return or_die(calloc(n ? n : 1, bytes ? bytes : 1));

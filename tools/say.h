@@ -25,6 +25,9 @@ _Noreturn void say_usage(const char *subcommand, const char *format, ...)
  * an argument is missing; begin the short options with one), with opterr = 0. */
 _Noreturn void say_bad_option(const char *subcommand, int option, char **argv);
 
+/* The N of --error-exitcode: 0 to 255, or a usage error. */
+int say_parse_exitcode(const char *subcommand, const char *value);
+
 /* Memory, or the end of the process. */
 void *say_calloc(size_t n, size_t bytes);
 void *say_realloc(void *at, size_t n, size_t bytes);

@@ -233,17 +233,6 @@ static uint64_t parse_duration(const char *value)
 	say_usage("scan", "--grace is a duration as 500ms, 10s or 2m, not '%s'", value);
 }
 
-static int parse_status(const char *value)
-{
-	char *end;
-	errno = 0;
-	long status = strtol(value, &end, 10);
-	if (errno || end == value || *end || status < 0 || status > 255)
-		say_usage("scan", "--error-exitcode is a number from 0 to 255, not '%s'",
-			  value);
-	return (int)status;
-}
-
 static uint64_t system_grace_ms(void)
 {
 	uint64_t seconds = DEFAULT_FIN;
@@ -269,7 +258,7 @@ int command_scan(int argc, char **argv)
 			is_json = true;
 			json_path = optarg && strcmp(optarg, "-") != 0 ? optarg : NULL;
 		} else if (option == ERROR_EXITCODE) {
-			error_exitcode = parse_status(optarg);
+			error_exitcode = say_parse_exitcode("scan", optarg);
 		} else if (option == 'h') {
 			fputs(help, stdout);
 			return 0;

@@ -21,6 +21,8 @@ static const struct subcommand {
 } subcommands[] = {
 	{"run", command_run, "run a program and its children, report at the end"},
 	{"report", command_report, "report from the ledgers that processes kept"},
+	{"list", command_list,
+	 "list the sockets of running processes that keep a ledger"},
 	{"scan", command_scan, "list every socket of this system whose peer is gone"},
 	{"symbolize", command_symbolize, "add function, file and line to a text log"},
 };

@@ -44,6 +44,16 @@ json_t *values_address(uint16_t family, const uint8_t address[16], uint16_t port
 	return json_string(buffer);
 }
 
+json_t *values_hex(const uint8_t *bytes, unsigned n)
+{
+	char buffer[2 * 64 + 1] = "";
+	if (!n)
+		return json_null();
+	for (unsigned i = 0; i < n && i < 64; i++)
+		snprintf(buffer + 2 * i, 3, "%02x", bytes[i]);
+	return json_string(buffer);
+}
+
 json_t *values_cookie(uint64_t cookie)
 {
 	char buffer[24];
