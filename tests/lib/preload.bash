@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034 # the tests that load this use the variables
+# shellcheck shell=bash
 # Running hosts under the library.
 
 : "${B:=build}"
