@@ -70,9 +70,13 @@ $(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir
 	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) -lcmocka $(tool_libs)
 $(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(test_flags_$(notdir $@)) $(LDFLAGS) -o $@ \
-		$(filter %.c %.a,$^) -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
+		$(filter %.c %.o %.a,$^) -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
+$(B)/tests/unit/%.o: tests/unit/%.cc ; @mkdir -p $(@D)
+	$(CXX) $(if $(SAN),-fsanitize=$(SAN)) -Wall -Wextra $(CXXFLAGS) -c -o $@ $<
 test_libs_text_test = -ljansson
+$(B)/tests/unit/origin_unwind_test: $(B)/tests/unit/origin_cxx.o
 test_flags_origin_unwind_test = -fexceptions
+test_libs_origin_unwind_test = -lstdc++
 # Hosts are built the way users build theirs, with symbols for the reports to name.
 host_libs_corpus_tls := -lssl -lcrypto
 host_libs_corpus_uring := -luring

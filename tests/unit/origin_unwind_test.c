@@ -125,7 +125,7 @@ compare_here(void)
 	origin_swept();
 }
 
-static void grow(unsigned depth);
+void grow(unsigned depth);
 
 /* Keeps a call from being the last thing a function does. */
 #define NOT_LAST() __asm__ volatile("" ::: "memory")
@@ -399,32 +399,41 @@ __attribute__((noinline)) static void in_unwinding(unsigned depth)
 	run_thread(as_leaving_thread, depth);
 }
 
+/* In origin_cxx.cc. */
+void cxx_catch(unsigned depth);
+void cxx_destructor(unsigned depth);
+void cxx_rethrow(unsigned depth);
+void cxx_function(unsigned depth);
+
 static void (*const kinds[])(unsigned) = {
 	plain,
 	with_frame_pointer,
 	with_all_registers,
 	with_alloca,
-	with_variable_array,
 	realigned,
 	realigned_seven,
-	large,
 	recursive,
 	tail_call,
 	into_noreturn,
 	through_qsort,
 	through_bsearch,
 	through_signal,
-	through_alternate_stack,
 	plain,
+	through_alternate_stack,
 	with_all_registers,
-	tail_call,
+	with_variable_array,
 	with_alloca,
 	in_coroutine,
+	cxx_catch,
+	cxx_destructor,
+	cxx_rethrow,
+	cxx_function,
+	large,
 };
 static void (*const rare_kinds[])(unsigned) = {in_thread, in_unwinding, in_coroutine,
 					       recursive};
 
-__attribute__((noinline)) static void grow(unsigned depth)
+__attribute__((noinline)) void grow(unsigned depth)
 {
 	if (depth == 0) {
 		compare_here();
@@ -444,10 +453,12 @@ static void finds_what_a_full_unwind_in_place_finds(void **state)
 	set_alternate_stack();
 	for (unsigned tree = 0; tree < N_TREES; tree++) {
 		for (volatile unsigned walk = 0; walk < N_WALKS; walk++) {
+			guard_has_filter = tree % 3 == 0; /* other ways to copy */
 			seed = tree / 2 * UINT64_C(0x9e3779b97f4a7c15);
 			grow(1 + random_below(MAX_DEPTH));
 		}
 	}
+	guard_has_filter = false;
 	drop_alternate_stack();
 	print_message("# %u stacks: %u unwound, %u recognised, %u short, %u different\n",
 		      n_stacks, n_unwound, n_recognised, n_short, n_different);
@@ -455,10 +466,66 @@ static void finds_what_a_full_unwind_in_place_finds(void **state)
 	assert_int_equal(n_different, 0);
 }
 
-static void handle(int number, int flags)
+#if defined __x86_64__
+#define TRAP_FLAG 0x100
+static unsigned n_steps;
+
+/* Every few instructions, so that all are met in the end and time remains. */
+static void on_step(int number)
 {
-	struct sigaction action = {.sa_handler = on_signal,
-				   .sa_flags = flags | SA_NODEFER};
+	(void)number;
+	if (random_below(5) == 0)
+		compare_here();
+	n_steps++;
+	NOT_LAST();
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+__attribute__((noinline)) static int aligned_work(int n)
+{
+	_Alignas(64) int some[32];
+	char *more = alloca((size_t)n * 16 + 16);
+
+	for (int i = 0; i < 32; i++)
+		some[i] = (i * 7 + n) % 32;
+	snprintf(more, 16, "%d %s", n, "text");
+	qsort(some, 8, sizeof(*some), by_number);
+	return some[n % 8] + (int)strtol(more, NULL, 10) + more[0];
+}
+
+__attribute__((noinline)) static void step_through(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		free(memset(malloc(100 + i * 1000), aligned_work((int)i), 100));
+		if (getenv("no such variable"))
+			abort();
+	}
+}
+
+/* Prologues, epilogues, stubs of the linker, between any two instructions. */
+static void finds_it_between_any_two_instructions(void **state)
+{
+	(void)state;
+	n_stacks = n_different = n_unwound = n_recognised = 0;
+	__asm__ volatile("pushfq; orq %0, (%%rsp); popfq" ::"i"(TRAP_FLAG)
+			 : "memory", "cc");
+	step_through(4);
+	__asm__ volatile("pushfq; andq %0, (%%rsp); popfq" ::"i"(~TRAP_FLAG)
+			 : "memory", "cc");
+	print_message("# %u instructions, %u stacks: %u unwound, %u recognised\n",
+		      n_steps, n_stacks, n_unwound, n_recognised);
+	assert_true(n_stacks >= 500);
+	assert_int_equal(n_different, 0);
+}
+#endif
+
+static void handle(int number, int flags, void (*handler)(int))
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
 
 	assert_int_equal(sigaction(number, &action, NULL), 0);
 }
@@ -467,8 +534,11 @@ static int start(void **state)
 {
 	(void)state;
 	alarm(100);
-	handle(SIGUSR1, 0);
-	handle(SIGUSR2, SA_ONSTACK);
+	handle(SIGUSR1, SA_NODEFER, on_signal);
+	handle(SIGUSR2, SA_NODEFER | SA_ONSTACK, on_signal);
+#if defined __x86_64__
+	handle(SIGTRAP, 0, on_step);
+#endif
 	guard_start();
 	origin_start(MAX_FRAMES, true);
 	return 0;
@@ -478,6 +548,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_what_a_full_unwind_in_place_finds),
+#if defined __x86_64__
+		cmocka_unit_test(finds_it_between_any_two_instructions),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
