@@ -73,7 +73,11 @@ $(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
 		$(filter %.c %.o %.a,$^) -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
 $(B)/tests/unit/%.o: tests/unit/%.cc ; @mkdir -p $(@D)
 	$(CXX) $(if $(SAN),-fsanitize=$(SAN)) -Wall -Wextra $(CXXFLAGS) -c -o $@ $<
+$(B)/tests/unit/origin_plugin%.so: tests/unit/origin_plugin.c ; @mkdir -p $(@D)
+	$(CC) -O2 -fPIC -shared $(if $(filter _2,$*),-DOTHER) -Wl,--build-id -o $@ $<
+$(B)/tests/unit/origin_test: $(B)/tests/unit/origin_plugin_1.so $(B)/tests/unit/origin_plugin_2.so
 test_libs_text_test = -ljansson
+test_flags_origin_test = -rdynamic
 $(B)/tests/unit/origin_unwind_test: $(B)/tests/unit/origin_cxx.o
 test_flags_origin_unwind_test = -fexceptions
 test_libs_origin_unwind_test = -lstdc++

@@ -48,9 +48,12 @@ struct layout {
 	uint64_t key;
 	uint32_t backtrace;   /* atomic; 0 = forgotten */
 	uint32_t proof_bytes; /* from the stack pointer; 0 = needs no proof */
-	uint32_t first, end;  /* it holds the words first to end - 1 of its chain */
-	uint32_t n_chains;    /* in a root: of the whole tree */
-	bool is_cut;          /* in a root: some chain ended outside all modules */
+	/* What the unwinder could not read, when the stack pointer was `stack`; 0 = all.
+	 */
+	uint64_t unreadable, stack;
+	uint32_t first, end; /* it holds the words first to end - 1 of its chain */
+	uint32_t n_chains;   /* in a root: of the whole tree */
+	bool is_cut;         /* in a root: some chain ended outside all modules */
 	struct word words[];
 };
 
@@ -121,6 +124,15 @@ UNCHECKED static inline bool is_there(const struct word *word, uint64_t stack)
 	return now == then;
 }
 
+/* A chain that ended because something was not in the copy ends there only as long as it
+ * would not be in a copy made now: counted from the stack pointer, or wherever it is. */
+static bool ends_there(const struct layout *layout, uint64_t stack)
+{
+	return layout->unreadable == 0 ||
+	       (layout->unreadable - stack >= STACK_MAX_BYTES &&
+		layout->unreadable - layout->stack >= STACK_MAX_BYTES);
+}
+
 /* The branch of `layout` that goes on with the word `at` as it is now. */
 UNCHECKED static const struct layout *branch_at(const struct layout *layout, uint32_t at,
 						uint64_t stack)
@@ -146,7 +158,7 @@ UNCHECKED uint32_t layouts_find(uint64_t key, const uint64_t words[REGISTERS_N])
 		for (; at < layout->end && is_there(word, stack); word++)
 			at++;
 		uint32_t found = __atomic_load_n(&layout->backtrace, __ATOMIC_RELAXED);
-		if (at == layout->end && found)
+		if (at == layout->end && found && ends_there(layout, stack))
 			return found;
 		layout = branch_at(layout, at, stack);
 	}
@@ -156,6 +168,7 @@ UNCHECKED uint32_t layouts_find(uint64_t key, const uint64_t words[REGISTERS_N])
 /* A chain about to be remembered. */
 ARENA_TABLE static struct {
 	uint32_t n_words, proof_bytes;
+	uint64_t unreadable, stack;
 	struct word words[UNWINDER_MAX_READS];
 } learnt;
 
@@ -177,6 +190,8 @@ static void learn(const struct capture *capture, const struct unwinder_chain *ch
 			reach = word->at + 8;
 	}
 	learnt.n_words = chain->n_reads;
+	learnt.unreadable = chain->unreadable;
+	learnt.stack = stack;
 	bool is_certain = !chain->is_guessed && (!chain->is_short || chain->is_cut);
 	learnt.proof_bytes = is_certain ? 0 : reach;
 }
@@ -201,6 +216,8 @@ static struct layout *keep(struct layout **link, uint64_t key, uint32_t first,
 	new->first = first;
 	new->end = learnt.n_words;
 	new->proof_bytes = learnt.proof_bytes;
+	new->unreadable = learnt.unreadable;
+	new->stack = learnt.stack;
 	new->backtrace = id;
 	for (uint32_t i = 0; i < n; i++)
 		new->words[i] = learnt.words[first + i];
@@ -223,7 +240,7 @@ static void keep_in_tree(struct layout *root, uint32_t id)
 			if (at == layout->end)
 				__atomic_store_n(&layout->backtrace, id,
 						 __ATOMIC_RELAXED);
-			return; /* else: a copy that ended before the chain did */
+			return; /* else: it ended where its copy did */
 		}
 		struct layout *branch = layout->branches;
 		while (branch && (branch->first != at ||
@@ -233,8 +250,6 @@ static void keep_in_tree(struct layout *root, uint32_t id)
 			break;
 		layout = branch;
 	}
-	if (at == layout->end) /* it ended where a copy did: it goes on after all */
-		__atomic_store_n(&layout->backtrace, 0, __ATOMIC_RELAXED);
 	if (root->n_chains < MAX_PER_TREE && keep(&layout->branches, root->key, at, id))
 		root->n_chains++;
 }

@@ -217,31 +217,50 @@ static bool has_name(const struct module *module, const char *name)
 	return kept >= given && strcmp(module->shown.path + kept - given, name) == 0;
 }
 
-/* The known module at the same place with the same content, or a new one. */
-static struct module *recognise(const struct dl_phdr_info *from, uint32_t reading,
-				bool is_main)
+static bool overlap(const struct module *a, const struct module *b)
 {
-	struct module seen = {0};
-	const char *name = name_of(from, is_main);
-	bool replaces_another = false;
+	return a->start < b->end && b->start < a->end;
+}
+
+/* Those that had a part of its place before say as little for certain. */
+static void mark_sharers(struct module *module)
+{
+	for (uint32_t id = 1; id < module->shown.id; id++)
+		if (overlap(module_of(id), module))
+			module_of(id)->shares_place = module->shares_place = true;
+}
+
+static struct module *add(const struct module *seen, const char *name)
+{
+	struct module *module = new_module();
+
+	if (!module)
+		return NULL;
+	uint32_t id = module->shown.id;
+	*module = *seen;
+	module->shown.id = id;
+	module->shown.path = kept_path(name);
+	mark_sharers(module);
+	__atomic_store_n(&n_modules, id, __ATOMIC_RELEASE);
+	return module;
+}
+
+/* The known module at the same place with the same content, or a new one. */
+static struct module *recognise(const struct dl_phdr_info *from, const struct walk *walk)
+{
+	struct module seen = {.found_at = walk->reading};
+	const char *name = name_of(from, walk->is_first);
 
 	take_headers(&seen, from);
 	for (uint32_t id = 1; id <= n_modules; id++) {
 		struct module *known = module_of(id);
-		if (is_same(known, &seen) && has_name(known, name))
-			return known;
-		replaces_another |= known->start < seen.end && seen.start < known->end;
+		if (!is_same(known, &seen) || !has_name(known, name))
+			continue;
+		if (known->shown.is_gone || walk->n_unloads != n_unloads)
+			known->found_at = walk->reading;
+		return known;
 	}
-	struct module *module = new_module();
-	if (!module)
-		return NULL;
-	seen.shown.id = module->shown.id;
-	seen.shown.path = kept_path(name);
-	seen.found_at = reading;
-	seen.replaces_another = replaces_another;
-	*module = seen;
-	__atomic_store_n(&n_modules, module->shown.id, __ATOMIC_RELEASE);
-	return module;
+	return add(&seen, name);
 }
 
 static bool make_room(void)
@@ -281,7 +300,7 @@ static bool add_segments(struct module *module, const struct dl_phdr_info *from)
 
 static int read_one(struct dl_phdr_info *from, struct walk *walk)
 {
-	struct module *module = recognise(from, walk->reading, walk->is_first);
+	struct module *module = recognise(from, walk);
 
 	if (!module || !add_segments(module, from)) {
 		walk->has_failed = true;

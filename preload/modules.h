@@ -13,8 +13,9 @@ struct module {
 	uint64_t search_table; /* of eh_frame_hdr: sorted pairs of offsets */
 	uint64_t search_table_bytes; /* 0 = none */
 	const void *headers;         /* the loader's copy: part of its identity */
-	uint32_t found_at, seen_at;  /* numbers of the readings: the first, the last */
-	bool replaces_another;       /* its place was another's at an earlier reading */
+	/* Numbers of readings: since when it may be here without a break; the last. */
+	uint32_t found_at, seen_at;
+	bool shares_place; /* others were loaded there at other times */
 };
 
 /* The main program's own path, asked for once: best before the host changes its root. */

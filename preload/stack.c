@@ -17,19 +17,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PAGE_BYTES        4096u
-#define MAX_MAIN_BYTES    (8u << 20)  /* below the main stack nothing else is mapped */
-#define FOREIGN_BYTES     (32u << 10) /* of a stack whose end is not known */
-#define MAX_BUFFERS_BYTES (16u << 20) /* of all copies together */
-#define MIN_CLASS_BITS    12          /* buffers are 4 KiB << class */
-#define N_CLASSES         6
+#define PAGE_BYTES     4096u
+#define MAX_MAIN_BYTES (8u << 20)  /* below the main stack nothing else is mapped */
+#define FOREIGN_BYTES  (32u << 10) /* of a stack whose end is not known */
+#define MIN_CLASS_BITS 12          /* buffers are 4 KiB << class */
+#define N_CLASSES      6
 
 #define UNCHECKED __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
 
 extern void *__libc_stack_end __attribute__((weak)); /* musl has none */
 extern char **environ;
 
-#define N_BUFFERS (MAX_BUFFERS_BYTES >> MIN_CLASS_BITS)
+/* How many of each size there may be: 16 MiB in all.  A size that is used up takes from
+ * the larger ones. */
+static const uint32_t max_buffers[N_CLASSES] = {1536, 384, 160, 64, 16, 12};
+#define N_BUFFERS (1536 + 384 + 160 + 64 + 16 + 12)
+
 ARENA_TABLE static struct {
 	char *at;
 	unsigned size_class;
@@ -37,7 +40,7 @@ ARENA_TABLE static struct {
 ARENA_TABLE static uint32_t next_buffer[N_BUFFERS + 1];
 static uint64_t free_buffers[N_CLASSES]; /* atomic; free lists */
 static uint32_t n_buffers;               /* atomic */
-static uint32_t n_buffer_bytes;          /* atomic */
+static uint32_t n_of_class[N_CLASSES];   /* atomic */
 
 static uint64_t stack_end; /* of the main thread; 0 = not known */
 
@@ -95,19 +98,19 @@ static uint32_t reach(uint64_t from, enum end_is *end_is)
 	return FOREIGN_BYTES;
 }
 
-/* A fresh buffer of this class, 0 when all together are as large as they may be. */
+/* A fresh buffer of this class, 0 when there are as many as there may be. */
 static uint32_t new_buffer(unsigned size_class)
 {
-	uint32_t bytes = 1u << (MIN_CLASS_BITS + size_class);
+	uint32_t *n = &n_of_class[size_class];
 
-	if (__atomic_add_fetch(&n_buffer_bytes, bytes, __ATOMIC_RELAXED) >
-	    MAX_BUFFERS_BYTES) {
-		__atomic_fetch_sub(&n_buffer_bytes, bytes, __ATOMIC_RELAXED);
+	if (__atomic_load_n(n, __ATOMIC_RELAXED) >= max_buffers[size_class] ||
+	    __atomic_fetch_add(n, 1, __ATOMIC_RELAXED) >= max_buffers[size_class])
+		return 0;
+	char *at = arena_take((size_t)1 << (MIN_CLASS_BITS + size_class));
+	if (!at) {
+		__atomic_fetch_sub(n, 1, __ATOMIC_RELAXED);
 		return 0;
 	}
-	char *at = arena_take(bytes);
-	if (!at)
-		return 0;
 	uint32_t number = __atomic_add_fetch(&n_buffers, 1, __ATOMIC_RELAXED);
 	buffers[number].at = at;
 	buffers[number].size_class = size_class;
@@ -120,12 +123,14 @@ static uint32_t take_buffer(uint32_t bytes)
 
 	while (size_class < N_CLASSES - 1 && bytes > 1u << (MIN_CLASS_BITS + size_class))
 		size_class++;
-	uint32_t number = freelist_pop(&free_buffers[size_class], next_buffer);
-	if (!number)
-		number = new_buffer(size_class);
-	while (!number && ++size_class < N_CLASSES)
-		number = freelist_pop(&free_buffers[size_class], next_buffer);
-	return number;
+	for (; size_class < N_CLASSES; size_class++) {
+		uint32_t number = freelist_pop(&free_buffers[size_class], next_buffer);
+		if (!number)
+			number = new_buffer(size_class);
+		if (number)
+			return number;
+	}
+	return 0;
 }
 
 void stack_free(struct stack_copy *copy)
@@ -221,7 +226,6 @@ UNCHECKED uint32_t stack_returns(const uint64_t words[REGISTERS_N], uint64_t ret
 
 void stack_free_all(void)
 {
-	n_buffers = n_buffers < N_BUFFERS ? n_buffers : N_BUFFERS;
 	for (unsigned i = 0; i < N_CLASSES; i++)
 		free_buffers[i] = 0;
 	for (uint32_t number = 1; number <= n_buffers; number++)

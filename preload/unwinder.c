@@ -102,7 +102,12 @@ static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *wo
 		*word = read_copy(address);
 		return 0;
 	}
-	return modules_read(address, word) ? 0 : -UNW_EINVAL;
+	if (modules_read(address, word))
+		return 0;
+	if (job.chain->unreadable && job.chain->unreadable != address)
+		job.is_unsure = true;
+	job.chain->unreadable = address;
+	return -UNW_EINVAL;
 }
 
 static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *word,
@@ -130,8 +135,7 @@ static const struct module *module_then(uint64_t address)
 {
 	const struct module *module = modules_at(address);
 
-	if (!module || !module->replaces_another ||
-	    module->found_at <= job.capture->reading)
+	if (!module || !module->shares_place || module->found_at <= job.capture->reading)
 		return module;
 	job.is_unsure = true;
 	return NULL;
@@ -404,6 +408,7 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	chain->n_frames = chain->n_reads = 0;
 	chain->is_short = true;
 	chain->is_cut = chain->is_guessed = false;
+	chain->unreadable = 0;
 	if (max_frames > UNWINDER_MAX_FRAMES)
 		max_frames = UNWINDER_MAX_FRAMES;
 	if (!capture->copy.at) {

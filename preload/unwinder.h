@@ -26,6 +26,9 @@ struct unwinder_chain {
 	uint64_t frames[UNWINDER_MAX_FRAMES];
 	/* Could not be followed to its end. */
 	bool is_short;
+	/* Somewhere the unwinder wanted to read what is neither copied nor in a module:
+	 * at this address.  0 = nowhere. */
+	uint64_t unreadable;
 	/* Because it came to code outside all modules, at `outside`. */
 	bool is_cut;
 	uint64_t outside;

@@ -1,31 +1,65 @@
 /* Origins as the rest of the library sees them: captured, unwound, interned, settled. */
+#include "capture.h"
 #include "guard.h"
 #include "origin.h"
+#include "unwinder.h"
 
+#include <alloca.h>
+#include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static uint32_t capture_and_settle(void)
+/* Keeps a call from being the last thing a function does. */
+#define KEEP(value) __asm__ volatile("" : "+r"(value))
+
+/* It plays the hook, and so has a frame pointer as all hooks do. */
+__attribute__((noinline, optimize("no-omit-frame-pointer"))) static uint32_t hook(void)
 {
 	uint32_t origin = origin_capture();
 
+	KEEP(origin);
+	return origin;
+}
+
+/* libunwind makes a pipe when it starts.  As our hooks do: answered, not made, and it
+ * must show by guard_inside that it is on our behalf. */
+static unsigned n_pipes_answered, n_pipes_made;
+int pipe2(int fds[2], int flags)
+{
+	(void)flags;
+	n_pipes_answered += guard_inside != 0;
+	n_pipes_made += guard_inside == 0;
+	fds[0] = fds[1] = -1;
+	errno = ENOSYS;
+	return -1;
+}
+
+static uint32_t settled(uint32_t origin)
+{
 	origin_work();
 	return origin_settle(origin);
 }
 
 __attribute__((noinline)) static uint32_t inner(void)
 {
-	uint32_t origin = capture_and_settle();
+	uint32_t origin = hook();
 
-	__asm__ volatile("" : "+r"(origin));
+	KEEP(origin);
 	return origin;
 }
 
@@ -33,20 +67,37 @@ __attribute__((noinline)) static uint32_t outer(void)
 {
 	uint32_t origin = inner();
 
-	__asm__ volatile("" : "+r"(origin));
+	KEEP(origin);
 	return origin;
 }
 
-static const char *path_of_frame(uint64_t frame)
+/* Another place each time: `bytes` lie between it and its caller. */
+__attribute__((noinline)) static uint32_t farther(size_t bytes)
 {
-	const struct origin_module *module = origin_module((uint32_t)(frame >> 48));
+	char *some = alloca(bytes);
 
-	return module ? module->path : "";
+	KEEP(some);
+	uint32_t origin = hook();
+	KEEP(some);
+	return origin;
 }
 
-static uint64_t address_of_frame(uint64_t frame)
+__attribute__((noinline)) static uint32_t beyond(size_t bytes)
 {
-	const struct origin_module *module = origin_module((uint32_t)(frame >> 48));
+	uint32_t origin = farther(bytes);
+
+	KEEP(origin);
+	return origin;
+}
+
+static const struct origin_module *module_of(uint64_t frame)
+{
+	return origin_module((uint32_t)(frame >> 48));
+}
+
+static uint64_t address_of(uint64_t frame)
+{
+	const struct origin_module *module = module_of(frame);
 
 	return module ? module->base + (frame & UINT64_C(0xffffffffffff)) : frame;
 }
@@ -54,37 +105,32 @@ static uint64_t address_of_frame(uint64_t frame)
 static bool lies_in(uint64_t frame, uint32_t (*function)(void))
 {
 	uint64_t start = (uint64_t)(uintptr_t)function;
-	uint64_t address = address_of_frame(frame);
 
-	return address >= start && address < start + 64;
+	return address_of(frame) - start < 64;
 }
 
-static void follows_a_call_to_the_start_of_the_program(void **state)
+static void follows_the_calls_to_the_start_of_the_program(void **state)
 {
 	(void)state;
-	uint32_t origin = outer();
-	const struct origin_backtrace *backtrace = origin_backtrace(origin);
+	const struct origin_backtrace *backtrace = origin_backtrace(settled(outer()));
 
 	assert_non_null(backtrace);
 	assert_false(backtrace->is_short);
-	assert_true(lies_in(backtrace->frames[0], inner) ||
-		    lies_in(backtrace->frames[1], inner));
-	assert_true(lies_in(backtrace->frames[1], outer) ||
-		    lies_in(backtrace->frames[2], outer));
-	assert_true(backtrace->n_frames >= 4);
+	assert_true(lies_in(backtrace->frames[0], hook));
+	assert_true(lies_in(backtrace->frames[1], inner));
+	assert_true(lies_in(backtrace->frames[2], outer));
+	assert_true(backtrace->n_frames > 4);
 }
 
-static void names_the_program_by_its_path(void **state)
+static void names_the_program_by_its_path_and_build(void **state)
 {
 	(void)state;
 	char path[4096] = "";
-	const struct origin_backtrace *backtrace = origin_backtrace(outer());
+	const struct origin_backtrace *backtrace = origin_backtrace(settled(outer()));
 
 	assert_true(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
-	assert_string_equal(path_of_frame(backtrace->frames[0]), path);
-	assert_true(
-		origin_module((uint32_t)(backtrace->frames[0] >> 48))->build_id_bytes >
-		0);
+	assert_string_equal(module_of(backtrace->frames[0])->path, path);
+	assert_int_equal(module_of(backtrace->frames[0])->build_id_bytes, 20);
 }
 
 static void gives_the_same_place_the_same_id(void **state)
@@ -93,17 +139,565 @@ static void gives_the_same_place_the_same_id(void **state)
 	uint32_t ids[3];
 
 	for (volatile int i = 0; i < 3; i++)
-		ids[i] = outer();
+		ids[i] = settled(outer());
 	assert_int_equal(ids[0], ids[1]);
 	assert_int_equal(ids[1], ids[2]);
-	assert_int_not_equal(ids[0], inner());
+	assert_int_not_equal(ids[0], settled(inner()));
+}
+
+static void waits_until_somebody_works(void **state)
+{
+	(void)state;
+	uint32_t origin = farther(3 * 16);
+
+	assert_true(origin & ORIGIN_PENDING_BIT);
+	assert_true(origin_has_work());
+	assert_int_equal(origin_settle(origin), origin);
+	assert_int_equal(origin_work(), 1);
+	assert_false(origin_has_work());
+	assert_non_null(origin_backtrace(origin_settle(origin)));
+	origin_swept();
+	assert_non_null(origin_backtrace(origin_settle(origin)));
+}
+
+static void recognises_what_was_unwound(void **state)
+{
+	(void)state;
+	uint32_t ids[2];
+
+	for (volatile int i = 0; i < 2; i++) {
+		uint32_t origin = farther(5 * 16);
+		assert_true(!(origin & ORIGIN_PENDING_BIT) == (i == 1));
+		ids[i] = settled(origin);
+	}
+	assert_int_equal(ids[0], ids[1]);
+}
+
+static void never_takes_an_old_word_for_another_place(void **state)
+{
+	(void)state;
+	uint32_t old = farther(7 * 16), id = settled(old);
+
+	for (unsigned i = 0; i < 3000; i++) {
+		settled(farther(160 + i * 16));
+		origin_swept();
+		uint32_t now = origin_settle(old);
+		assert_true(now == id || now == 0);
+	}
+	assert_int_equal(origin_settle(old), 0);
+}
+
+static void loses_nothing_of_a_burst_before_anybody_works(void **state)
+{
+	(void)state;
+	enum { N = 20000 };
+	static uint32_t origins[N];
+	uint64_t n_lost = origin_lost();
+
+	for (volatile unsigned i = 0; i < N; i++)
+		origins[i] = farther(60000);
+	origin_work();
+	uint32_t id = origin_settle(origins[N - 1]);
+	assert_false(origin_backtrace(id)->is_short);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(origin_settle(origins[i]), id);
+	assert_true(origin_lost() == n_lost);
+}
+
+static void takes_no_place_for_another_in_a_burst(void **state)
+{
+	(void)state;
+	enum { N = 300 };
+	static uint32_t inners[N], outers[N];
+
+	for (volatile unsigned i = 0; i < N; i++) {
+		inners[i] = farther(200 + i % 7 * 16);
+		outers[i] = beyond(200 + i % 5 * 16);
+	}
+	origin_work();
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(origin_settle(inners[i]), origin_settle(inners[0]));
+		assert_int_equal(origin_settle(outers[i]), origin_settle(outers[0]));
+	}
+	assert_int_not_equal(origin_settle(inners[0]), origin_settle(outers[0]));
+}
+
+/* Nobody works, and every stack is another: flat memory, short origins, and at last
+ * losses that are counted. */
+static void keeps_short_origins_when_nobody_works(void **state)
+{
+	(void)state;
+	enum { N = 12000 };
+	static uint32_t origins[N];
+	uint64_t n_lost = origin_lost();
+	unsigned n_short = 0, n_whole = 0, n_none = 0;
+
+	for (volatile unsigned i = 0; i < N; i++)
+		origins[i] = farther(16 + i % 1500 * 16);
+	origin_work();
+	for (unsigned i = 0; i < N; i++) {
+		const struct origin_backtrace *backtrace =
+			origin_backtrace(origin_settle(origins[i]));
+		n_none += !backtrace;
+		if (!backtrace)
+			continue;
+		assert_true(lies_in(backtrace->frames[0], hook));
+		n_short += backtrace->is_short;
+		n_whole += !backtrace->is_short;
+	}
+	print_message("# %u whole, %u short, %u none\n", n_whole, n_short, n_none);
+	assert_true(n_whole > 500);
+	assert_int_equal(origin_lost() - n_lost, n_none);
+	origin_swept();
+	origin_swept();
+}
+
+/* A thousand call sites. */
+#define CALL(n)                                                                          \
+	case n:                                                                          \
+		origin = hook();                                                         \
+		__asm__ volatile("# " #n : "+r"(origin));                                \
+		break;
+#define CALL10(n)                                                                        \
+	CALL(n##0)                                                                       \
+	CALL(n##1)                                                                       \
+	CALL(n##2)                                                                       \
+	CALL(n##3) CALL(n##4) CALL(n##5) CALL(n##6) CALL(n##7) CALL(n##8) CALL(n##9)
+#define CALL100(n)                                                                       \
+	CALL10(n##0)                                                                     \
+	CALL10(n##1)                                                                     \
+	CALL10(n##2)                                                                     \
+	CALL10(n##3)                                                                     \
+	CALL10(n##4) CALL10(n##5) CALL10(n##6) CALL10(n##7) CALL10(n##8) CALL10(n##9)
+#define N_PLACES  1000
+#define N_THREADS 8
+
+__attribute__((noinline)) static uint32_t at_place(unsigned place)
+{
+	uint32_t origin = 0;
+
+	switch (place + 1000) {
+		CALL100(10)
+		CALL100(11)
+		CALL100(12)
+		CALL100(13)
+		CALL100(14)
+		CALL100(15)
+		CALL100(16)
+		CALL100(17)
+		CALL100(18)
+		CALL100(19)
+	}
+	return origin;
+}
+
+static uint32_t by_thread[N_THREADS][N_PLACES];
+
+static void *visit_all(void *argument)
+{
+	unsigned thread = (unsigned)(uintptr_t)argument;
+
+	for (unsigned i = 0; i < N_PLACES; i++) {
+		unsigned place = (i * 7 + thread * 125) % N_PLACES;
+		by_thread[thread][place] = at_place(place);
+	}
+	return NULL;
+}
+
+static void eight_threads_at_a_thousand_places_lose_no_origin(void **state)
+{
+	(void)state;
+	pthread_t threads[N_THREADS];
+	uint64_t n_lost = origin_lost();
+
+	for (uintptr_t i = 0; i < N_THREADS; i++)
+		pthread_create(&threads[i], NULL, visit_all, (void *)i);
+	origin_work(); /* meanwhile */
+	for (unsigned i = 0; i < N_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	origin_work();
+	for (unsigned place = 0; place < N_PLACES; place++) {
+		uint32_t id = origin_settle(by_thread[0][place]);
+		assert_non_null(origin_backtrace(id));
+		assert_false(origin_backtrace(id)->is_short);
+		for (unsigned i = 1; i < N_THREADS; i++)
+			assert_int_equal(origin_settle(by_thread[i][place]), id);
+		assert_true(place == 0 || id != origin_settle(by_thread[0][place - 1]));
+	}
+	assert_true(origin_lost() == n_lost);
+	origin_swept();
+	origin_swept();
+}
+
+static uint32_t (*plugin(void **handle, const char *name))(uint32_t (*)(void))
+{
+	char path[4096] = "";
+
+	assert_true(readlink("/proc/self/exe", path, sizeof(path) - 64) > 0);
+	strcpy(strrchr(path, '/') + 1, name);
+	*handle = dlopen(path, RTLD_NOW);
+	assert_non_null(*handle);
+	return (uint32_t(*)(uint32_t(*)(void)))dlsym(*handle, "origin_plugin");
+}
+
+static const struct origin_module *plugin_module(uint32_t id)
+{
+	const struct origin_backtrace *backtrace = origin_backtrace(id);
+
+	assert_non_null(backtrace);
+	for (unsigned i = 0; i < backtrace->n_frames; i++)
+		if (module_of(backtrace->frames[i]) &&
+		    strstr(module_of(backtrace->frames[i])->path, "origin_plugin"))
+			return module_of(backtrace->frames[i]);
+	return NULL;
+}
+
+static void forgets_what_went_through_an_unloaded_module(void **state)
+{
+	(void)state;
+	void *handle;
+	uint32_t (*call)(uint32_t(*)(void)) = plugin(&handle, "origin_plugin_1.so");
+	uint32_t first = 0;
+
+	origin_work();
+	for (volatile int i = 0; i < 2; i++)
+		first = settled(call(hook));
+	const struct origin_module *module = plugin_module(first);
+	assert_non_null(module);
+	assert_false(module->is_gone);
+	dlclose(handle);
+	origin_work();
+	assert_true(module->is_gone);
+
+	uint32_t (*other)(uint32_t(*)(void)) = plugin(&handle, "origin_plugin_2.so");
+	assert_ptr_equal(other, call); /* it took the place: else nothing is shown here */
+	origin_work();
+	uint32_t second = settled(other(hook));
+	assert_int_not_equal(second, first);
+	assert_non_null(strstr(plugin_module(second)->path, "origin_plugin_2.so"));
+	assert_int_not_equal(plugin_module(second)->id, module->id);
+	dlclose(handle);
+}
+
+static void says_nothing_of_a_module_that_took_anothers_place(void **state)
+{
+	(void)state;
+	void *handle;
+	uint32_t (*call)(uint32_t(*)(void)) = plugin(&handle, "origin_plugin_1.so");
+
+	origin_work();
+	dlclose(handle);
+	call = plugin(&handle, "origin_plugin_2.so");
+	origin_work();
+	dlclose(handle);
+	origin_work();
+	call = plugin(&handle, "origin_plugin_1.so");
+	uint32_t origin = call(hook);
+	dlclose(handle);
+	plugin(&handle, "origin_plugin_2.so");
+	const struct origin_module *module = plugin_module(settled(origin));
+	assert_true(!module || strstr(module->path, "origin_plugin_1.so"));
+	dlclose(handle);
+}
+
+static void a_module_that_comes_back_elsewhere_is_another(void **state)
+{
+	(void)state;
+	void *handle;
+	uint32_t (*call)(uint32_t(*)(void)) = plugin(&handle, "origin_plugin_1.so");
+	origin_work();
+	uint32_t first = settled(call(hook));
+	uint64_t base = plugin_module(first)->base, size = plugin_module(first)->size;
+
+	dlclose(handle);
+	void *squatter =
+		mmap((void *)base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	call = plugin(&handle, "origin_plugin_1.so");
+	origin_work();
+	uint32_t second = settled(call(hook));
+	assert_int_not_equal(plugin_module(first)->base, plugin_module(second)->base);
+	assert_int_not_equal(plugin_module(first)->id, plugin_module(second)->id);
+	assert_true(plugin_module(first)->is_gone);
+	dlclose(handle);
+	munmap(squatter, size);
+}
+
+static unsigned n_descriptors(void)
+{
+	DIR *list = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(list);
+	while (readdir(list))
+		n++;
+	closedir(list);
+	return n;
+}
+
+static unsigned n_descriptors_at_start;
+
+static void owns_no_descriptor(void **state)
+{
+	(void)state;
+	settled(farther(100000));
+	assert_int_equal(n_descriptors(), n_descriptors_at_start);
+	assert_true(n_pipes_answered > 0);
+	assert_int_equal(n_pipes_made, 0);
+}
+
+static const char *provider(const char *name)
+{
+	static Dl_info found;
+	void *function = dlsym(RTLD_DEFAULT, name);
+
+	assert_non_null(function);
+	assert_int_not_equal(dladdr(function, &found), 0);
+	return found.dli_fname;
+}
+
+static void leaves_unwinding_to_the_compilers_library(void **state)
+{
+	(void)state;
+	assert_non_null(dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_GLOBAL));
+	assert_non_null(strstr(provider("_Unwind_RaiseException"), "libgcc_s"));
+	assert_non_null(strstr(provider("_Unwind_Backtrace"), "libgcc_s"));
+	assert_non_null(strstr(provider("backtrace"), "libc.so"));
+}
+
+static void leaves_errno_alone(void **state)
+{
+	(void)state;
+	errno = EXDEV;
+	uint32_t origin = farther(110000);
+	origin_settle(origin);
+	assert_int_equal(errno, EXDEV);
+	origin_work();
+	farther(110000);
+	assert_int_equal(errno, EXDEV);
+}
+
+/* How deep a capture reaches below the hook, on a stack that was painted before. */
+#define PAINT_BYTES (64u << 10)
+static char painted[PAINT_BYTES] __attribute__((aligned(64)));
+static uint64_t hook_frame;
+
+__attribute__((noinline, optimize("no-omit-frame-pointer"))) static void
+hook_on_paint(void)
+{
+	uint32_t origin = origin_capture();
+
+	hook_frame = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+	KEEP(origin);
+}
+
+static size_t depth_of_capture(void)
+{
+	ucontext_t here, there;
+	size_t at = 0;
+
+	memset(painted, 0x5a, sizeof(painted));
+	getcontext(&there);
+	there.uc_stack.ss_sp = painted;
+	there.uc_stack.ss_size = sizeof(painted);
+	there.uc_link = &here;
+	makecontext(&there, hook_on_paint, 0);
+	swapcontext(&here, &there);
+	while (at < sizeof(painted) && painted[at] == 0x5a)
+		at++;
+	return hook_frame - (uint64_t)(uintptr_t)&painted[at];
+}
+
+static void needs_less_than_512_bytes_of_stack(void **state)
+{
+	(void)state;
+	for (volatile unsigned i = 0; i < 3; i++) {
+		guard_has_filter = i == 1;
+		size_t depth = depth_of_capture();
+		print_message("# %zu bytes\n", depth);
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+		assert_true(depth < 512);
+#endif
+		if (i == 1)
+			origin_work();
+	}
+	guard_has_filter = false;
+}
+
+/* 100 frames of 3 KiB: more than is copied. */
+__attribute__((noinline)) static uint32_t deep(unsigned depth)
+{
+	char some[3000];
+	char *at = some;
+
+	KEEP(at);
+	uint32_t origin = depth ? deep(depth - 1) : hook();
+	KEEP(at);
+	return origin;
+}
+
+static void keeps_as_many_frames_as_were_asked_for(void **state)
+{
+	(void)state;
+	const struct origin_backtrace *backtrace = origin_backtrace(settled(deep(100)));
+
+	assert_non_null(backtrace);
+	assert_int_equal(backtrace->n_frames, 32);
+	assert_false(backtrace->is_short);
+}
+
+/* What a child finds, as its exit status. */
+static int in_child(pid_t (*make)(void), int (*body)(uint32_t), uint32_t origin)
+{
+	int status;
+	pid_t child = make();
+
+	if (child == 0) {
+		alarm(20);
+		guard_adopt_process();
+		origin_fork_child();
+		_exit(body(origin));
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int unwinds_what_waited(uint32_t origin)
+{
+	const struct origin_backtrace *backtrace = origin_backtrace(settled(origin));
+
+	if (!backtrace || backtrace->is_short)
+		return 1;
+	backtrace = origin_backtrace(settled(farther(120016)));
+	return !backtrace || backtrace->is_short ? 2 : 0;
+}
+
+static pid_t proper_fork(void)
+{
+	origin_fork_prepare();
+	pid_t child = fork();
+	if (child != 0)
+		origin_fork_parent();
+	return child;
+}
+
+static void a_child_unwinds_what_waited(void **state)
+{
+	(void)state;
+	uint32_t origin = farther(120000);
+
+	assert_true(origin & ORIGIN_PENDING_BIT);
+	assert_int_equal(in_child(proper_fork, unwinds_what_waited, origin), 0);
+	assert_false(origin_backtrace(settled(origin))->is_short);
+}
+
+/* Somebody is in the loader for long, and so is who works. */
+static volatile int loader_state; /* 1 = inside, 2 = may leave */
+static int stay_inside(struct dl_phdr_info *module, size_t bytes, void *argument)
+{
+	(void)module, (void)bytes, (void)argument;
+	loader_state = 1;
+	while (loader_state != 2)
+		usleep(100);
+	return 1;
+}
+
+static void *in_loader(void *nothing)
+{
+	dl_iterate_phdr(stay_inside, NULL);
+	return nothing;
+}
+
+static void *works(void *nothing)
+{
+	origin_work();
+	return nothing;
+}
+
+static pthread_t loader_thread, working_thread;
+
+static void block_the_worker(void)
+{
+	loader_state = 0;
+	pthread_create(&loader_thread, NULL, in_loader, NULL);
+	while (loader_state != 1)
+		usleep(100);
+	pthread_create(&working_thread, NULL, works, NULL);
+}
+
+static void let_the_worker_go(void)
+{
+	loader_state = 2;
+	pthread_join(loader_thread, NULL);
+	pthread_join(working_thread, NULL);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int keeps_short_origins(uint32_t origin)
+{
+	const struct origin_backtrace *backtrace;
+
+	if (origin_settle(origin) != 0) /* the parent's */
+		return 1;
+	backtrace = origin_backtrace(settled(farther(90016)));
+	if (!backtrace || !backtrace->is_short || !lies_in(backtrace->frames[0], hook))
+		return 2;
+	return settled(outer()) ? 0 : 3;
+}
+
+/* Waits for a condition that another thread brings about. */
+static bool comes_true(bool (*condition)(void))
+{
+	for (unsigned ms = 0; ms < 5000; ms++) {
+		if (condition())
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static uint64_t prepare_ms(void)
+{
+	uint64_t start = now_ms();
+
+	origin_fork_prepare();
+	origin_fork_parent();
+	return now_ms() - start;
+}
+
+static bool prepare_waits(void)
+{
+	return prepare_ms() >= 90;
+}
+
+static void a_child_of_a_fork_in_the_middle_keeps_short_origins(void **state)
+{
+	(void)state;
+	uint32_t origin = farther(90000);
+
+	assert_true(origin & ORIGIN_PENDING_BIT);
+	block_the_worker();
+	assert_true(comes_true(prepare_waits)); /* it is inside now */
+	assert_true(prepare_ms() < 1000);
+	assert_int_equal(in_child(_Fork, keeps_short_origins, origin), 0);
+	let_the_worker_go();
+	assert_false(origin_backtrace(settled(origin))->is_short);
 }
 
 static int start(void **state)
 {
 	(void)state;
-	alarm(60);
+	alarm(100);
 	guard_start();
+	n_descriptors_at_start = n_descriptors();
 	origin_start(32, true);
 	return 0;
 }
@@ -111,9 +705,26 @@ static int start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(follows_a_call_to_the_start_of_the_program),
-		cmocka_unit_test(names_the_program_by_its_path),
+		cmocka_unit_test(follows_the_calls_to_the_start_of_the_program),
+		cmocka_unit_test(names_the_program_by_its_path_and_build),
 		cmocka_unit_test(gives_the_same_place_the_same_id),
+		cmocka_unit_test(waits_until_somebody_works),
+		cmocka_unit_test(recognises_what_was_unwound),
+		cmocka_unit_test(never_takes_an_old_word_for_another_place),
+		cmocka_unit_test(loses_nothing_of_a_burst_before_anybody_works),
+		cmocka_unit_test(takes_no_place_for_another_in_a_burst),
+		cmocka_unit_test(eight_threads_at_a_thousand_places_lose_no_origin),
+		cmocka_unit_test(forgets_what_went_through_an_unloaded_module),
+		cmocka_unit_test(says_nothing_of_a_module_that_took_anothers_place),
+		cmocka_unit_test(a_module_that_comes_back_elsewhere_is_another),
+		cmocka_unit_test(owns_no_descriptor),
+		cmocka_unit_test(leaves_unwinding_to_the_compilers_library),
+		cmocka_unit_test(leaves_errno_alone),
+		cmocka_unit_test(needs_less_than_512_bytes_of_stack),
+		cmocka_unit_test(keeps_as_many_frames_as_were_asked_for),
+		cmocka_unit_test(a_child_unwinds_what_waited),
+		cmocka_unit_test(a_child_of_a_fork_in_the_middle_keeps_short_origins),
+		cmocka_unit_test(keeps_short_origins_when_nobody_works),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
