@@ -324,6 +324,7 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 		sums->newest_ms = age_ms;
 	place->n++;
 	place->n_by_grace += side->verdict == SL_LEAK_GRACE;
+	place->n_forgotten += side->peer_forgot;
 	sums->why |= side->why;
 	sums->unread_bytes += side->unread_bytes;
 	sums->kernel_bytes += side->kernel_bytes + SL_SLAB_BYTES;
@@ -346,6 +347,7 @@ static void fill_out(struct place *place, uint64_t count)
 		sums->note = SL_NOTE_SHORT;
 	sums->n_sockets = count;
 	sums->at_exit = !place->n_by_grace;
+	sums->forgotten = place->n_forgotten == place->n;
 	sums->origin = origin_frames;
 	sums->n_origin = name_frames(place->key.origin, 0, origin_frames);
 	sums->eof = eof_frames;

@@ -108,6 +108,8 @@ static void read_info(int fd, const struct tcp_info *info, struct probe *probe)
 	/* In CLOSE the queue is purged and the figures are what was left of them. */
 	probe->is_sending = state != STATE_CLOSE &&
 			    (info->tcpi_unacked > fin || info->tcpi_notsent_bytes > fin);
+	probe->gave_up =
+		state == STATE_CLOSE && (info->tcpi_probes || info->tcpi_retransmits);
 	probe->last_ack_ms = info->tcpi_last_ack_recv;
 	probe->last_sent_ms = info->tcpi_last_data_sent;
 }

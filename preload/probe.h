@@ -18,10 +18,11 @@ struct probe {
 	uint64_t cookie; /* SO_COOKIE */
 	uint8_t state;   /* TCP state as tcpi_state counts */
 	bool is_mptcp;   /* state is what poll says: ESTABLISHED, CLOSE_WAIT or CLOSE */
-	bool was_connected;   /* bytes or a round trip were counted: CLOSE is the end of a
-			       * connection.  A refusal is a segment, but neither. */
-	bool is_sending;      /* its send queue holds data */
-	uint32_t last_ack_ms; /* ago */
+	bool was_connected; /* bytes or a round trip were counted: CLOSE is the end of a
+			     * connection.  A refusal is a segment, but neither. */
+	bool is_sending;    /* its send queue holds data */
+	bool gave_up; /* CLOSE after probes or retransmissions: no RST need have come */
+	uint32_t last_ack_ms;  /* ago */
 	uint32_t last_sent_ms; /* ago; of data, not of a FIN; UINT32_MAX = not known */
 	uint32_t written;      /* MPTCP: grows when this side sends */
 };

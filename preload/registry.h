@@ -79,7 +79,10 @@ struct side {
 
 	/* The ticker's, of generation row.looked_at. */
 	uint32_t gone_at; /* generation */
-	uint8_t state, verdict, kind, fin_unread;
+	uint8_t state, verdict, kind;
+	uint8_t fin_unread : 1;
+	uint8_t peer_forgot : 1; /* a reset came: the peer knows this connection no more
+				  */
 	uint16_t why, family;
 	uint16_t local_port, reserved16;
 	uint32_t written; /* MPTCP: as the probe of the last look said */

@@ -245,7 +245,7 @@ static void publish(const struct look *look, const struct told *told)
 		d.local_port = side->local_port;
 		d.family = side->family ? side->family : row->family;
 		memcpy(d.local, side->local, sizeof(d.local));
-		if (side->why & SL_WHY_RESET)
+		if (side->peer_forgot)
 			d.flags |= SL_ROW_FORGOTTEN_PEER;
 	}
 	if (told && told->eof_ns) {
