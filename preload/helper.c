@@ -21,8 +21,9 @@
 #endif
 
 #define STACK_BYTES                                                                      \
-	(256 * 1024)     /* libunwind's frames and ours; touched only as needed          \
-			  */
+	(256 * 1024) /* libunwind's frames and ours; touched only as needed              \
+		      */
+#define RETIRE_MS   1000
 #define COST_FACTOR 1000 /* 0.1 % of one core */
 #define SCAN_PAGES  64   /* of stack searched for a signal frame */
 
@@ -30,6 +31,7 @@ enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_LOO
 static _Atomic uint32_t state;
 static _Atomic uint32_t wake_word; /* futex: raised to wake the thread */
 static uint64_t interval_ns;
+static void (*last_work)(const struct probe_way *way); /* set before STOPPING */
 static _Atomic uint32_t thread_id; /* of the last thread that ran; 0 = none */
 
 void helper_start(bool wanted, unsigned long interval)
@@ -147,6 +149,8 @@ static void *run(void *nothing)
 		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
 	if (own_table(&way) && atomic_compare_exchange_strong(&state, &starting, RUNNING))
 		look_around(&way);
+	if (atomic_load(&state) == STOPPING && last_work)
+		last_work(&way);
 	/* Stopped, blind, or left behind by main(): from now on hooks look, unless it is
 	 * the end. */
 	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_LOOK);
@@ -236,10 +240,11 @@ void helper_want(void)
 	errno = saved_errno;
 }
 
-bool helper_stop(unsigned patience_ms)
+bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way))
 {
 	uint32_t now = atomic_load(&state);
 
+	last_work = last;
 	while (now == WANTED || now == NOT_WANTED)
 		if (atomic_compare_exchange_strong(&state, &now, HOOKS_LOOK))
 			return true;
@@ -268,7 +273,7 @@ bool helper_leave(unsigned patience_ms)
 {
 	uint32_t unchanging = 0;
 
-	if (!helper_stop(patience_ms))
+	if (!helper_stop(patience_ms, NULL))
 		return false;
 	for (unsigned waited = 0; is_alive(waited) && waited < 10 * patience_ms; waited++)
 		wait_word((_Atomic uint32_t *)&unchanging, 0, 100000);
@@ -277,7 +282,7 @@ bool helper_leave(unsigned patience_ms)
 
 void helper_retire(void)
 {
-	if (helper_stop(1000))
+	if (helper_stop(RETIRE_MS, NULL))
 		atomic_store(&state, HOOKS_LOOK);
 }
 

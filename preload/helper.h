@@ -8,6 +8,8 @@
 #ifndef SOCKLEAK_HELPER_H
 #define SOCKLEAK_HELPER_H
 
+#include "probe.h"
+
 #include <stdbool.h>
 
 void helper_start(bool wanted, unsigned long interval_ns);
@@ -24,8 +26,9 @@ bool helper_hooks_look(void); /* no thread will: hooks must */
 /* Something waits to be unwound: wakes the thread early.  Any hook. */
 void helper_wake(void);
 
-/* Stops it and waits, at most `patience_ms`.  false = it is still at work. */
-bool helper_stop(unsigned patience_ms);
+/* Stops it and waits, at most `patience_ms`.  `last` (may be NULL) is what it does before
+ * it goes, if it is there.  false = it is still at work. */
+bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way));
 
 /* As stop, and waits until the kernel knows no such thread: what is laid upon all threads
  * next is not for it. */

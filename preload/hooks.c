@@ -21,6 +21,8 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
@@ -782,6 +784,12 @@ static void entering_sandbox(void)
 	guard_is_sandboxed = true;
 }
 
+/* A filter of NULL is how a program asks whether filters are to be had. */
+static bool installs_filter(unsigned long mode, unsigned long filter)
+{
+	return mode != SECCOMP_MODE_FILTER || filter;
+}
+
 EXPORT int prctl(int option, ...)
 {
 	unsigned long words[4];
@@ -791,7 +799,7 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		words[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	if (option == PR_SET_SECCOMP)
+	if (option == PR_SET_SECCOMP && installs_filter(words[0], words[1]))
 		entering_sandbox();
 	return real.prctl(option, words[0], words[1], words[2], words[3]);
 }
@@ -859,10 +867,16 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 			helper_retire();
 		break;
 	case SYS_seccomp:
-		entering_sandbox();
+		if (a != SECCOMP_SET_MODE_STRICT && a != SECCOMP_SET_MODE_FILTER)
+			break;
+		if (installs_filter(a == SECCOMP_SET_MODE_FILTER ? SECCOMP_MODE_FILTER
+								 : SECCOMP_MODE_STRICT,
+				    (unsigned long)c))
+			entering_sandbox();
 		break;
 	case SYS_prctl:
-		if (a == PR_SET_SECCOMP)
+		if (a == PR_SET_SECCOMP &&
+		    installs_filter((unsigned long)b, (unsigned long)c))
 			entering_sandbox();
 		break;
 	default:

@@ -93,7 +93,8 @@ struct sl_descriptor {
 	uint8_t verdict;   /* enum sl_verdict, at the last look */
 	uint8_t kind;      /* enum sl_kind, at the last look */
 	uint16_t call;     /* enum sl_call that opened it */
-	uint16_t eof_call; /* enum sl_call that was told; 0 = not told */
+	uint16_t eof_call; /* enum sl_call that was told; shutdown: the program's own; 0 =
+			      not told */
 	uint16_t why;      /* enum sl_why bits, at the last look */
 	uint8_t note;      /* enum sl_note */
 	uint8_t flags;     /* enum sl_row_flags */

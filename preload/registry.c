@@ -493,9 +493,9 @@ bool registry_was_told(int fd)
 {
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
 
-	return row && side &&
-	       atomic_load(&side->told_at) == ROW_GENERATION(atomic_load(&row->word)) &&
+	return word && side && atomic_load(&side->told_at) == ROW_GENERATION(word) &&
 	       side->told_era == registry_era;
 }
 

@@ -193,23 +193,33 @@ static void prepare(void)
 
 /* ---- the end ---- */
 
+static uint64_t n_leaked;
+static bool was_looked_at;
+
+static void last_look(const struct probe_way *way)
+{
+	if (!watch_own(EXIT_PATIENCE_MS))
+		return;
+	n_leaked = watch_exit(registry_now_ns(), way);
+	was_looked_at = true;
+	/* The tick stays ours: after the last words nobody looks. */
+	guard_inside--;
+}
+
 int start_last_words(int status)
 {
-	uint64_t n_leaked = 0;
-
 	if (atomic_exchange(&has_spoken, true))
 		return status;
 	/* Nothing to look at, nobody looking. */
 	if (!imports_connections && !registry_top())
 		return status;
-	if (!guard_is_sandboxed && helper_stop(EXIT_PATIENCE_MS) &&
-	    watch_own(EXIT_PATIENCE_MS)) {
-		static const struct probe_way directly = {-1};
-
-		n_leaked = watch_exit(registry_now_ns(), &directly);
-		guard_inside--;
-		/* The tick stays ours: after the last words nobody looks. */
-	}
+	n_leaked = 0;
+	was_looked_at = false;
+	/* Without a free number of its own the host's thread could open neither the log
+	 * nor the files that hold the names: the helper can, in its own table. */
+	helper_stop(EXIT_PATIENCE_MS, watch_limit_was_hit() ? last_look : NULL);
+	if (!was_looked_at && !guard_is_sandboxed)
+		last_look(&(struct probe_way){-1});
 	if (n_leaked && settings.exitcode && status == 0)
 		status = settings.exitcode;
 	ledger_end(status);
@@ -288,7 +298,8 @@ void start_connection(void)
 {
 	ledger_keep();
 	helper_want();
-	if (helper_hooks_look())
+	/* Also while the helper may not be started, on top of a signal handler. */
+	if (!helper_is_looking())
 		watch_poll();
 }
 

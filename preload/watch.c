@@ -127,6 +127,13 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 		side->quiet_ns = side->sent_ns;
 }
 
+/* A program that shut both directions, or sending on a connection that is over, knows. */
+static bool shut_tells(const struct told *told, uint8_t state)
+{
+	return told->shut_ns &&
+	       (told->shut_how == 3 || ((told->shut_how & 2) && state == STATE_CLOSE));
+}
+
 static bool was_told_and_kept(const struct side *side, const struct told *told,
 			      const struct probe *probe)
 {
@@ -204,12 +211,17 @@ struct look {
 	bool is_gone;
 };
 
+static uint32_t origin_in_ledger(uint32_t origin)
+{
+	origin = origin_settle(origin);
+	return origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin;
+}
+
 static void publish(const struct look *look, const struct told *told)
 {
 	const struct row *row = &look->row;
 	const struct side *side = look->is_gone ? look->side : NULL;
 	uint64_t word = atomic_load(&row->word);
-	uint32_t origin = atomic_load(&row->origin);
 	struct sl_descriptor d = {
 		.held = 1,
 		.state = look->probe.state,
@@ -218,7 +230,7 @@ static void publish(const struct look *look, const struct told *told)
 		.cookie = row->cookie,
 		.opened_ns = row->opened_ns,
 		.looked_ns = side ? side->looked_ns : 0,
-		.origin = origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin,
+		.origin = origin_in_ledger(atomic_load(&row->origin)),
 		.name = row->name,
 		.family = row->family,
 		.peer_port = row->peer_port,
@@ -249,13 +261,12 @@ static void publish(const struct look *look, const struct told *told)
 			d.flags |= SL_ROW_FORGOTTEN_PEER;
 	}
 	if (told && told->eof_ns) {
-		uint32_t eof = origin_settle(told->eof_origin);
-
 		d.told_ns = told->eof_ns;
 		d.eof_call = told->eof_call;
-		d.eof_origin = eof & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : eof;
-	} else if (told && told->shut_ns) {
+		d.eof_origin = origin_in_ledger(told->eof_origin);
+	} else if (side && told && shut_tells(told, side->state)) {
 		d.told_ns = told->shut_ns;
+		d.eof_call = SL_CALL_shutdown;
 	}
 	ledger_publish(look->fd, &d);
 }
@@ -279,7 +290,7 @@ static void event(enum sl_event_kind kind, const struct look *look, uint64_t now
 		record.note = look->row.note;
 		record.socket_kind = look->side ? look->side->kind : 0;
 		record.cookie = look->row.cookie;
-		record.origin = atomic_load(&look->row.origin);
+		record.origin = origin_in_ledger(atomic_load(&look->row.origin));
 		record.fd = (uint32_t)look->fd;
 	}
 	ledger_append(&record.head, NULL, 0);
@@ -483,7 +494,7 @@ static void sweep(struct tick *tick)
 {
 	unsigned top = registry_top();
 
-	ledger_write_given(origin_settle, tick->now_ns);
+	ledger_write_given(origin_in_ledger, tick->now_ns);
 	places_begin();
 	for (unsigned fd = 0; fd < top; fd++) {
 		if (!registry_row((int)fd))
@@ -601,6 +612,11 @@ void watch_poll(void)
 void watch_limit_hit(void)
 {
 	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
+}
+
+bool watch_limit_was_hit(void)
+{
+	return atomic_load(&limit_was_hit);
 }
 
 /* ---- what was opened unseen ---- */

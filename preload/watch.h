@@ -36,6 +36,7 @@ uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool pri
 void watch_poll(void);
 /* accept or socket failed for want of a descriptor. */
 void watch_limit_hit(void);
+bool watch_limit_was_hit(void);
 
 /* Descriptors that were opened unseen are recorded: all (at start, at exit), or, for the
  * helper, those that stood unrecorded in two scans. */

@@ -207,6 +207,12 @@ deeper()'
 	says '  [0-9]+ sockets opened by accept\(\):'
 }
 
+@test "the report at exit names functions and reaches its file without a free number" {
+	preloaded "log='$BATS_TEST_TMPDIR/out.log'" "$actor" numbers 60 open 2 leave read exhaust
+	says '    #0 .* in take\+' "$BATS_TEST_TMPDIR/out.log"
+	says 'SUMMARY: sockleak: 2 sockets leaked' "$BATS_TEST_TMPDIR/out.log"
+}
+
 @test "not one byte lands in a standard error that was closed or reused" {
 	preloaded "" "$actor" open 1 leave read close2
 	says_nothing
