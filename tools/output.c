@@ -60,9 +60,10 @@ enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 struct output {
 	bool given[N_OPTIONS];
-	const char *value[N_OPTIONS]; /* owned by argv; NULL = standard output */
+	const char *value[N_OPTIONS]; /* owned by argv */
 	FILE *file[N_WRITERS];        /* owned, but for standard output */
 	struct rules *rules;
+	struct baseline *baseline;
 	enum color color;
 	int error_exitcode;
 };
@@ -90,7 +91,7 @@ bool output_take(struct output *output, const char *subcommand, int option,
 	if (at < 0 || at >= N_OPTIONS)
 		return false;
 	output->given[at] = true;
-	output->value[at] = value && strcmp(value, "-") == 0 ? NULL : value;
+	output->value[at] = value;
 	if (at == COLOR)
 		output->color = parse_color(subcommand, value);
 	if (at == ERROR_EXITCODE)
@@ -98,22 +99,29 @@ bool output_take(struct output *output, const char *subcommand, int option,
 	return true;
 }
 
+/* NULL = standard output */
+static const char *path_of(const struct output *output, const struct writer *writer)
+{
+	const char *path = output->value[writer->option];
+
+	return path && strcmp(path, "-") != 0 ? path : NULL;
+}
+
 int output_prepare(struct output *output)
 {
 	if (output->given[SUPPRESSIONS]) {
-		output->rules = rules_read(output->value[SUPPRESSIONS]
-						   ? output->value[SUPPRESSIONS]
-						   : "/dev/stdin");
+		output->rules = rules_read(output->value[SUPPRESSIONS]);
 		if (!output->rules)
 			return -1;
 	}
-	/* Read again when it counts; now only to say early that it cannot be. */
-	if (output->given[BASELINE] && access(output->value[BASELINE], R_OK) < 0) {
-		say_warn("cannot open %s:", output->value[BASELINE]);
-		return -1;
+	/* Before it may be written over. */
+	if (output->given[BASELINE]) {
+		output->baseline = rules_read_baseline(output->value[BASELINE]);
+		if (!output->baseline)
+			return -1;
 	}
 	for (size_t i = 0; i < N_WRITERS; i++) {
-		const char *path = output->value[writers[i].option];
+		const char *path = path_of(output, &writers[i]);
 
 		if (!output->given[writers[i].option])
 			continue;
@@ -129,7 +137,7 @@ int output_prepare(struct output *output)
 static bool writes_to_stdout(const struct output *output)
 {
 	for (size_t i = 0; i < N_WRITERS; i++)
-		if (output->given[writers[i].option] && !output->value[writers[i].option])
+		if (output->file[i] == stdout)
 			return true;
 	return false;
 }
@@ -166,28 +174,29 @@ static int flush(FILE *file, const char *path)
 }
 
 /* The baseline that is written holds all places, also those known before. */
-static int thin(struct output *output, struct findings *findings)
+static void thin(struct output *output, struct findings *findings)
 {
 	if (output->rules)
 		rules_apply(output->rules, findings);
 	for (size_t i = 0; i < N_WRITERS; i++)
 		if (output->file[i] && writers[i].option == WRITE_BASELINE)
 			writers[i].write(findings, output->file[i]);
-	if (output->given[BASELINE])
-		return rules_apply_baseline(output->value[BASELINE], findings);
-	return 0;
+	if (output->baseline)
+		rules_apply_baseline(output->baseline, findings);
 }
 
 int output_write(struct output *output, struct findings *findings, FILE *text_file)
 {
+	int result = 0;
+
 	frames_name(findings);
-	int result = thin(output, findings);
+	thin(output, findings);
 	for (size_t i = 0; i < N_WRITERS; i++) {
 		if (!output->file[i])
 			continue;
 		if (writers[i].option != WRITE_BASELINE)
 			writers[i].write(findings, output->file[i]);
-		const char *path = output->value[writers[i].option];
+		const char *path = path_of(output, &writers[i]);
 		if (flush(output->file[i], path ? path : "standard output") < 0)
 			result = -1;
 	}
@@ -213,5 +222,6 @@ void output_close(struct output *output)
 		if (output->file[i] && output->file[i] != stdout)
 			fclose(output->file[i]);
 	rules_free(output->rules);
+	rules_free_baseline(output->baseline);
 	free(output);
 }

@@ -222,6 +222,11 @@ struct known {
 	UT_hash_handle hh;
 };
 
+struct baseline {
+	char *path;
+	struct known *known;
+};
+
 static bool is_id(const char *id, size_t bytes)
 {
 	return bytes == TEXT_ID_BYTES - 1 &&
@@ -270,8 +275,25 @@ static int read_known(struct known **known, FILE *file, const char *path)
 	return result;
 }
 
-static void take_out_known(struct known *known, const char *path,
-			   struct findings *findings)
+struct baseline *rules_read_baseline(const char *path)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file) {
+		say_warn("cannot open %s:", path);
+		return NULL;
+	}
+	struct baseline *baseline = say_calloc(1, sizeof(*baseline));
+	baseline->path = say_strdup(path);
+	int result = read_known(&baseline->known, file, path);
+	fclose(file);
+	if (result == 0)
+		return baseline;
+	rules_free_baseline(baseline);
+	return NULL;
+}
+
+void rules_apply_baseline(const struct baseline *baseline, struct findings *findings)
 {
 	uint64_t count = 0;
 
@@ -279,41 +301,34 @@ static void take_out_known(struct known *known, const char *path,
 		struct findings_place *place = &findings->leaks[i];
 		struct known *one;
 
-		HASH_FIND(hh, known, place->id, TEXT_ID_BYTES - 1, one);
+		HASH_FIND(hh, baseline->known, place->id, TEXT_ID_BYTES - 1, one);
 		if (!one)
 			continue;
 		count += place->n_sockets;
 		place->n_sockets = 0;
 	}
-	if (count) {
-		char *rule = say_printf("baseline:%s", path);
-
-		make_room(findings, 1);
-		note_used(findings, rule, count);
-		free(rule);
-		findings_settle(findings);
-	}
+	if (!count)
+		return;
+	char *rule = say_printf("baseline:%s", baseline->path);
+	make_room(findings, 1);
+	note_used(findings, rule, count);
+	free(rule);
+	findings_settle(findings);
 }
 
-int rules_apply_baseline(const char *path, struct findings *findings)
+void rules_free_baseline(struct baseline *baseline)
 {
-	struct known *known = NULL, *one, *next;
-	FILE *file = fopen(path, "re");
+	struct known *one, *next;
 
-	if (!file) {
-		say_warn("cannot open %s:", path);
-		return -1;
-	}
-	int result = read_known(&known, file, path);
-	fclose(file);
-	if (result == 0)
-		take_out_known(known, path, findings);
-	HASH_ITER(hh, known, one, next)
+	if (!baseline)
+		return;
+	HASH_ITER(hh, baseline->known, one, next)
 	{
-		HASH_DEL(known, one);
+		HASH_DEL(baseline->known, one);
 		free(one);
 	}
-	return result;
+	free(baseline->path);
+	free(baseline);
 }
 
 static void print_place_name(const struct findings_place *place, FILE *file)

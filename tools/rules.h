@@ -24,9 +24,14 @@ bool rules_propose(const struct findings_place *place, char *rule, size_t size);
 
 /* -- the baseline: ids of places that are known already --------------------------- */
 
-/* Takes out the leaks whose place is named in the file: ids as --write-baseline wrote
- * them, one a line, comments after '#'.  -1 after one clear line on standard error. */
-int rules_apply_baseline(const char *path, struct findings *findings);
+struct baseline;
+
+/* Reads ids as --write-baseline wrote them, one a line, comments after '#'.  NULL after
+ * one clear line on standard error. */
+struct baseline *rules_read_baseline(const char *path);
+/* Takes out the leaks whose place it names. */
+void rules_apply_baseline(const struct baseline *baseline, struct findings *findings);
+void rules_free_baseline(struct baseline *baseline);
 /* Writes the ids of all leaks, with a comment each that says which place it is. */
 void rules_write_baseline(const struct findings *findings, FILE *file);
 
