@@ -3,6 +3,7 @@
 
 #include "arena.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@ __thread unsigned guard_inside;
 bool guard_is_sandboxed;
 bool guard_has_filter = true;
 pid_t guard_pid;
+long guard_errno_offset;
 
 #define PAGE_BYTES 4096
 
@@ -52,6 +54,7 @@ static bool has_filter_at_start(void)
 
 void guard_start(void)
 {
+	guard_errno_offset = (char *)&errno - (char *)__builtin_thread_pointer();
 	ours = arena_map(PAGE_BYTES);
 	if (ours && guard_sys(SYS_madvise, ours, PAGE_BYTES, MADV_WIPEONFORK) < 0)
 		ours = NULL; /* kernels before 4.14: fork is then known by its handler

@@ -54,6 +54,20 @@ static inline long guard_call(long number, long a, long b, long c, long d, long 
 		   (long)(f))
 #define guard_sys(...) GUARD_CALL_7(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
+/* From the thread pointer to errno: the same in every thread, as the C library is there
+ * from the start.  Asking the C library where errno is costs ten instructions. */
+extern long guard_errno_offset __attribute__((visibility("hidden")));
+
+static inline bool guard_error_is(int error)
+{
+#if defined __x86_64__
+	return *(const int __seg_fs *)guard_errno_offset == error;
+#else
+	return *(const int *)((char *)__builtin_thread_pointer() + guard_errno_offset) ==
+	       error;
+#endif
+}
+
 /* Once, by the constructor. */
 void guard_start(void);
 /* Asks /proc about the filter that stood at the start.  55 us in a new process, so only

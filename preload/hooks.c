@@ -207,29 +207,55 @@ static __attribute__((noinline, cold)) void used(int fd)
 	}
 }
 
-/* After a call that reads: the hot path is two comparisons. */
-static inline ssize_t after_read(int fd, ssize_t result, bool wanted_some,
-				 enum sl_call call)
+/* After a call that reads: the hot path is two comparisons, or three where nothing was
+ * there to be read. */
+static inline ssize_t after_read(const volatile int *fd, ssize_t result,
+				 const volatile size_t *wanted, enum sl_call call)
 {
+	if (__builtin_expect(result <= 0, 0)) {
+		if (result < 0 && guard_error_is(EAGAIN))
+			return result;
+		if (result < 0)
+			failed(*fd, call);
+		else if (*wanted)
+			told(*fd, call, false);
+	}
 	if (__builtin_expect(hooks_await_connection, 0))
-		used(fd);
-	if (__builtin_expect(result > 0, 1))
-		return result;
-	if (result < 0)
-		failed(fd, call);
-	else if (wanted_some)
-		told(fd, call, false);
+		used(*fd);
 	return result;
 }
 
-static inline ssize_t after_send(int fd, ssize_t result, enum sl_call call)
+static inline ssize_t after_send(const volatile int *fd, ssize_t result,
+				 enum sl_call call)
 {
-	if (__builtin_expect(hooks_await_connection, 0))
-		used(fd);
 	if (__builtin_expect(result < 0, 0))
-		failed(fd, call);
+		failed(*fd, call);
+	if (__builtin_expect(hooks_await_connection, 0))
+		used(*fd);
 	return result;
 }
+
+/* What is only of use where the result is rare waits on the stack meanwhile: in registers
+ * that calls preserve it would cost every call six instructions.  `wanted` = asked for
+ * more than nothing. */
+#define READS(fd, wanted, name, ...)                                                     \
+	({                                                                               \
+		volatile int kept_fd = (fd);                                             \
+		volatile size_t kept_wanted = (wanted);                                  \
+		after_read(&kept_fd, real.name(__VA_ARGS__), &kept_wanted,               \
+			   SL_CALL_##name);                                              \
+	})
+#define SENDS(fd, name, ...)                                                             \
+	({                                                                               \
+		volatile int kept_fd = (fd);                                             \
+		after_send(&kept_fd, real.name(__VA_ARGS__), SL_CALL_##name);            \
+	})
+/* Where more is to be done in between. */
+#define AFTER_READ(fd, result, wanted, name)                                             \
+	after_read(&(volatile int){fd}, result, &(volatile size_t){wanted},              \
+		   SL_CALL_##name)
+#define AFTER_SEND(fd, result, name)                                                     \
+	after_send(&(volatile int){fd}, result, SL_CALL_##name)
 
 static bool wants_some(const struct iovec *vector, size_t count)
 {
@@ -410,9 +436,9 @@ EXPORT ssize_t recvmsg(int sockfd, struct msghdr *message, int flags)
 
 	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
 		for_each_gift(message, SL_CALL_recvmsg, received);
-	return after_read(sockfd, n,
+	return AFTER_READ(sockfd, n,
 			  n == 0 && wants_some(message->msg_iov, message->msg_iovlen),
-			  SL_CALL_recvmsg);
+			  recvmsg);
 }
 
 EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags,
@@ -428,7 +454,7 @@ EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 		if (!messages[i].msg_len && wants_some(one->msg_iov, one->msg_iovlen))
 			told(sockfd, SL_CALL_recvmmsg, false);
 	}
-	return (int)after_send(sockfd, n, SL_CALL_recvmmsg);
+	return (int)AFTER_SEND(sockfd, n, recvmmsg);
 }
 
 EXPORT int pidfd_getfd(int pidfd, int target_fd, unsigned int flags)
@@ -583,34 +609,31 @@ EXPORT int shutdown(int sockfd, int how)
 
 EXPORT ssize_t read(int fd, void *buffer, size_t count)
 {
-	return after_read(fd, real.read(fd, buffer, count), count, SL_CALL_read);
+	return READS(fd, count, read, fd, buffer, count);
 }
 
 EXPORT ssize_t __read(int fd, void *buffer, size_t count)
 {
-	return after_read(fd, real.__read(fd, buffer, count), count, SL_CALL___read);
+	return READS(fd, count, __read, fd, buffer, count);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 {
 	ssize_t n = real.readv(fd, vector, count);
 
-	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
-			  SL_CALL_readv);
+	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), readv);
 }
 
 EXPORT ssize_t recv(int sockfd, void *buffer, size_t count, int flags)
 {
-	return after_read(sockfd, real.recv(sockfd, buffer, count, flags), count,
-			  SL_CALL_recv);
+	return READS(sockfd, count, recv, sockfd, buffer, count, flags);
 }
 
 EXPORT ssize_t recvfrom(int sockfd, void *restrict buffer, size_t count, int flags,
 			__SOCKADDR_ARG address, socklen_t *restrict length)
 {
-	return after_read(sockfd,
-			  real.recvfrom(sockfd, buffer, count, flags, address, length),
-			  count, SL_CALL_recvfrom);
+	return READS(sockfd, count, recvfrom, sockfd, buffer, count, flags, address,
+		     length);
 }
 
 EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset,
@@ -618,8 +641,7 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offs
 {
 	ssize_t n = real.preadv2(fd, vector, count, offset, flags);
 
-	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
-			  SL_CALL_preadv2);
+	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), preadv2);
 }
 
 EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t offset,
@@ -627,8 +649,7 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t
 {
 	ssize_t n = real.preadv64v2(fd, vector, count, offset, flags);
 
-	return after_read(fd, n, n == 0 && wants_some(vector, (size_t)count),
-			  SL_CALL_preadv64v2);
+	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), preadv64v2);
 }
 
 /* An error of these two may be the other end's: told() asks the kernel about the socket.
@@ -640,7 +661,7 @@ EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset
 
 	if (n < 0)
 		failed(fd_out, SL_CALL_splice);
-	return after_read(fd_in, n, count, SL_CALL_splice);
+	return AFTER_READ(fd_in, n, count, splice);
 }
 
 EXPORT ssize_t sendfile(int fd_out, int fd_in, off_t *offset, size_t count)
@@ -649,7 +670,7 @@ EXPORT ssize_t sendfile(int fd_out, int fd_in, off_t *offset, size_t count)
 
 	if (n < 0)
 		failed(fd_out, SL_CALL_sendfile);
-	return after_read(fd_in, n, count, SL_CALL_sendfile);
+	return AFTER_READ(fd_in, n, count, sendfile);
 }
 
 EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
@@ -658,40 +679,35 @@ EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
 
 	if (n < 0)
 		failed(fd_out, SL_CALL_sendfile64);
-	return after_read(fd_in, n, count, SL_CALL_sendfile64);
+	return AFTER_READ(fd_in, n, count, sendfile64);
 }
 
 /* The fortified ones go to the fortified ones, whose check still aborts. */
 EXPORT ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size)
 {
-	return after_read(fd, real.__read_chk(fd, buffer, count, size), count,
-			  SL_CALL___read_chk);
+	return READS(fd, count, __read_chk, fd, buffer, count, size);
 }
 
 EXPORT ssize_t __recv_chk(int sockfd, void *buffer, size_t count, size_t size, int flags)
 {
-	return after_read(sockfd, real.__recv_chk(sockfd, buffer, count, size, flags),
-			  count, SL_CALL___recv_chk);
+	return READS(sockfd, count, __recv_chk, sockfd, buffer, count, size, flags);
 }
 
 EXPORT ssize_t __recvfrom_chk(int sockfd, void *buffer, size_t count, size_t size,
 			      int flags, struct sockaddr *address, socklen_t *length)
 {
-	return after_read(
-		sockfd,
-		real.__recvfrom_chk(sockfd, buffer, count, size, flags, address, length),
-		count, SL_CALL___recvfrom_chk);
+	return READS(sockfd, count, __recvfrom_chk, sockfd, buffer, count, size, flags,
+		     address, length);
 }
 
 EXPORT ssize_t send(int sockfd, const void *buffer, size_t count, int flags)
 {
-	return after_send(sockfd, real.send(sockfd, buffer, count, flags), SL_CALL_send);
+	return SENDS(sockfd, send, sockfd, buffer, count, flags);
 }
 
 EXPORT ssize_t __send(int sockfd, const void *buffer, size_t count, int flags)
 {
-	return after_send(sockfd, real.__send(sockfd, buffer, count, flags),
-			  SL_CALL___send);
+	return SENDS(sockfd, __send, sockfd, buffer, count, flags);
 }
 
 EXPORT ssize_t sendto(int sockfd, const void *buffer, size_t count, int flags,
@@ -701,7 +717,7 @@ EXPORT ssize_t sendto(int sockfd, const void *buffer, size_t count, int flags,
 
 	if (__builtin_expect(flags & MSG_FASTOPEN, 0))
 		after_connect(sockfd, n < 0 ? -1 : 0, address.__sockaddr__, length);
-	return after_send(sockfd, n, SL_CALL_sendto);
+	return AFTER_SEND(sockfd, n, sendto);
 }
 
 /* The taker's record is joined with ours by the cookie. */
@@ -724,7 +740,7 @@ EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)
 
 	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
 		for_each_gift(message, SL_CALL_sendmsg, given);
-	return after_send(sockfd, n, SL_CALL_sendmsg);
+	return AFTER_SEND(sockfd, n, sendmsg);
 }
 
 EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags)
@@ -734,22 +750,22 @@ EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 	for (int i = 0; i < n; i++)
 		if (messages[i].msg_hdr.msg_controllen)
 			for_each_gift(&messages[i].msg_hdr, SL_CALL_sendmmsg, given);
-	return (int)after_send(sockfd, n, SL_CALL_sendmmsg);
+	return (int)AFTER_SEND(sockfd, n, sendmmsg);
 }
 
 EXPORT ssize_t write(int fd, const void *buffer, size_t count)
 {
-	return after_send(fd, real.write(fd, buffer, count), SL_CALL_write);
+	return SENDS(fd, write, fd, buffer, count);
 }
 
 EXPORT ssize_t __write(int fd, const void *buffer, size_t count)
 {
-	return after_send(fd, real.__write(fd, buffer, count), SL_CALL___write);
+	return SENDS(fd, __write, fd, buffer, count);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 {
-	return after_send(fd, real.writev(fd, vector, count), SL_CALL_writev);
+	return SENDS(fd, writev, fd, vector, count);
 }
 
 /* ---- end of life ---- */

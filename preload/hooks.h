@@ -5,9 +5,9 @@
 #include <stdbool.h>
 
 /* Until the constructor is through, or when it failed, hooks pass straight through. */
-extern bool hooks_are_on;
+extern bool hooks_are_on __attribute__((visibility("hidden")));
 /* Connections were inherited, and nobody looks at them yet: the first use of one starts
  * the helper. */
-extern bool hooks_await_connection;
+extern bool hooks_await_connection __attribute__((visibility("hidden")));
 
 #endif

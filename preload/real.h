@@ -36,8 +36,9 @@ struct real {
 #undef REAL_POINTER
 
 /* Usable from the first instruction: until real_start() it holds stand-ins that make the
- * system call themselves.  Constant afterwards. */
-extern struct real real;
+ * system call themselves.  Constant afterwards.  Hidden (as all that hooks look at
+ * is): what might be another object's would be reached by way of a table. */
+extern struct real real __attribute__((visibility("hidden")));
 
 /* By the constructor, once.  false = a required call is missing, or the only definition
  * found was ours: the library must switch itself off (the stand-ins stay). */

@@ -127,7 +127,8 @@ extern struct registry_counts registry_counts;
  * inherited.  Wraps after 255. */
 extern uint8_t registry_era;
 
-extern struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+extern struct row *_Atomic registry_chunks[REGISTRY_CHUNKS]
+	__attribute__((visibility("hidden")));
 
 /* The row of `fd`, whatever it holds; NULL where no chunk was ever needed. */
 static inline struct row *registry_row(int fd)
