@@ -1,6 +1,7 @@
 # make            the library and the command, into build/
 # make deps       install what building, the demo and the tests need (Debian, by name)
 # make demo       a leak found in a running server
+# make install    into $(prefix), $(DESTDIR) before it; uninstall takes it away again
 # make check      every test; the last lines are prove's
 # SAN=address,undefined or SAN=thread builds everything into build/SAN/.
 
@@ -118,6 +119,29 @@ check: all $(unit_tests) $(fixtures)
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(tests)
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
+# The command is found on its own: see tools/library.c.
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/sockleak $(DESTDIR)$(includedir) \
+		$(DESTDIR)$(mandir)/man1 $(DESTDIR)$(completionsdir)
+	install -m 755 $(B)/sockleak $(DESTDIR)$(bindir)/sockleak
+	install -m 755 $(B)/libsockleak.so $(DESTDIR)$(libdir)/sockleak/libsockleak.so
+	install -m 644 preload/sockleak.h $(DESTDIR)$(includedir)/sockleak.h
+	sed 's#/usr/local/lib/sockleak#$(libdir)/sockleak#' tools/sockleak.1 \
+		> $(DESTDIR)$(mandir)/man1/sockleak.1
+	chmod 644 $(DESTDIR)$(mandir)/man1/sockleak.1
+	install -m 644 tools/sockleak.bash-completion $(DESTDIR)$(completionsdir)/sockleak
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/sockleak $(DESTDIR)$(libdir)/sockleak/libsockleak.so \
+		$(DESTDIR)$(includedir)/sockleak.h $(DESTDIR)$(mandir)/man1/sockleak.1 \
+		$(DESTDIR)$(completionsdir)/sockleak
+	-rmdir $(DESTDIR)$(libdir)/sockleak
+installcheck: all $(B)/examples/forgotten_accept
+	tests/lib/installcheck $(B) $(MAKE) --no-print-directory out=$(out)
+# What is compiled in follows libdir.
+$(B)/libdir: FORCE ; @mkdir -p $(@D); echo '$(libdir)' | cmp -s - $@ || echo '$(libdir)' > $@
+$(B)/tools/library.o: $(B)/libdir
+FORCE:
+
 # clang-tidy without its analyzer takes seconds; `make tidy` is all of it, in minutes.
 tidy = clang-tidy --quiet $(1) $(2) -- -std=gnu11 -D_GNU_SOURCE -Ipreload -Itools \
 	-DLIBRARY_DIR='""' -DLIBUNWIND_FILE='""' 2>/dev/null
@@ -142,8 +166,10 @@ lint:
 		--library=tests/lib/cppcheck.cfg -Ipreload -Itools preload tools
 	# What a test loads sets variables for it.
 	shellcheck -x -e SC2034 tests/lib/*.bash
-	shellcheck tests/lib/deps tests/lib/demo tests/lib/includes_table .ci/run
+	shellcheck tests/lib/deps tests/lib/demo tests/lib/includes_table tests/lib/installcheck \
+		tools/sockleak.bash-completion .ci/run
+	! groff -man -ww -z tools/sockleak.1 2>&1 | grep .
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all deps deps-programs demo check check-loop fuzz lint tidy clean
+.PHONY: all deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
