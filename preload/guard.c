@@ -32,24 +32,24 @@ static void mark_ours(void)
 static bool has_filter_at_start(void)
 {
 	static const char wanted[] = "\nSeccomp:\t";
-	char status[4096];
+	char piece[256]; /* the first socket may be made in a handler, on a small stack */
+	unsigned same = 0;
+	long n, answer = 0;
 	long fd = guard_sys(SYS_openat, -100, "/proc/thread-self/status",
 			    0x80000 /* CLOEXEC */);
 
 	if (fd < 0)
-		return fd != -2 /* ENOENT: /proc is not mounted */;
-	long n = guard_sys(SYS_read, fd, status, sizeof(status));
+		return false;
+	while (!answer && (n = guard_sys(SYS_read, fd, piece, sizeof(piece))) > 0)
+		for (long at = 0; at < n && !answer; at++) {
+			if (same == sizeof(wanted) - 1)
+				answer = piece[at];
+			else
+				same = piece[at] == wanted[same] ? same + 1
+								 : piece[at] == '\n';
+		}
 	guard_sys(SYS_close, fd);
-	for (long at = 0; at + (long)sizeof(wanted) <= n; at++) {
-		size_t same = 0;
-
-		while (same < sizeof(wanted) - 1 &&
-		       status[at + (long)same] == wanted[same])
-			same++;
-		if (same == sizeof(wanted) - 1)
-			return status[at + (long)same] != '0';
-	}
-	return false;
+	return answer && answer != '0';
 }
 
 void guard_start(void)

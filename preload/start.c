@@ -211,8 +211,10 @@ int start_last_words(int status)
 	if (atomic_exchange(&has_spoken, true))
 		return status;
 	/* Nothing to look at, nobody looking. */
-	if (!imports_connections && !registry_top())
+	if (!imports_connections && !registry_top()) {
+		log_end();
 		return status;
+	}
 	n_leaked = 0;
 	was_looked_at = false;
 	/* Without a free number of its own the host's thread could open neither the log

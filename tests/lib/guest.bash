@@ -11,18 +11,18 @@ guest_setup() {
 
 # preloaded OPTIONS PROGRAM [ARGUMENT...]
 preloaded() {
-	env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="$1" "${@:2}"
+	exec env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="$1" "${@:2}"
 }
 
 # same OPTIONS PROGRAM [ARGUMENT...]: bare and preloaded it prints the same (standard
-# output and error) and ends with the same status, 0 unless `ends` says otherwise
+# output and error) and ends with the same status, which is none of a failed fixture's
 same() {
 	local bare=0 other=0
 
-	"${@:2}" >"$BATS_TEST_TMPDIR/bare" 2>&1 </dev/null || bare=$?
-	preloaded "$@" >"$BATS_TEST_TMPDIR/preloaded" 2>&1 </dev/null || other=$?
+	(exec "${@:2}") >"$BATS_TEST_TMPDIR/bare" 2>&1 </dev/null || bare=$?
+	(preloaded "$@") >"$BATS_TEST_TMPDIR/preloaded" 2>&1 </dev/null || other=$?
 	if ! diff "$BATS_TEST_TMPDIR/bare" "$BATS_TEST_TMPDIR/preloaded" ||
-		[ "$bare" != "$other" ] || [ "$bare" != "${ends:-0}" ]; then
+		[ "$bare" != "$other" ] || [[ $bare == @(1|9[0-9]|142) ]]; then
 		echo "${*:2}: differs with $1: status $bare, $other"
 		return 1
 	fi

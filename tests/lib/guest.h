@@ -188,4 +188,29 @@ static inline void finish(struct pair pair)
 	close(pair.listener);
 }
 
+/* A program of cases: without an argument it lists them, with a name it runs that one. */
+struct guest_case {
+	const char *name;
+	void (*run)(void);
+};
+
+static inline int guest_main(const struct guest_case *cases, size_t n, int argc,
+			     char **argv)
+{
+	alarm(20);
+	for (size_t i = 0; i < n; i++) {
+		if (argc < 2)
+			puts(cases[i].name);
+		else if (!strcmp(argv[1], cases[i].name))
+			return cases[i].run(), 0;
+	}
+	return argc < 2 ? 0 : 96;
+}
+
+#define GUEST_MAIN(cases)                                                                \
+	int main(int argc, char **argv)                                                  \
+	{                                                                                \
+		return guest_main(cases, sizeof(cases) / sizeof *(cases), argc, argv);   \
+	}
+
 #endif
