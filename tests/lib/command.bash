@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # For tests of the command: where it is, ledgers made by hand, reports that are valid.
 
+# shellcheck disable=SC2034 # for the tests that load this
 command_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	top=$PWD

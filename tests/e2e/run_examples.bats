@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# sockleak run on each example gives the kind, why, count, call and the first function,
+# file and line that the example itself claims.
+
+bats_require_minimum_version 1.5.0
+load ../lib/command
+
+setup() {
+	command_setup
+}
+
+# What the example says must be reported, on its output; "none" is no line.
+claims() {
+	sed -n 's/^expect //p' | sed -e '/^none$/d' -e 's/ pid=.*//' | sort
+}
+
+# The same of a report.
+found() {
+	jq -r '.leaks[] | [.kind, (.why | join(",")), .count, .call // "-",
+		.origin[0].function // .origin_note,
+		(.origin[0] | if .file then (.file | sub(".*/"; "")) + ":\(.line)" else "-" end)]
+		| join(" ")' "$1" | sort
+}
+
+# gives_what_it_claims NAME STATUS
+gives_what_it_claims() {
+	cd "$top" # files of the sources are named from here
+	local json=$BATS_TEST_TMPDIR/json
+	run "-$2" --separate-stderr "$sockleak" run --error-exitcode=9 --json="$json" \
+		--grace=300ms -o interval=50ms -- "$build/examples/$1"
+	valid_report "$json"
+	same "$(claims <<<"$output")" "$(found "$json")"
+}
+
+@test "forgotten_accept" {
+	gives_what_it_claims forgotten_accept 9
+}
+
+@test "error_path" {
+	gives_what_it_claims error_path 9
+}
+
+@test "never_read" {
+	gives_what_it_claims never_read 9
+}
+
+@test "lost_duplicate" {
+	gives_what_it_claims lost_duplicate 9
+}
+
+@test "held_by_child" {
+	gives_what_it_claims held_by_child 9
+}
+
+@test "shutdown_not_closed" {
+	gives_what_it_claims shutdown_not_closed 9
+}
+
+@test "half_close and clean_server: nothing" {
+	gives_what_it_claims half_close 0
+	gives_what_it_claims clean_server 0
+}
