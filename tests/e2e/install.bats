@@ -83,7 +83,7 @@ options_of() {
 	local name
 	for name in $(SOCKLEAK_OPTIONS=help=1 LD_PRELOAD=$root/$B/libsockleak.so "$host" 2>&1 | sed -nE 's/^  ([a-z_]+)=.*/\1/p'); do
 		grep -q "^\.BR $name \"" "$root/tools/sockleak.1" || { echo "$name is not in the manual page"; return 1; }
-		grep -qE "[ ']$name=" "$root/tools/sockleak.bash-completion" || { echo "$name is not completed"; return 1; }
+		grep -qE "[[:space:]']$name=" "$root/tools/sockleak.bash-completion" || { echo "$name is not completed"; return 1; }
 		names+=" $name"
 	done
 	[ "$(wc -w <<<"$names")" -ge 12 ]
