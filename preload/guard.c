@@ -80,6 +80,10 @@ bool guard_is_copy(void)
 
 enum guard_process guard_process(void)
 {
+	/* In a sandbox nothing can be asked: of a child without books of its own, and
+	 * without the means to begin them, we keep our hands off. */
+	if (guard_is_sandboxed)
+		return guard_is_copy() ? GUARD_BORROWED : GUARD_OURS;
 	if (guard_sys(SYS_getpid) == guard_pid)
 		return GUARD_OURS;
 	return guard_is_copy() ? GUARD_FORKED : GUARD_BORROWED;

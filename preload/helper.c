@@ -31,12 +31,14 @@ enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_LOO
 static _Atomic uint32_t state;
 static _Atomic uint32_t wake_word; /* futex: raised to wake the thread */
 static uint64_t interval_ns;
+static bool is_wanted;                                 /* by the options */
 static void (*last_work)(const struct probe_way *way); /* set before STOPPING */
 static _Atomic uint32_t thread_id; /* of the last thread that ran; 0 = none */
 
 void helper_start(bool wanted, unsigned long interval)
 {
 	interval_ns = interval;
+	is_wanted = wanted;
 	atomic_store(&state, wanted ? WANTED : HOOKS_LOOK);
 }
 
@@ -278,6 +280,12 @@ bool helper_leave(unsigned patience_ms)
 	for (unsigned waited = 0; is_alive(waited) && waited < 10 * patience_ms; waited++)
 		wait_word((_Atomic uint32_t *)&unchanging, 0, 100000);
 	return true;
+}
+
+void helper_return(void)
+{
+	if (is_wanted)
+		atomic_store(&state, WANTED);
 }
 
 void helper_retire(void)

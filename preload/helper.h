@@ -33,6 +33,8 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way)
 /* As stop, and waits until the kernel knows no such thread: what is laid upon all threads
  * next is not for it. */
 bool helper_leave(unsigned patience_ms);
+/* It left for nothing: the next connection starts it again, if it is wanted. */
+void helper_return(void);
 
 /* main() left by pthread_exit: the thread must not be the last one alive. */
 void helper_retire(void);

@@ -59,8 +59,11 @@ static bool may_write(void)
 {
 	if (!hooks_are_on || guard_inside)
 		return false;
-	if (guard_is_copy())
+	if (guard_is_copy()) {
+		if (guard_is_sandboxed)
+			return false;
 		start_child();
+	}
 	return true;
 }
 
@@ -791,13 +794,27 @@ EXPORT __attribute__((noreturn)) void _Exit(int status)
 /* ---- a sandbox ---- */
 
 /* From the moment a filter of the host's own stands, a call that the host does not make
- * may end it.  The helper leaves first: a filter may be laid upon all threads. */
-static void entering_sandbox(void)
+ * may end it.  The helper leaves first: a filter may be laid upon all threads.  false =
+ * nothing was changed. */
+static bool entering_sandbox(void)
 {
-	if (!hooks_are_on || guard_process() != GUARD_OURS)
-		return;
+	if (!hooks_are_on || guard_is_sandboxed || guard_process() != GUARD_OURS)
+		return false;
 	helper_leave(1000);
 	guard_is_sandboxed = true;
+	return true;
+}
+
+/* The filter was refused: all is as it was.  (Refused to one of the threads that it was
+ * to be laid upon, the call returns that thread's number.) */
+static long after_entering(bool has_entered, long result)
+{
+	if (has_entered && result != 0) {
+		guard_is_sandboxed = false;
+		helper_return();
+		hooks_await_connection = registry_has_connection();
+	}
+	return result;
 }
 
 /* A filter of NULL is how a program asks whether filters are to be had. */
@@ -815,9 +832,10 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		words[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	if (option == PR_SET_SECCOMP && installs_filter(words[0], words[1]))
-		entering_sandbox();
-	return real.prctl(option, words[0], words[1], words[2], words[3]);
+	bool has_entered = option == PR_SET_SECCOMP &&
+			   installs_filter(words[0], words[1]) && entering_sandbox();
+	return (int)after_entering(
+		has_entered, real.prctl(option, words[0], words[1], words[2], words[3]));
 }
 
 /* ---- libunwind's own ---- */
@@ -852,6 +870,7 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 	struct row was;
 	bool had = false;
 	struct accepting one;
+	bool has_entered = false;
 	long result;
 
 	switch (number) {
@@ -888,17 +907,17 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 		if (installs_filter(a == SECCOMP_SET_MODE_FILTER ? SECCOMP_MODE_FILTER
 								 : SECCOMP_MODE_STRICT,
 				    (unsigned long)c))
-			entering_sandbox();
+			has_entered = entering_sandbox();
 		break;
 	case SYS_prctl:
 		if (a == PR_SET_SECCOMP &&
 		    installs_filter((unsigned long)b, (unsigned long)c))
-			entering_sandbox();
+			has_entered = entering_sandbox();
 		break;
 	default:
 		break;
 	}
-	result = real.syscall(number, a, b, c, d, e, f);
+	result = after_entering(has_entered, real.syscall(number, a, b, c, d, e, f));
 	switch (number) {
 	case SYS_socket:
 		after_socket((int)result, (int)a, (int)b, (int)c);
