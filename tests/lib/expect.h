@@ -59,10 +59,13 @@ struct site {
  * once. */
 #define LEAK(kind, why, expression) LEAKS(1, kind, why, expression)
 #define LEAKS(count, kind, why, expression)                                              \
+	LEAKS_BY(#expression, count, kind, why, expression)
+/* The same of a call that goes by another name, as syscall(SYS_accept4) does. */
+#define LEAKS_BY(name, count, kind, why, expression)                                     \
 	({                                                                               \
 		static int expect_said;                                                  \
 		struct site expect_site;                                                 \
-		expect_here(&expect_site, #expression, __func__, __FILE__, __LINE__);    \
+		expect_here(&expect_site, name, __func__, __FILE__, __LINE__);           \
 		if (!expect_said++)                                                      \
 			expect_leak(&expect_site, kind, why, count);                     \
 		(expression);                                                            \
