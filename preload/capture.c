@@ -54,9 +54,9 @@ static uint32_t take_slot(void)
 	struct capture *capture = &captures[number - 1];
 	uint64_t generation =
 		(__atomic_load_n(&capture->state, __ATOMIC_RELAXED) >> 32) + 1;
-	__atomic_store_n(&capture->state, (generation & GENERATION_MASK) << 32,
-			 __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* before its content changes */
+	/* Before its content changes. */
+	__atomic_exchange_n(&capture->state, (generation & GENERATION_MASK) << 32,
+			    __ATOMIC_ACQ_REL);
 	return number;
 }
 
@@ -155,11 +155,13 @@ static bool is_waiting(uint64_t state, uint32_t word)
 	       (result == CAPTURE_WAITS || result == CAPTURE_SHARED);
 }
 
+/* What was read of it before this call was read before it was taken again: hence no mere
+ * load. */
 bool capture_still_waits(uint32_t word)
 {
-	__atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was read of it was read before */
-	return is_waiting(__atomic_load_n(&capture_of(word)->state, __ATOMIC_ACQUIRE),
-			  word);
+	uint64_t *state = &capture_of(word)->state;
+
+	return is_waiting(__atomic_fetch_add(state, 0, __ATOMIC_ACQ_REL), word);
 }
 
 bool capture_share(uint32_t word)

@@ -333,7 +333,7 @@ void origin_fork_parent(void)
 }
 
 /* What the copied thread was changing may be half changed: the index is made anew. */
-static void become_broken(void)
+__attribute__((no_sanitize_thread)) static void become_broken(void)
 {
 	is_broken = true;
 	may_load = false;
@@ -343,7 +343,8 @@ static void become_broken(void)
 	capture_forget_all();
 }
 
-void origin_fork_child(void)
+/* Alone, whatever the threads that were copied had locked or written. */
+__attribute__((no_sanitize_thread)) void origin_fork_child(void)
 {
 	if (working || is_broken)
 		become_broken();

