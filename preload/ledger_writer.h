@@ -30,7 +30,8 @@ bool ledger_has(int fd);
 void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd);
 
 /* The ticker's alone: one thread at a time. */
-/* Writes what was given; `settle` as origin_settle(). */
+/* Writes what was given; `settle` as origin_settle(), but SL_ORIGIN_PENDING while it
+ * waits. */
 void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns);
 void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
 void ledger_counts(uint64_t opened, uint64_t closed, uint64_t missed, uint64_t late,

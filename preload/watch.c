@@ -404,6 +404,14 @@ struct tick {
 	uint64_t n_leaks, n_held;
 };
 
+/* What came over exec as a standard stream is not the program's to close: a server that
+ * runs a program with its client as standard input and output ends the connection by
+ * the program's exit.  While it runs it may still wait for ever with it. */
+static bool ends_with_the_program(const struct look *look)
+{
+	return look->fd <= 2 && look->row.note == SL_NOTE_INHERITED;
+}
+
 static void judge(struct look *look, const struct tick *tick)
 {
 	struct side *side = look->side;
@@ -419,7 +427,8 @@ static void judge(struct look *look, const struct tick *tick)
 		(uint16_t)reasons(&look->row, side, look->generation, &told, &details);
 	side->verdict =
 		(uint8_t)watch_judge(side, &told, &look->probe, settings->grace_ns,
-				     tick->at_exit, settings->at_exit, tick->now_ns);
+				     tick->at_exit && !ends_with_the_program(look),
+				     settings->at_exit, tick->now_ns);
 	if (tick->all_gone)
 		side->verdict = SL_LEAK_EXIT;
 	if (is_expected)
