@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# What tests of real programs share.  Everything happens in a private directory, on
+# loopback, and only what was started here is stopped, by its pid.
+#
+#     $library   the library to preload; empty = bare
+#     $options   SOCKLEAK_OPTIONS for it
+#     $D         the private directory
+
+patience_s=${patience_s:-20}
+started=() # pids
+
+# preloaded COMMAND [ARGUMENT...]: with the library, or bare
+preloaded() {
+	if [ -n "${library:-}" ]; then
+		env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
+	else
+		"$@"
+	fi
+}
+
+# start COMMAND [ARGUMENT...]: the same in the background; its pid is in $pid, its output
+# in $D/NAME.out and $D/NAME.err
+start() {
+	local name=${1##*/}
+
+	if [ -n "${library:-}" ]; then
+		set -- env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
+	fi
+	# bats waits for whoever holds its descriptor 3
+	"$@" >>"$D/$name.out" 2>>"$D/$name.err" 3>&- </dev/null &
+	pid=$!
+	started+=("$pid")
+}
+
+# until_true COMMAND [ARGUMENT...]: waits for it, at most $patience_s
+until_true() {
+	local deadline=$((SECONDS + patience_s))
+
+	until "$@" >/dev/null 2>&1; do
+		if ((SECONDS >= deadline)); then
+			echo "gave up waiting for: $*" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+has_ended() {
+	local state
+
+	[ -r "/proc/$1/stat" ] || return 0
+	state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) || return 0
+	[ "${state%% *}" = Z ]
+}
+
+# stop PID [SIGNAL]: ends what was started here; returns its exit status
+stop() {
+	kill -"${2:-TERM}" "$1"
+	until_true has_ended "$1"
+	wait "$1"
+}
+
+listens() {
+	ss -Htln "sport = :$1" | grep -q .
+}
+
+# A port below those the kernel gives to clients; $port
+pick_port() {
+	for _ in {1..50}; do
+		port=$((RANDOM % 20000 + 10000))
+		[ -n "$(ss -Htan "sport = :$port")" ] || return 0
+	done
+	echo 'no free port was found' >&2
+	return 1
+}
+
+# stop_all: at the end, whatever happened
+stop_all() {
+	local one
+
+	for one in "${started[@]}"; do
+		has_ended "$one" || kill "$one" 2>/dev/null || true
+	done
+	for one in "${started[@]}"; do
+		patience_s=5 until_true has_ended "$one" 2>/dev/null ||
+			kill -KILL "$one" 2>/dev/null || true
+		wait "$one" 2>/dev/null || true
+	done
+}
+
+# write_nginx_conf PORT [LINE...]: $D/nginx.conf, two workers, pages in $D/www
+write_nginx_conf() {
+	local at=$1
+	shift
+	mkdir -p "$D/www" "$D/tmp"
+	echo 'hello' >"$D/www/index.html"
+	seq 400000 >"$D/www/big"
+	# Workers stay who they are, or they could keep no ledger.
+	cat >"$D/nginx.conf" <<-END
+		$([ "$(id -u)" -ne 0 ] || echo 'user root;')
+		worker_processes 2;
+		error_log stderr warn;
+		pid $D/nginx.pid;
+		events { worker_connections 512; }
+		http {
+			access_log off;
+			client_body_temp_path $D/tmp/body;
+			proxy_temp_path $D/tmp/proxy;
+			fastcgi_temp_path $D/tmp/fastcgi;
+			uwsgi_temp_path $D/tmp/uwsgi;
+			scgi_temp_path $D/tmp/scgi;
+			upstream itself { server 127.0.0.1:$at; keepalive 4; }
+			server {
+				listen 127.0.0.1:$at;
+				root $D/www;
+				location /proxied/ {
+					proxy_pass http://itself/;
+					proxy_http_version 1.1;
+					proxy_set_header Connection "";
+				}
+				$*
+			}
+		}
+	END
+}
+
+start_nginx() {
+	start nginx -p "$D/" -c "$D/nginx.conf" -e stderr -g 'daemon off;'
+	nginx=$pid
+}
+
+# load SECONDS URL [OPTION...]: wrk; prints how many requests went wrong
+load() {
+	local seconds=$1 url=$2
+	shift 2
+	preloaded wrk -t 2 -c 20 -d "${seconds}s" "$@" "$url" >"$D/wrk.out" 2>"$D/wrk.err"
+	grep -qE '^ +[1-9][0-9]* requests in' "$D/wrk.out"
+	grep -E 'Socket errors|Non-2xx' "$D/wrk.out" || echo 'wrk: no errors'
+}
