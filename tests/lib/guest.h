@@ -56,24 +56,26 @@ static inline bool guest_is_watched(void)
 	return sockleak_mark() != 0;
 }
 
-/* The ledger of a process, mapped as large as it may become; NULL = it has none. */
+/* The ledger of a process, mapped as large as it may become; NULL = it has none.  A
+ * program that became another one left the older of two. */
 static inline const struct sl_header *guest_ledger(pid_t pid)
 {
-	char start[32], path[1024];
+	char start[32], newest[256] = "", path[1024];
 	const char *name = getenv("GUEST_LEDGER");
 	DIR *directory = name ? opendir(name) : NULL;
 	const void *at = MAP_FAILED;
 
 	snprintf(start, sizeof(start), "%d.", (int)pid);
-	for (struct dirent *one; directory && (one = readdir(directory));) {
-		if (strncmp(one->d_name, start, strlen(start)))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", name, one->d_name);
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (struct dirent *one; directory && (one = readdir(directory));)
+		if (!strncmp(one->d_name, start, strlen(start)) &&
+		    strcmp(one->d_name, newest) > 0)
+			snprintf(newest, sizeof(newest), "%s", one->d_name);
+	snprintf(path, sizeof(path), "%s/%s", name, newest);
+	int fd = *newest ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
 		at = mmap(NULL, sizeof(struct sl_header) + SL_MAX_BLOCKS * SL_BLOCK_BYTES,
 			  PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
 		close(fd);
-		break;
 	}
 	if (directory)
 		closedir(directory);

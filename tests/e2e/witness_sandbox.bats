@@ -1,0 +1,161 @@
+#!/usr/bin/env bats
+# Programs that give up rights, change root or namespaces, or lay filters: they meet
+# nothing of ours.  Which system calls we make is written in tools/sockleak.1.
+
+bats_require_minimum_version 1.5.0
+load ../lib/guest
+
+setup() {
+	guest_setup
+	sandbox=$fixtures/guest_sandbox
+}
+
+# listed WHAT: the calls of a list in the manual page
+listed() {
+	sed -n "/^\.\\\\\" calls of $1\$/,/^\.\\\\\" end\$/p" tools/sockleak.1 | sed '1d;$d' |
+		tr -s ', .\n' '\n\n\n\n' | sed '/^$/d' | sort -u
+}
+
+# calls FILE: the names in what strace wrote
+calls() {
+	grep -oE '^[0-9]+ +[a-z_0-9]+\(' "$1" | sed -E 's/^[0-9]+ +//; s/\(//' | sort -u
+}
+
+# new_calls OPTIONS PROGRAM...: what strace sees preloaded and not bare
+new_calls() {
+	strace -f -o "$BATS_TEST_TMPDIR/bare" "${@:2}" >/dev/null 2>&1 || true
+	strace -f -o "$BATS_TEST_TMPDIR/preloaded" -E LD_PRELOAD="$library" \
+		-E SOCKLEAK_OPTIONS="$1" "${@:2}" >/dev/null 2>&1 || true
+	comm -13 <(calls "$BATS_TEST_TMPDIR/bare") <(calls "$BATS_TEST_TMPDIR/preloaded")
+}
+
+needs_strace() {
+	strace -o /dev/null true || skip "strace may not trace here"
+}
+
+# all_new_calls OPTIONS: of programs that serve, leak, fork and close everything
+all_new_calls() {
+	local ledger=$BATS_TEST_TMPDIR/ledger
+
+	mkdir -p -m 700 "$ledger"
+	{
+		new_calls "$1:ledger=$ledger:log=$BATS_TEST_TMPDIR/%p.log" "$sandbox" serve
+		new_calls "$1" "$fixtures/guest_processes" leaks
+		new_calls "$1:ledger=$ledger" "$fixtures/guest_processes" forked
+		new_calls "$1" "$fixtures/guest_signals" on-a-small-stack
+		new_calls "$1:log=$BATS_TEST_TMPDIR/log" "$fixtures/guest_calls" shutdown
+	} | sort -u
+}
+
+@test "without the thread no call is made beyond the list of the manual page (item 69)" {
+	needs_strace
+	all_new_calls thread=no:interval=1ms >"$BATS_TEST_TMPDIR/new"
+	comm -23 "$BATS_TEST_TMPDIR/new" <(listed "the host's threads") >"$BATS_TEST_TMPDIR/unlisted"
+	[ ! -s "$BATS_TEST_TMPDIR/unlisted" ] || { cat "$BATS_TEST_TMPDIR/unlisted"; false; }
+	[ -s "$BATS_TEST_TMPDIR/new" ]
+}
+
+@test "with the thread no call is made beyond the lists of the manual page (item 69)" {
+	needs_strace
+	all_new_calls interval=1ms >"$BATS_TEST_TMPDIR/new"
+	comm -23 "$BATS_TEST_TMPDIR/new" \
+		<({ listed "the host's threads"; listed "the helper"; } | sort -u) \
+		>"$BATS_TEST_TMPDIR/unlisted"
+	[ ! -s "$BATS_TEST_TMPDIR/unlisted" ] || { cat "$BATS_TEST_TMPDIR/unlisted"; false; }
+	grep -q pidfd_getfd "$BATS_TEST_TMPDIR/new"
+}
+
+@test "nobody makes a pipe or asks mincore, and libunwind is loaded (items 1, 4, 5)" {
+	needs_strace
+	for options in interval=1ms thread=no; do
+		run new_calls "$options" "$fixtures/guest_processes" leaks
+		run ! grep -E ' (pipe2?|mincore|msync)\(' "$BATS_TEST_TMPDIR/preloaded"
+		grep -q libunwind "$BATS_TEST_TMPDIR/preloaded"
+	done
+}
+
+@test "what we open is closed again in the same breath (rule 6)" {
+	needs_strace
+	new_calls thread=no:interval=1ms:log="$BATS_TEST_TMPDIR/log" \
+		"$fixtures/guest_processes" leaks
+	# Each openat of the preloaded run has the close of its number within a few lines of
+	# calls on that very number.
+	awk '/ openat\(.*= [0-9]+$/ { open[$NF] = NR; next }
+	     / close\([0-9]+\)/ { match($0, /close\([0-9]+/); fd = substr($0, RSTART + 6, RLENGTH - 6)
+	                          if (fd in open && NR - open[fd] > 25) bad = 1; delete open[fd] }
+	     END { for (fd in open) bad = 1; exit bad }' "$BATS_TEST_TMPDIR/preloaded"
+}
+
+@test "a filter that kills at any other call than the program's own kills nobody (rule 9)" {
+	same_cases_of by-prctl by-prctl-later by-number by-number-later
+}
+
+@test "a filter laid upon all threads kills nobody: the helper has left (items 65, 69)" {
+	same_cases_of for-all for-all-later for-all-later for-all-later
+}
+
+@test "in strict mode the program ends by its one call that is left (item 65)" {
+	same_cases_of strict
+}
+
+same_cases_of() {
+	local name
+
+	for name in "$@"; do
+		same_both "$sandbox" "$name"
+	done
+}
+
+@test "a filter from before the start that kills at rarer calls kills nobody (items 4, 69)" {
+	for program in "guest_processes vforked" "guest_signals cancelled" \
+		"guest_sandbox serve" "guest_calls fcntl64"; do
+		# shellcheck disable=SC2086
+		GUEST_LEDGER=$BATS_TEST_TMPDIR/ledger
+		export GUEST_LEDGER
+		rm -rf "$GUEST_LEDGER"
+		mkdir -m 700 "$GUEST_LEDGER"
+		# shellcheck disable=SC2086
+		same_both_with "$GUEST_LEDGER" "$sandbox" filtered "$fixtures/"$program
+	done
+}
+
+# same_both_with LEDGER PROGRAM...
+same_both_with() {
+	same "log=none:interval=5ms:ledger=$1" "${@:2}"
+	same "log=none:interval=5ms:thread=no:ledger=$1" "${@:2}"
+}
+
+@test "under such a filter a leak is found all the same, with its place (item 4)" {
+	run -0 preloaded interval=5ms "$sandbox" filtered "$fixtures/guest_processes" leaks
+	[[ $output == *"1 socket left in CLOSE_WAIT"*"in told_and_kept+"* ]]
+}
+
+@test "redis-server starts and serves under a filter without mincore (item 4)" {
+	type redis-server redis-cli || skip "redis is not installed"
+	LD_PRELOAD=$library SOCKLEAK_OPTIONS=interval=5ms "$sandbox" filtered redis-server \
+		--port 0 --unixsocket "$BATS_TEST_TMPDIR/s" --bind 127.0.0.1 --save '' \
+		>"$BATS_TEST_TMPDIR/out" 2>&1 &
+	local server=$! tries=0
+	until redis-cli -s "$BATS_TEST_TMPDIR/s" ping 2>/dev/null | grep -q PONG; do
+		kill -0 "$server"
+		((tries++ < 100))
+		sleep 0.05
+	done
+	redis-cli -s "$BATS_TEST_TMPDIR/s" shutdown nosave || true
+	wait "$server"
+	run ! grep sockleak "$BATS_TEST_TMPDIR/out"
+}
+
+@test "namespaces may be changed before the first connection, with no thread later (item 63)" {
+	same_both "$sandbox" namespaces
+	same thread=no "$sandbox" namespaces-later
+}
+
+@test "rights that are given up are given up by all threads (item 62)" {
+	same_both "$sandbox" loses-rights
+}
+
+@test "a program may change its root and be undumpable (items 60, rule 13)" {
+	same_both "$sandbox" changes-root
+	same_both "$sandbox" is-not-dumpable
+}
