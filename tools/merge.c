@@ -85,6 +85,7 @@ struct joined {
 	struct row *rows; /* in the order of processes */
 	struct row **end;
 	struct joined *next_in_place;
+	bool is_leak; /* to some holder */
 	struct findings_socket found;
 	UT_hash_handle hh;
 };
@@ -504,10 +505,20 @@ static int weight(enum sl_verdict verdict)
 	return weights[verdict];
 }
 
-static bool is_holder(const struct row *row)
+static bool is_leak(const struct row *row)
 {
 	return row->row.held && !row->is_overruled &&
-	       row->judged.verdict != SL_NO_VERDICT;
+	       weight(row->judged.verdict) > weight(SL_PENDING);
+}
+
+/* Of a leak, whoever ended before it was one has let go of it. */
+static bool is_holder(const struct merge *merge, const struct joined *socket,
+		      const struct row *row)
+{
+	if (!row->row.held || row->is_overruled || row->judged.verdict == SL_NO_VERDICT)
+		return false;
+	return !socket->is_leak || is_leak(row) ||
+	       merge->processes[row->process].judged.ended == FINDINGS_RUNNING;
 }
 
 static bool was_opened_here(const struct row *row)
@@ -647,14 +658,16 @@ static bool find_socket(struct merge *merge, struct joined *socket)
 	uint32_t n = 0;
 
 	for (const struct row *row = socket->rows; row; row = row->next)
-		n += is_holder(row);
+		socket->is_leak |= is_leak(row);
+	for (const struct row *row = socket->rows; row; row = row->next)
+		n += is_holder(merge, socket, row);
 	if (!n)
 		return false;
 	found->holders = holders = findings_keep(merge->findings, n * sizeof(*holders));
 	for (const struct row *row = socket->rows; row; row = row->next) {
 		if (!found->test)
 			found->test = row->test;
-		if (!is_holder(row))
+		if (!is_holder(merge, socket, row))
 			continue;
 		holders[found->n_holders++] =
 			(struct findings_holder){row->process, row->fd};
@@ -714,10 +727,11 @@ static struct place *intern_place(struct merge *merge, const struct joined *sock
 	return place;
 }
 
-static void take_eof(struct findings_place *place, const struct joined *socket)
+static void take_eof(const struct merge *merge, struct findings_place *place,
+		     const struct joined *socket)
 {
 	for (const struct row *row = socket->rows; row && !place->eof; row = row->next) {
-		if (!is_holder(row) || row->row.eof_call == SL_CALL_NONE)
+		if (!is_holder(merge, socket, row) || row->row.eof_call == SL_CALL_NONE)
 			continue;
 		place->eof_call = row->row.eof_call;
 		if (row->eof) {
@@ -737,7 +751,7 @@ static void add_to_place(struct merge *merge, struct joined *socket)
 		place->found.note = SL_NOTE_NONE;
 	if (place->found.call == SL_CALL_NONE)
 		place->found.call = from->row.call;
-	take_eof(&place->found, socket);
+	take_eof(merge, &place->found, socket);
 	socket->next_in_place = place->sockets;
 	place->sockets = socket;
 	place->found.n_sockets++;

@@ -126,17 +126,22 @@ static void processes_of_one_boot_share_cookies_others_do_not(void **state)
 		assert_int_equal(findings->processes[i].leaked, 1);
 }
 
-static void the_worst_verdict_of_the_holders_is_the_sockets(void **state)
+static void who_ended_before_it_was_a_leak_is_no_holder_of_it(void **state)
 {
 	(void)state;
 	maker_begin(&maker, 1);
-	maker_leak(&maker, 5, 77)->verdict = SL_PENDING;
+	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
+	row->verdict = SL_PENDING;
+	row->why = SL_WHY_HELD_BY_CHILD;
 	add();
 	maker_begin(&maker, 2);
-	maker_leak(&maker, 5, 77)->verdict = SL_LEAK_GRACE;
+	maker_leak(&maker, 6, 77)->verdict = SL_LEAK_GRACE;
 	add();
 	close_merge();
 	assert_int_equal(only_socket()->verdict, SL_LEAK_GRACE);
+	assert_int_equal(only_socket()->n_holders, 1);
+	assert_int_equal(only_socket()->holders[0].fd, 6);
+	assert_int_equal(only_socket()->why, SL_WHY_EOF_READ);
 	assert_int_equal(findings->n_pending, 0);
 }
 
@@ -412,7 +417,7 @@ int main(void)
 		TEST(duplicates_in_a_process_are_one_socket_with_two_holders),
 		TEST(duplicates_without_a_cookie_are_joined_by_serial),
 		TEST(processes_of_one_boot_share_cookies_others_do_not),
-		TEST(the_worst_verdict_of_the_holders_is_the_sockets),
+		TEST(who_ended_before_it_was_a_leak_is_no_holder_of_it),
 		TEST(who_held_it_while_the_peer_was_there_is_no_holder),
 		TEST(the_openers_row_serves_the_one_who_inherited),
 		TEST(the_order_of_the_ledgers_does_not_matter),
