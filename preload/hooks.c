@@ -37,7 +37,12 @@
 #define MAX_GIFTS    253 /* SCM_MAX_FD: descriptors in one message */
 
 bool hooks_are_on;
-bool hooks_await_connection;
+_Atomic bool hooks_await_connection;
+
+static inline bool awaits_connection(void)
+{
+	return atomic_load_explicit(&hooks_await_connection, memory_order_relaxed);
+}
 
 /* ---- what hooks tell ---- */
 
@@ -75,7 +80,7 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 	if (__builtin_expect(!start_has_socket, 0))
 		start_first_socket();
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
-	if ((bits & ROW_CONNECTED) || hooks_await_connection) {
+	if ((bits & ROW_CONNECTED) || awaits_connection()) {
 		hooks_await_connection = false;
 		start_connection();
 	}
@@ -113,10 +118,10 @@ static void ending_range(unsigned first, unsigned last)
 		registry_forget_range(first, last);
 }
 
-static void copied(int from, int to, enum sl_call call)
+static void copied(int from, int to)
 {
 	if (to >= 0 && from != to && registry_knows(from) && may_forget())
-		registry_copy(from, to, call);
+		registry_copy(from, to);
 }
 
 /* dup2 and dup3 close their target, but only if they succeed. */
@@ -126,11 +131,11 @@ static bool begin_replacing(int old_fd, int new_fd, struct row *was)
 	       registry_forget(new_fd, was);
 }
 
-static void end_replacing(int old_fd, int new_fd, int result, enum sl_call call, bool had,
+static void end_replacing(int old_fd, int new_fd, int result, bool had,
 			  const struct row *was)
 {
 	if (result >= 0)
-		copied(old_fd, new_fd, call);
+		copied(old_fd, new_fd);
 	else if (had)
 		registry_restore(new_fd, was);
 }
@@ -223,7 +228,7 @@ static inline ssize_t after_read(const volatile int *fd, ssize_t result,
 		else if (*wanted)
 			told(*fd, call, false);
 	}
-	if (__builtin_expect(hooks_await_connection, 0))
+	if (__builtin_expect(awaits_connection(), 0))
 		used(*fd);
 	return result;
 }
@@ -233,7 +238,7 @@ static inline ssize_t after_send(const volatile int *fd, ssize_t result,
 {
 	if (__builtin_expect(result < 0, 0))
 		failed(*fd, call);
-	if (__builtin_expect(hooks_await_connection, 0))
+	if (__builtin_expect(awaits_connection(), 0))
 		used(*fd);
 	return result;
 }
@@ -475,7 +480,7 @@ EXPORT int dup(int old_fd)
 {
 	int fd = real.dup(old_fd);
 
-	copied(old_fd, fd, SL_CALL_dup);
+	copied(old_fd, fd);
 	if (is_refused_for_want_of_numbers(fd))
 		watch_limit_hit();
 	return fd;
@@ -487,7 +492,7 @@ EXPORT int dup2(int old_fd, int new_fd)
 	bool had = begin_replacing(old_fd, new_fd, &was);
 	int fd = real.dup2(old_fd, new_fd);
 
-	end_replacing(old_fd, new_fd, fd, SL_CALL_dup2, had, &was);
+	end_replacing(old_fd, new_fd, fd, had, &was);
 	return fd;
 }
 
@@ -502,14 +507,14 @@ EXPORT int dup3(int old_fd, int new_fd, int flags)
 	bool had = begin_replacing(old_fd, new_fd, &was);
 	int fd = real.dup3(old_fd, new_fd, flags);
 
-	end_replacing(old_fd, new_fd, fd, SL_CALL_dup3, had, &was);
+	end_replacing(old_fd, new_fd, fd, had, &was);
 	return fd;
 }
 
-static int after_fcntl(int fd, int command, int result, enum sl_call call)
+static int after_fcntl(int fd, int command, int result)
 {
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		copied(fd, result, call);
+		copied(fd, result);
 	return result;
 }
 
@@ -521,8 +526,7 @@ static int after_fcntl(int fd, int command, int result, enum sl_call call)
 		va_start(arguments, command);                                            \
 		long argument = va_arg(arguments, long);                                 \
 		va_end(arguments);                                                       \
-		return after_fcntl(fd, command, real.name(fd, command, argument),        \
-				   SL_CALL_##name);                                      \
+		return after_fcntl(fd, command, real.name(fd, command, argument));       \
 	}
 FCNTL(fcntl)
 FCNTL(fcntl64)
@@ -935,16 +939,16 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 		after_shutdown((int)a, (int)b, (int)result);
 		break;
 	case SYS_dup:
-		copied((int)a, (int)result, SL_CALL_dup);
+		copied((int)a, (int)result);
 		break;
 #ifdef SYS_dup2
 	case SYS_dup2:
 #endif
 	case SYS_dup3:
-		end_replacing((int)a, (int)b, (int)result, SL_CALL_dup3, had, &was);
+		end_replacing((int)a, (int)b, (int)result, had, &was);
 		break;
 	case SYS_fcntl:
-		after_fcntl((int)a, (int)b, (int)result, SL_CALL_fcntl);
+		after_fcntl((int)a, (int)b, (int)result);
 		break;
 	case SYS_pidfd_getfd:
 		if (result >= 0)

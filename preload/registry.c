@@ -14,7 +14,12 @@
 #define N_SHARED 1024 /* serials of duplicated sockets at a time; more share no facts */
 #define N_PROBES 8    /* places one serial may take */
 
-ARENA_TABLE struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+ARENA_TABLE /* What a row (or a side record, or shared facts) says beside its atomic word
+	     * may be read while it is written: the word, read before and after, tells
+	     * whether it is believed. */
+#define UNCHECKED __attribute__((no_sanitize_thread))
+
+	struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
 struct registry_counts registry_counts;
 uint8_t registry_era;
 _Atomic uint16_t registry_name;
@@ -132,8 +137,8 @@ static struct shared *make_shared(uint32_t serial)
 }
 
 /* `side` speaks of the row of `generation`. */
-static void share_facts(struct shared *shared, const struct side *side,
-			uint32_t generation)
+static UNCHECKED void share_facts(struct shared *shared, const struct side *side,
+				  uint32_t generation)
 {
 	if (atomic_load(&side->told_at) == generation) {
 		shared->told_ns = side->told_ns;
@@ -153,7 +158,22 @@ static void share_facts(struct shared *shared, const struct side *side,
 
 /* ---- addresses ---- */
 
-static void keep_peer(struct row *row, const struct sockaddr *peer)
+static UNCHECKED void copy_birth(struct row *to, const struct row *from)
+{
+	to->opened_ns = from->opened_ns;
+	to->serial = from->serial;
+	to->name = from->name;
+	to->call = from->call;
+	to->note = from->note;
+	to->family = from->family;
+	to->peer_port = from->peer_port;
+	memcpy(to->peer, from->peer, sizeof(to->peer));
+	atomic_store_explicit(&to->origin,
+			      atomic_load_explicit(&from->origin, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
+static UNCHECKED void keep_peer(struct row *row, const struct sockaddr *peer)
 {
 	if (!peer)
 		return;
@@ -172,6 +192,18 @@ static void keep_peer(struct row *row, const struct sockaddr *peer)
 	}
 }
 
+UNCHECKED void registry_learn_peer(int fd, uint32_t generation, const struct row *from)
+{
+	struct row *row = registry_row(fd);
+
+	if (!row || ROW_GENERATION(atomic_load(&row->word)) != generation)
+		return;
+	for (size_t i = 0; i < sizeof(row->peer); i++)
+		row->peer[i] = from->peer[i];
+	row->peer_port = from->peer_port;
+	row->family = from->family;
+}
+
 void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length)
 {
 	struct row *row = registry_row(fd);
@@ -182,7 +214,7 @@ void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length)
 
 /* ---- birth ---- */
 
-static void publish(int fd, const struct row *row)
+static UNCHECKED void publish(int fd, const struct row *row)
 {
 	if (!ledger_is_kept())
 		return;
@@ -222,14 +254,16 @@ void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t or
 	/* A row that still stands was closed unseen. */
 	if (atomic_load_explicit(&row->word, memory_order_relaxed))
 		registry_forget(fd, NULL);
-	row->opened_ns = registry_now_ns();
-	row->serial = atomic_fetch_add(&last_serial, 1) + 1;
-	row->name = atomic_load_explicit(&registry_name, memory_order_relaxed);
-	row->call = (uint8_t)call;
-	row->note = (uint8_t)note;
-	row->family = 0;
-	keep_peer(row, peer);
-	atomic_store_explicit(&row->origin, origin, memory_order_relaxed);
+	struct row fresh = {
+		.opened_ns = registry_now_ns(),
+		.origin = origin,
+		.serial = atomic_fetch_add(&last_serial, 1) + 1,
+		.name = atomic_load_explicit(&registry_name, memory_order_relaxed),
+		.call = (uint8_t)call,
+		.note = (uint8_t)note,
+	};
+	keep_peer(&fresh, peer);
+	copy_birth(row, &fresh);
 	atomic_store_explicit(&row->word, new_word(bits), memory_order_release);
 	raise_top((unsigned)fd);
 	if (bits & ROW_NOT_TCP)
@@ -248,13 +282,12 @@ bool registry_adopt(int fd, enum sl_note note, uint64_t bits)
 	return true;
 }
 
-void registry_copy(int from, int to, enum sl_call call)
+void registry_copy(int from, int to)
 {
 	struct row was;
 	struct row *source = registry_row(from);
 	struct row *row = make_row(to);
 
-	(void)call;
 	if (!row || !registry_read(from, &was)) {
 		if (!row && source)
 			atomic_fetch_add(&registry_counts.missed, 1);
@@ -273,15 +306,7 @@ void registry_copy(int from, int to, enum sl_call call)
 	}
 	if (atomic_load_explicit(&row->word, memory_order_relaxed))
 		registry_forget(to, NULL);
-	row->opened_ns = was.opened_ns;
-	row->serial = was.serial;
-	row->name = was.name;
-	row->call = was.call;
-	row->note = was.note;
-	row->family = was.family;
-	row->peer_port = was.peer_port;
-	memcpy(row->peer, was.peer, sizeof(row->peer));
-	atomic_store(&row->origin, atomic_load(&was.origin));
+	copy_birth(row, &was);
 	uint64_t fresh = new_word(word & 0xffffffff);
 	atomic_store_explicit(&row->word,
 			      (fresh & ~(uint64_t)ROW_BIRTHS) | (word & ROW_BIRTHS),
@@ -327,20 +352,16 @@ static void count_end(const struct row *was)
 			atomic_store(&shared->serial, 0);
 		}
 	}
-	atomic_fetch_add_explicit(&registry_counts.closed, 1, memory_order_relaxed);
+	/* What was inherited over fork was never counted as opened here. */
+	if (ROW_ERA(word) == registry_era)
+		atomic_fetch_add_explicit(&registry_counts.closed, 1,
+					  memory_order_relaxed);
 }
 
-static void copy_row(struct row *to, const struct row *from)
+/* With the ticker's part, for a copy that it reads. */
+static UNCHECKED void copy_row(struct row *to, const struct row *from)
 {
-	to->opened_ns = from->opened_ns;
-	to->serial = from->serial;
-	to->name = from->name;
-	to->call = from->call;
-	to->note = from->note;
-	to->family = from->family;
-	to->peer_port = from->peer_port;
-	memcpy(to->peer, from->peer, sizeof(to->peer));
-	atomic_store(&to->origin, atomic_load(&from->origin));
+	copy_birth(to, from);
 	to->looked_at = from->looked_at;
 	to->cookie = from->cookie;
 }
@@ -404,7 +425,7 @@ void registry_restore(int fd, const struct row *was)
 
 	if (!row || atomic_load(&row->word))
 		return;
-	copy_row(row, was);
+	copy_birth(row, was);
 	atomic_store_explicit(&row->word, word, memory_order_release);
 	if (word & ROW_NOT_TCP)
 		return;
@@ -412,7 +433,8 @@ void registry_restore(int fd, const struct row *was)
 		word & ROW_DUPLICATED ? registry_shared(was->serial) : NULL;
 	if (shared && atomic_fetch_add(&shared->n_held, 1) > 0)
 		return publish(fd, row);
-	atomic_fetch_sub(&registry_counts.closed, 1);
+	if (ROW_ERA(word) == registry_era)
+		atomic_fetch_sub(&registry_counts.closed, 1);
 	publish(fd, row);
 }
 
@@ -489,7 +511,7 @@ uint32_t registry_last_generation(void)
 	return atomic_load(&last_generation);
 }
 
-bool registry_was_told(int fd)
+UNCHECKED bool registry_was_told(int fd)
 {
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
@@ -499,7 +521,8 @@ bool registry_was_told(int fd)
 	       side->told_era == registry_era;
 }
 
-void registry_read_told(const struct row *row, const struct side *side, struct told *told)
+UNCHECKED void registry_read_told(const struct row *row, const struct side *side,
+				  struct told *told)
 {
 	uint64_t word = atomic_load(&row->word);
 	const struct shared *shared = NULL;
@@ -546,6 +569,16 @@ bool registry_reading_is_shut(int fd)
 		(shared->shut_how & 1));
 }
 
+static UNCHECKED void write_told(struct side *side, enum sl_call call, uint32_t origin,
+				 bool by_error, uint64_t now_ns)
+{
+	side->told_ns = now_ns;
+	side->told_origin = origin;
+	side->told_call = (uint8_t)call;
+	side->told_era = registry_era;
+	side->told_error = by_error;
+}
+
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 {
 	struct row *row = registry_row(fd);
@@ -558,20 +591,17 @@ void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 		atomic_fetch_add(&registry_counts.missed, 1);
 		return;
 	}
-	side->told_ns = registry_now_ns();
-	side->told_origin = origin;
-	side->told_call = (uint8_t)call;
-	side->told_era = registry_era;
-	side->told_error = by_error;
+	uint64_t now_ns = registry_now_ns();
+	write_told(side, call, origin, by_error, now_ns);
 	atomic_store_explicit(&side->told_at, ROW_GENERATION(word), memory_order_release);
-	ledger_told(fd, side->told_ns, call);
+	ledger_told(fd, now_ns, call);
 	struct shared *shared =
 		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
 	if (shared)
 		share_facts(shared, side, ROW_GENERATION(word));
 }
 
-void registry_shut(int fd, int how)
+UNCHECKED void registry_shut(int fd, int how)
 {
 	static const uint8_t directions[] = {1, 2, 3}; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
 	struct row *row = registry_row(fd);

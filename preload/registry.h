@@ -164,7 +164,7 @@ void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t or
 		       uint64_t bits, const struct sockaddr *peer);
 /* As remember, for what was found rather than seen: only if the row is still empty. */
 bool registry_adopt(int fd, enum sl_note note, uint64_t bits);
-void registry_copy(int from, int to, enum sl_call call);
+void registry_copy(int from, int to);
 /* Empties the row; `was` (may be NULL) gets what it held.  false = it was empty. */
 bool registry_forget(int fd, struct row *was);
 /* Only if it still is of this generation: for the ticker, who found the number reused. */
@@ -178,6 +178,8 @@ void registry_set_bits(int fd, uint64_t bits);
 void registry_clear_bits(int fd, uint64_t bits);
 /* Only in this life of the row. */
 void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);
+/* The ticker learned the peer of this life of the row: `from` has it. */
+void registry_learn_peer(int fd, uint32_t generation, const struct row *from);
 void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
 /* The program was told (or called shutdown, `how` as in shutdown(2)) on `fd`. */
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);

@@ -310,19 +310,12 @@ static void first_look(struct look *look, struct row *row, int borrowed)
 
 	row->cookie = look->row.cookie = look->probe.cookie;
 	row->looked_at = look->row.looked_at = look->generation;
-	if (!look->row.family && probe_peer(borrowed, &family, peer, &port)) {
-		struct row *mine = &look->row;
-
-		mine->family = (uint8_t)family;
-		mine->peer_port = port;
-		memcpy(mine->peer, peer, sizeof(peer));
-		/* Kept in the row, too, if it is still the same life. */
-		if (ROW_GENERATION(atomic_load(&row->word)) == look->generation) {
-			memcpy(row->peer, peer, sizeof(peer));
-			row->peer_port = port;
-			row->family = (uint8_t)family;
-		}
-	}
+	if (look->row.family || !probe_peer(borrowed, &family, peer, &port))
+		return;
+	look->row.family = (uint8_t)family;
+	look->row.peer_port = port;
+	memcpy(look->row.peer, peer, sizeof(peer));
+	registry_learn_peer(look->fd, look->generation, &look->row);
 }
 
 static void settle(struct look *look, struct row *row)
@@ -371,6 +364,7 @@ static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 	if (result == PROBE_TCP) {
 		if (is_first)
 			first_look(look, row, borrowed);
+		look->probe.was_connected |= (word & ROW_ESTABLISHED) != 0;
 		look->is_gone = probe_peer_is_gone(&look->probe) &&
 				!is_only_ours_to_see(look, word);
 		if (look->is_gone && (look->side = registry_side(look->fd, true))) {

@@ -103,7 +103,7 @@ static void a_duplicate_knows_what_its_source_was_told(void **state)
 	(void)state;
 	open_one(FD);
 	registry_tell(FD, SL_CALL_read, 9, false);
-	registry_copy(FD, FD + 1, SL_CALL_dup);
+	registry_copy(FD, FD + 1);
 	registry_forget(FD, NULL);
 	assert_true(registry_read(FD + 1, &row));
 	registry_read_told(&row, registry_side(FD + 1, true), &told);
@@ -119,7 +119,7 @@ static void what_one_duplicate_is_told_the_other_knows(void **state)
 
 	(void)state;
 	open_one(FD);
-	registry_copy(FD, FD + 1, SL_CALL_dup);
+	registry_copy(FD, FD + 1);
 	registry_shut(FD + 1, 2 /* SHUT_RDWR */);
 	registry_forget(FD + 1, NULL);
 	registry_read(FD, &row);
@@ -132,8 +132,8 @@ static void a_socket_is_closed_with_its_last_descriptor(void **state)
 {
 	(void)state;
 	open_one(FD);
-	registry_copy(FD, FD + 1, SL_CALL_dup);
-	registry_copy(FD, FD + 2, SL_CALL_dup);
+	registry_copy(FD, FD + 1);
+	registry_copy(FD, FD + 2);
 	registry_forget(FD, NULL);
 	registry_forget(FD + 1, NULL);
 	assert_int_equal(atomic_load(&registry_counts.closed), 0);
@@ -213,7 +213,7 @@ static void *storm(void *argument)
 			open_one(fd);
 			break;
 		case 1:
-			registry_copy(fd, FD + (int)(seed >> 24 & 7), SL_CALL_dup2);
+			registry_copy(fd, FD + (int)(seed >> 24 & 7));
 			break;
 		case 2:
 			registry_tell(fd, SL_CALL_read, 0, false);
