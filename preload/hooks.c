@@ -996,12 +996,19 @@ __asm__(".text\n\t"
 	WATCHED(SYS_seccomp)
 	WATCHED(SYS_prctl)
 	"jmp *real+real_syscall_at(%rip)\n"
-	/* The seventh word of a system call stands on the caller's stack. */
-	"1:\tpushq 8(%rsp)\n\t"
+	/* The seventh word of a system call stands on the caller's stack.  Captures find
+	 * the hook's caller by frame pointers: all of ours have one. */
+	"1:\tpushq %rbp\n\t"
 	".cfi_adjust_cfa_offset 8\n\t"
+	".cfi_rel_offset %rbp, 0\n\t"
+	"movq %rsp, %rbp\n\t"
+	".cfi_def_cfa_register %rbp\n\t"
+	"subq $8, %rsp\n\t"
+	"pushq 16(%rbp)\n\t"
 	"call hooks_syscall\n\t"
-	"addq $8, %rsp\n\t"
-	".cfi_adjust_cfa_offset -8\n\t"
+	"leave\n\t"
+	".cfi_def_cfa %rsp, 8\n\t"
+	".cfi_restore %rbp\n\t"
 	"ret\n\t"
 	".cfi_endproc\n\t"
 	".size syscall, .-syscall\n");

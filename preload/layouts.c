@@ -33,7 +33,8 @@
 #define MAX_PER_TREE  64          /* chains: recursion, and what else varies above */
 #define MAX_PER_PLACE 256         /* trees of one return address: alloca in the caller */
 #define N_PLACES      4096        /* counters of them, shared by those that collide */
-#define MAX_CALLER    (64u << 10) /* bytes from our frame to the hook's caller's */
+#define MAX_OURS      (8u << 10)  /* bytes from our frame to the one of the hook */
+#define MAX_DISTANCE  (64u << 10) /* from our frame to the frame pointer of its caller */
 #define PAGE_BYTES    4096u
 
 struct word {
@@ -96,12 +97,12 @@ UNCHECKED uint64_t layouts_key(const uint64_t words[REGISTERS_N])
 	/* The first step leads to the hook, the next out of it. */
 	do {
 		uint64_t caller = frame->caller;
-		if (caller - stack >= MAX_CALLER || caller % 8 != 0)
+		if (caller - stack >= MAX_OURS || caller % 8 != 0)
 			return registers_plain(frame->returns_to);
 		frame = (const void *)caller;
 	} while (is_ours(registers_plain(frame->returns_to)));
 	uint64_t distance = frame->caller - stack;
-	if (distance >= MAX_CALLER)
+	if (distance >= MAX_DISTANCE)
 		distance = 0;
 	return registers_plain(frame->returns_to) ^ distance << 40;
 }

@@ -41,9 +41,10 @@ void origin_start(unsigned n_frames, bool load_now);
  * of the program.  Any thread, any signal. */
 void origin_find_program(void);
 
-/* In a hook, called from the hook itself: the origin of the hook's caller.  Never blocks,
- * allocates from malloc, or touches errno; needs less than 512 bytes of stack.  0 if
- * nothing could be had (counted in origin_lost()). */
+/* In a hook, called from the hook itself or from a function that it called, all with
+ * frame pointers: the origin of the caller of the hook.  Never blocks, allocates from
+ * malloc, or touches errno; needs less than 512 bytes of stack.  0 if nothing could be
+ * had (counted in origin_lost()). */
 uint32_t origin_capture(void);
 
 /* True while copies wait for origin_work(): one load. */
