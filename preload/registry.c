@@ -521,7 +521,32 @@ UNCHECKED bool registry_was_told(int fd)
 	       side->told_era == registry_era;
 }
 
-UNCHECKED void registry_read_told(const struct row *row, const struct side *side,
+UNCHECKED /* A hook may write another word at the same time: that stands. */
+static void settle(uint32_t *word)
+{
+	uint32_t was = __atomic_load_n(word, __ATOMIC_RELAXED);
+	uint32_t now = origin_settle(was);
+
+	if (now != was)
+		__atomic_compare_exchange_n(word, &was, now, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+}
+
+void registry_settle_told(int fd)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, false);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+	struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+
+	if (side)
+		settle(&side->told_origin);
+	if (shared)
+		settle(&shared->told_origin);
+}
+
+void registry_read_told(const struct row *row, const struct side *side,
 				  struct told *told)
 {
 	uint64_t word = atomic_load(&row->word);

@@ -188,6 +188,9 @@ bool registry_was_told(int fd);
 /* The program shut the reading side of it: poll says then what it says when the peer has
  * gone. */
 bool registry_reading_is_shut(int fd);
+/* By the owner of the tick: what is kept of `fd` beside its row and stands for a capture
+ * becomes what that was unwound to, once a sweep (see origin_swept()). */
+void registry_settle_told(int fd);
 /* `side` is beside a row of which `row` is a copy. */
 void registry_read_told(const struct row *row, const struct side *side,
 			struct told *told);

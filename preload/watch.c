@@ -459,9 +459,12 @@ static void look_at(int fd, struct tick *tick)
 			ledger_end_row(fd);
 		return;
 	}
-	if ((atomic_load(&look.row.word) & ROW_NOT_TCP) || look.generation <= tick->since)
+	if (atomic_load(&look.row.word) & ROW_NOT_TCP)
 		return;
 	settle(&look, row);
+	registry_settle_told(fd);
+	if (look.generation <= tick->since)
+		return;
 	if (!ask(tick->way, &look, row))
 		return;
 	tick->n_held++;
