@@ -521,7 +521,7 @@ UNCHECKED bool registry_was_told(int fd)
 	       side->told_era == registry_era;
 }
 
-UNCHECKED /* A hook may write another word at the same time: that stands. */
+/* A hook may write another word at the same time: that stands. */
 static void settle(uint32_t *word)
 {
 	uint32_t was = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -546,7 +546,7 @@ void registry_settle_told(int fd)
 		settle(&shared->told_origin);
 }
 
-void registry_read_told(const struct row *row, const struct side *side,
+UNCHECKED void registry_read_told(const struct row *row, const struct side *side,
 				  struct told *told)
 {
 	uint64_t word = atomic_load(&row->word);
