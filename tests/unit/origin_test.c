@@ -555,6 +555,40 @@ static void keeps_as_many_frames_as_were_asked_for(void **state)
 	assert_false(backtrace->is_short);
 }
 
+#if defined __x86_64__
+/* Code made at run time: push %rbp; mov %rsp, %rbp; call *%rdi; pop %rbp; ret */
+static uint32_t (*made_code(void))(uint32_t (*)(void))
+{
+	static const uint8_t bytes[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
+	void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+
+	assert_true(at != MAP_FAILED);
+	memcpy(at, bytes, sizeof(bytes));
+	assert_int_equal(mprotect(at, 4096, PROT_READ | PROT_EXEC), 0);
+	return (uint32_t(*)(uint32_t(*)(void)))at;
+}
+
+static void ends_where_code_was_made_at_run_time(void **state)
+{
+	(void)state;
+	uint32_t (*call)(uint32_t(*)(void)) = made_code();
+	uint32_t origins[2];
+
+	for (volatile int i = 0; i < 2; i++) {
+		origins[i] = call(outer);
+		assert_true(!(origins[i] & ORIGIN_PENDING_BIT) == (i == 1));
+		origins[i] = settled(origins[i]);
+	}
+	assert_int_equal(origins[0], origins[1]);
+	const struct origin_backtrace *backtrace = origin_backtrace(origins[0]);
+	assert_true(backtrace->is_short);
+	assert_int_equal(backtrace->n_frames, 3);
+	assert_true(lies_in(backtrace->frames[2], outer));
+	munmap((void *)(uintptr_t)call, 4096);
+}
+#endif
+
 /* What a child finds, as its exit status. */
 static int in_child(pid_t (*make)(void), int (*body)(uint32_t), uint32_t origin)
 {
@@ -733,6 +767,9 @@ int main(void)
 		cmocka_unit_test(leaves_errno_alone),
 		cmocka_unit_test(needs_less_than_512_bytes_of_stack),
 		cmocka_unit_test(keeps_as_many_frames_as_were_asked_for),
+#if defined __x86_64__
+		cmocka_unit_test(ends_where_code_was_made_at_run_time),
+#endif
 		cmocka_unit_test(a_child_unwinds_what_waited),
 #if !defined __SANITIZE_THREAD__ /* the sanitizer itself needs the loader in the child   \
 				  */

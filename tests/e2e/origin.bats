@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# Where a socket was opened, however the code that opened it was running; and what finding
+# that out does not do to the host.
+
+setup() {
+	load ../lib/preload
+	ways=$B/tests/fixtures/origin_ways
+}
+
+# opened_by NUMBER FRAME...: the only leak of that way was opened by these, innermost first
+opened_by() {
+	local number=$1 at=0 frame
+	shift
+	preloaded "" "$ways" "$number"
+	for frame; do
+		says "^    #$((at++)) .* in $frame\+0x" "$errors"
+	done
+	[ "$(count_of libsockleak)" -eq 0 ]
+	[ "$(count_of 'SUMMARY: sockleak: 1 socket leaked at 1 place')" -eq 1 ]
+}
+
+@test "in a signal handler: through the signal to what it interrupted" {
+	opened_by 0 way_plain from_handler
+	says '    #[0-9]+ .* in raise_it\+'
+	says '    #[0-9]+ .* in main\+'
+}
+
+@test "in a handler on a stack of its own: up to the handler" {
+	opened_by 1 way_plain from_handler
+}
+
+@test "in a coroutine on a stack of its own" {
+	opened_by 2 way_plain from_coroutine
+}
+
+@test "in a thread" {
+	opened_by 3 way_plain from_thread
+}
+
+@test "by the number of the system call" {
+	opened_by 4 way_by_number from_number main
+}
+
+@test "through python, followed to its start" {
+	preloaded "" python3 - <<-'PYTHON'
+		import socket
+		ls = socket.create_server(("127.0.0.1", 0))
+		c = socket.create_connection(ls.getsockname())
+		s, _ = ls.accept()
+		c.close()
+		s.recv(1)
+		s.detach()
+	PYTHON
+	says '    #0 .*/_socket\.|    #0 .* in sock_accept|    #0 .*python'
+	says '    #[0-9]+ .* in _start\+|    #[0-9]+ .* in __libc_start_main'
+}
+
+@test "libunwind makes no pipe, asks no mincore and keeps no file in the host" {
+	SOCKLEAK_OPTIONS='' strace -f -qq -e trace=pipe,pipe2,mincore,socketpair \
+		-o "$BATS_TEST_TMPDIR/calls" -E LD_PRELOAD="$library" \
+		"$ways" 2>"$errors"
+	says 'SUMMARY: sockleak: 5 sockets leaked'
+	! grep -E 'pipe|mincore' "$BATS_TEST_TMPDIR/calls"
+}
+
+@test "libunwind is not loaded into a program that makes no connections" {
+	LD_PRELOAD=$library cat /proc/self/maps >"$BATS_TEST_TMPDIR/maps"
+	grep -q libsockleak "$BATS_TEST_TMPDIR/maps"
+	! grep -q libunwind "$BATS_TEST_TMPDIR/maps"
+}
