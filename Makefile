@@ -3,6 +3,7 @@
 # make demo       a leak found in a running server
 # make install    into $(prefix), $(DESTDIR) before it; uninstall takes it away again
 # make check      every test; the last lines are prove's
+# make bench      what it costs, as a table; minutes
 # SAN=address,undefined or SAN=thread builds everything into build/SAN/.
 
 CC      ?= cc
@@ -46,7 +47,8 @@ tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
 unit_tests := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
 fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c)) \
 	$(patsubst %.cc,$(B)/%,$(wildcard tests/fixtures/*.cc))
-benches := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+benches := $(patsubst %.c,$(B)/%,$(filter-out %_preload.c,$(wildcard tests/bench/*.c))) \
+	$(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/*_preload.c))
 
 all: $(B)/libsockleak.so $(B)/sockleak
 $(B)/libsockleak.so: $(lib_objects) $(B)/exports
@@ -95,6 +97,8 @@ $(B)/examples/%: examples/%.c ; @mkdir -p $(@D)
 	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
 $(B)/tests/bench/%: tests/bench/%.c ; @mkdir -p $(@D)
 	$(CC) $(host_cflags) -O2 $(LDFLAGS) -o $@ $< -lpthread -ldl $(host_libs_$(notdir $@))
+$(B)/tests/bench/%_preload.so: tests/bench/%_preload.c ; @mkdir -p $(@D)
+	$(CC) $(host_cflags) -O2 -fPIC -shared $(LDFLAGS) -o $@ $< -lunwind -ldl
 
 # What building, the demo and the tests need, by Debian package; large programs apart.
 deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev libelf-dev \
@@ -115,8 +119,12 @@ host_libs_capture = $(B)/parts.a
 # Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
 tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats)
 export B
-check: all $(unit_tests) $(fixtures)
+check: all $(unit_tests) $(fixtures) $(benches)
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(tests)
+# What it costs, bare and preloaded in alternation: a table, and $(B)/bench.json.
+bench: all $(benches)
+	tests/bench/run --json $(B)/bench.json $(B)
+	$(B)/tests/bench/capture
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
 # The command is found on its own: see tools/library.c.
@@ -172,4 +180,4 @@ lint:
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
+.PHONY: all bench deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
