@@ -75,6 +75,14 @@ static void note_read(uint32_t at, uint64_t value)
 	chain->n_reads++;
 }
 
+/* Return addresses may be signed; not every libunwind knows. */
+static uint64_t without_signature(uint64_t word)
+{
+	uint64_t plain = registers_plain(word);
+
+	return plain != word && modules_at(plain) ? plain : word;
+}
+
 static uint64_t read_copy(uint64_t address)
 {
 	uint64_t offset = address - job.from, word;
@@ -84,6 +92,7 @@ static uint64_t read_copy(uint64_t address)
 		job.is_unsure = true;
 		return word;
 	}
+	word = without_signature(word);
 	uint64_t bit = UINT64_C(1) << (offset / 8 % 64);
 	if (!(job.seen[offset / 8 / 64] & bit)) {
 		job.seen[offset / 8 / 64] |= bit;
