@@ -264,6 +264,7 @@ void capture_swept(void)
 /* What other threads were about to queue is gone with them. */
 void capture_fork_child(void)
 {
+	twins_forget_all();
 	n_waiting = 0;
 	for (uint32_t number = todo; number; number = next_capture[number])
 		n_waiting++;
@@ -275,6 +276,7 @@ void capture_forget_all(void)
 {
 	uint32_t n_used = n_captures < N_CAPTURES ? n_captures : N_CAPTURES;
 
+	twins_forget_all();
 	waiting = todo = n_waiting = 0;
 	memset(&resting, 0, sizeof(resting));
 	free_captures = 0;

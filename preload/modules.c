@@ -16,7 +16,8 @@
 
 #define IDS_PER_CHUNK 256
 #define MAX_IDS       UINT16_MAX /* a frame keeps 16 bits of it; 0 = outside */
-#define MAX_READINGS  8          /* the list may change between reading it and the work */
+#define N_BUCKETS     256
+#define MAX_READINGS  8 /* the list may change between reading it and the work */
 
 struct segment {
 	uint64_t start, end;
@@ -25,8 +26,9 @@ struct segment {
 };
 
 ARENA_TABLE static struct module *chunks[MAX_IDS / IDS_PER_CHUNK + 1]; /* by id - 1 */
-static uint32_t n_modules;  /* atomic, stored last */
-static uint32_t n_readings; /* atomic */
+static uint32_t n_modules;                /* atomic, stored last */
+static uint32_t n_readings;               /* atomic */
+static struct module *buckets[N_BUCKETS]; /* by base */
 static struct module *ours;
 
 /* Which ranges the last change took away; past MAX_LEFT: any. */
@@ -230,6 +232,11 @@ static void mark_sharers(struct module *module)
 			module_of(id)->shares_place = module->shares_place = true;
 }
 
+static struct module **bucket_of(const struct module *module)
+{
+	return &buckets[(module->shown.base >> 12) % N_BUCKETS];
+}
+
 static struct module *add(const struct module *seen, const char *name)
 {
 	struct module *module = new_module();
@@ -241,6 +248,8 @@ static struct module *add(const struct module *seen, const char *name)
 	module->shown.id = id;
 	module->shown.path = kept_path(name);
 	mark_sharers(module);
+	module->next = *bucket_of(module);
+	*bucket_of(module) = module;
 	__atomic_store_n(&n_modules, id, __ATOMIC_RELEASE);
 	return module;
 }
@@ -252,8 +261,7 @@ static struct module *recognise(const struct dl_phdr_info *from, const struct wa
 	const char *name = name_of(from, walk->is_first);
 
 	take_headers(&seen, from);
-	for (uint32_t id = 1; id <= n_modules; id++) {
-		struct module *known = module_of(id);
+	for (struct module *known = *bucket_of(&seen); known; known = known->next) {
 		if (!is_same(known, &seen) || !has_name(known, name))
 			continue;
 		if (known->shown.is_gone || walk->n_unloads != n_unloads)

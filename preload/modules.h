@@ -13,6 +13,7 @@ struct module {
 	uint64_t search_table; /* of eh_frame_hdr: sorted pairs of offsets */
 	uint64_t search_table_bytes; /* 0 = none */
 	const void *headers;         /* the loader's copy: part of its identity */
+	struct module *next;         /* of those with a base like it */
 	/* Numbers of readings: since when it may be here without a break; the last. */
 	uint32_t found_at, seen_at;
 	bool shares_place; /* others were loaded there at other times */

@@ -14,9 +14,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define IDS_PER_CHUNK 1024
-#define N_CHUNKS      1024
-#define FORK_WAIT_MS  100
+#define IDS_PER_CHUNK  1024
+#define N_CHUNKS       1024
+#define MAX_WHOLE      65536 /* backtraces kept with all their frames */
+#define N_FIRST_FRAMES 4
+#define FORK_WAIT_MS   100
 
 static bool is_started;     /* until then, and in a broken child for a moment: nothing */
 static bool may_load;       /* libunwind, by the first work */
@@ -183,12 +185,15 @@ static uint32_t publish(const uint64_t *frames, unsigned n, bool is_short)
 	return id;
 }
 
-/* The id of this content, 0 = no memory. */
+/* The id of this content, 0 = no memory.  A host whose stacks are endlessly different
+ * (recursion) gets new ones by their first frames only from some number on. */
 static uint32_t intern(const uint64_t *frames, unsigned n, bool is_short)
 {
 	if (!make_room())
 		return 0;
 	uint32_t *place = place_of(frames, n, is_short);
+	if (*place == 0 && n_backtraces >= MAX_WHOLE && n > N_FIRST_FRAMES)
+		return intern(frames, N_FIRST_FRAMES, true);
 	if (*place == 0)
 		*place = publish(frames, n, is_short);
 	return *place;

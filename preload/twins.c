@@ -27,6 +27,7 @@ struct found {
 extern int _dl_find_object(void *address, struct found *found) __attribute__((weak));
 
 ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
+static bool is_used;                                     /* atomic; not all are free */
 
 static uint32_t *bucket_of(const struct capture *capture)
 {
@@ -95,6 +96,12 @@ UNCHECKED static bool is_twin(const struct capture *waiting, uint32_t word,
 	return capture_still_waits(word) && is_same_stack(&theirs, &ours);
 }
 
+void twins_forget_all(void)
+{
+	if (is_used)
+		memset(buckets, 0, sizeof(buckets));
+}
+
 uint32_t twins_find(const struct capture *capture)
 {
 	uint32_t *bucket = bucket_of(capture);
@@ -117,8 +124,10 @@ bool twins_add(const struct capture *capture, uint32_t word)
 		if (old && capture_still_waits(old))
 			continue;
 		if (__atomic_compare_exchange_n(&bucket[i], &old, word, false,
-						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+			__atomic_store_n(&is_used, true, __ATOMIC_RELAXED);
 			return true;
+		}
 	}
 	return false;
 }
