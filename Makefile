@@ -45,7 +45,7 @@ tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 parts_objects := $(filter-out %/hooks.o %/start.o,$(lib_objects))
 tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
 unit_tests := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
-fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c)) \
+fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c examples/suites/*/*.c)) \
 	$(patsubst %.cc,$(B)/%,$(wildcard tests/fixtures/*.cc))
 benches := $(patsubst %.c,$(B)/%,$(filter-out %_preload.c,$(wildcard tests/bench/*.c))) \
 	$(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/*_preload.c))
@@ -113,6 +113,8 @@ deps-programs: ; tests/lib/deps $(programs_packages)
 $(if $(filter deps%,$(MAKECMDGOALS)),$(eval .NOTPARALLEL:))
 demo: all $(B)/examples/http_server ; @tests/lib/demo
 
+host_libs_server_test = -lcmocka
+host_libs_clean_suite = -lcmocka
 $(B)/tests/bench/capture: $(B)/parts.a
 host_libs_capture = $(B)/parts.a
 
@@ -173,7 +175,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress='uninitvar:tools/*' --quiet \
 		--library=tests/lib/cppcheck.cfg -Ipreload -Itools preload tools
 	# What a test loads sets variables for it.
-	shellcheck -x -e SC2034 tests/lib/*.bash
+	shellcheck -x -e SC2034 tests/lib/*.bash examples/suites/bats/leaks.bash
 	shellcheck tests/lib/deps tests/lib/demo tests/lib/includes_table tests/lib/installcheck \
 		tools/sockleak.bash-completion .ci/run
 	! groff -man -ww -z tools/sockleak.1 2>&1 | grep .

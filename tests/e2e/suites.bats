@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# The suites of examples/suites, each run as its user would: the test that leaks is red and
+# says why, the others are green; without sockleak all are green; and a clean suite is not
+# slowed.
+
+setup() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	B=$(realpath "${B:-build}")
+	library=$B/libsockleak.so
+	suites=$PWD/examples/suites
+	cmocka=$B/examples/suites/cmocka/server_test
+	pytest=(/usr/bin/python3 -B -m pytest -p no:cacheprovider -q "$suites/pytest")
+	# Runs the suite of bats as if there were no bats around it.
+	bats=(env -u BATS_TEST_TMPDIR -u BATS_RUN_TMPDIR -u BATS_SUITE_TMPDIR -u BATS_FILE_TMPDIR
+		"SERVER=$B/examples/http_server" bats)
+	with_sockleak=("SOCKLEAK=$B/sockleak" "SOCKLEAK_LIBRARY=$library")
+	without=(SOCKLEAK=true SOCKLEAK_LIBRARY=)
+	unset LD_PRELOAD SOCKLEAK_OPTIONS
+}
+
+line_of() {
+	grep -n "$1" "$2" | head -1 | cut -d: -f1
+}
+
+@test "cmocka: the test that leaks is red, says what and where, and the next is green" {
+	run env CMOCKA_MESSAGE_OUTPUT=TAP LD_PRELOAD="$library" "$cmocka"
+	[ "$status" -eq 1 ]
+	[[ $output == *"ok 1 - answers_a_ping"* ]]
+	[[ $output == *"not ok 2 - refuses_nonsense"* ]]
+	[[ $output == *"refuses_nonsense leaves 1 socket(s) open whose peer is gone"* ]]
+	[[ $output == *"ok 3 - answers_after_nonsense"* && $output != *"not ok 3"* ]]
+	[[ $output == *" in answer+0x"*"(fd "*", test refuses_nonsense)"* ]]
+}
+
+@test "cmocka: under sockleak run the report names the line and the test" {
+	run "$B/sockleak" run --json="$BATS_TEST_TMPDIR/leaks.json" "$cmocka"
+	[ "$status" -eq 1 ]
+	jq -e --argjson line "$(line_of 'accept(listener' "$suites/cmocka/server_test.c")" \
+		'[.leaks[], .pending[]] | length == 1 and (.[0] | .origin[0].function == "answer" and .origin[0].line == $line
+		and .sockets[0].test == "refuses_nonsense")' "$BATS_TEST_TMPDIR/leaks.json"
+}
+
+@test "cmocka: without the library all tests are green" {
+	run "$cmocka"
+	[ "$status" -eq 0 ]
+}
+
+@test "pytest: the test that leaks is red, says what and where, and the next is green" {
+	run env SOCKLEAK_OPTIONS=log="$BATS_TEST_TMPDIR/leaks.%p" PYTHONTRACEMALLOC=5 LD_PRELOAD="$library" "${pytest[@]}" -rA
+	[ "$status" -eq 1 ]
+	[[ $output == *"ERROR at teardown of test_refuses_nonsense"*"1 socket(s) left open"* ]]
+	[[ $output == *"why: never-read."*"test test_refuses_nonsense)"* ]]
+	[[ $output == *"test_server.py\", line $(line_of 'listener.accept' "$suites/pytest/test_server.py")"* ]]
+	[[ $output == *"PASSED "*"::test_answers_a_ping"* && $output == *"PASSED "*"::test_answers_after_nonsense"* ]]
+	[[ ${lines[-1]} == "3 passed, 1 error in "* ]]
+}
+
+@test "pytest: the test is red without a log, and green without the library" {
+	run env LD_PRELOAD="$library" "${pytest[@]}"
+	[ "$status" -eq 1 ]
+	[[ $output == *"ERROR at teardown of test_refuses_nonsense"*"log=FILE says why"* ]]
+	run "${pytest[@]}"
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == "3 passed in "* ]]
+}
+
+@test "bats: the test whose server leaks is red, says where, and the next is green" {
+	run env "${with_sockleak[@]}" "${bats[@]}" "$suites/bats"
+	[ "$status" -eq 1 ]
+	[[ $output == *"ok 1 the first page is there"* && $output != *"not ok 1"* ]]
+	[[ $output == *"not ok 2 another page is not"* ]]
+	[[ $output == *" in accept_client "*"http_server.c:$(line_of 'int fd = accept' "$PWD/examples/http_server.c") "* ]]
+	[[ $output == *"ok 3 the first page is still there"* && $output != *"not ok 3"* ]]
+}
+
+@test "bats: without sockleak all tests are green" {
+	run env "${without[@]}" "${bats[@]}" "$suites/bats"
+	[ "$status" -eq 0 ]
+}
+
+# slowdown NAME PAIRS COMMAND... :: COMMAND...
+slowdown() {
+	local name=$1
+	shift
+	[ -z "$SAN" ] || skip "a sanitizer's costs are its own"
+	run /usr/bin/python3 -B tests/lib/slowdown.py "$@"
+	echo "# a clean suite of $name: $output" >&3
+	[ "$status" -eq 0 ]
+}
+
+@test "a clean suite of cmocka takes at most 1.05 of its time" {
+	slowdown cmocka 11 1.05 "$B/tests/fixtures/clean_suite" :: env LD_PRELOAD="$library" "$B/tests/fixtures/clean_suite"
+}
+
+@test "a clean suite of pytest takes at most 1.05 of its time" {
+	slowdown pytest 11 1.05 "${pytest[@]}" -k answers :: \
+		env LD_PRELOAD="$library" SOCKLEAK_OPTIONS=log="$BATS_TEST_TMPDIR/log" "${pytest[@]}" -k answers
+}
+
+@test "a clean suite of bats takes at most 1.05 of its time" {
+	slowdown bats 9 1.05 env "${without[@]}" "${bats[@]}" -f 'first page' "$suites/bats" :: \
+		env "${with_sockleak[@]}" "${bats[@]}" -f 'first page' "$suites/bats"
+}
