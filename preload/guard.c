@@ -43,7 +43,7 @@ static bool has_filter_at_start(void)
 	while (!answer && (n = guard_sys(SYS_read, fd, piece, sizeof(piece))) > 0)
 		for (long at = 0; at < n && !answer; at++) {
 			if (same == sizeof(wanted) - 1)
-				answer = piece[at];
+				answer = (unsigned char)piece[at];
 			else
 				same = piece[at] == wanted[same] ? same + 1
 								 : piece[at] == '\n';
