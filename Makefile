@@ -127,6 +127,8 @@ check: all $(unit_tests) $(fixtures) $(benches)
 bench: all $(benches)
 	tests/bench/run --json $(B)/bench.json $(B)
 	$(B)/tests/bench/capture
+# Long and many: minutes, hence not in check.
+soak: all $(B)/tests/fixtures/soak ; prove -v -e '' tests/lib/soak
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
 # The command is found on its own: see tools/library.c.
@@ -182,4 +184,4 @@ lint:
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all bench deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
+.PHONY: all bench soak deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
