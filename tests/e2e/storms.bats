@@ -1,0 +1,57 @@
+#!/usr/bin/env bats
+# Storms: a fraction of a second each here, STORM_MS=10000 by `make check-storms`.  Each
+# must end, and the books must be right afterwards: none of its own sockets is a leak, of
+# two that are planted two are found, and none was missed.
+
+bats_require_minimum_version 1.5.0
+load ../lib/guest
+
+setup() {
+	guest_setup
+	export STORM_MS=${STORM_MS:-300}
+}
+
+# storm NAME: bare, with the helper thread, and without
+storm() {
+	local ledger=$BATS_TEST_TMPDIR/ledger thread
+
+	for thread in yes no; do
+		rm -rf "$ledger"
+		mkdir -m 700 "$ledger"
+		GUEST_LEDGER=$ledger same \
+			"log=none:interval=1ms:ledger=$ledger:thread=$thread" \
+			"$fixtures/guest_storms" "$1"
+	done
+}
+
+@test "calls from signal handlers at 10 kHz while threads serve (rule 5, item 33)" {
+	storm handlers
+}
+
+@test "64 threads replace and close the same numbers (items 39 and 40)" {
+	storm replacing
+}
+
+@test "fork, _Fork, vfork and posix_spawn while threads serve (items 10b, 35, 36)" {
+	storm children
+}
+
+@test "libraries come and go while threads serve (items 9, 13, 17)" {
+	export STORM_PLUGIN=$BATS_TEST_TMPDIR/plugin.so
+	printf '#include "guest.h"\nvoid run_guest(void) { finish(ended()); }\n' |
+		cc -x c -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -shared -fPIC \
+			-o "$STORM_PLUGIN" -
+	storm loading
+}
+
+@test "threads are cancelled wherever they are (rule 1, item 30)" {
+	storm cancelling
+}
+
+@test "the limit of descriptors goes up and down, and is hit (items 37, 55)" {
+	storm limits
+}
+
+@test "closefrom, close_range and loops of close while threads serve (item 44)" {
+	storm closing-ranges
+}
