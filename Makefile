@@ -78,7 +78,7 @@ $(B)/tests/unit/%.o: tests/unit/%.cc ; @mkdir -p $(@D)
 	$(CXX) $(if $(SAN),-fsanitize=$(SAN)) -Wall -Wextra $(CXXFLAGS) -c -o $@ $<
 $(B)/tests/unit/origin_plugin%.so: tests/unit/origin_plugin.c ; @mkdir -p $(@D)
 	$(CC) -O2 -fPIC -shared $(if $(filter _2,$*),-DOTHER) -Wl,--build-id -o $@ $<
-$(B)/tests/unit/origin_test: $(B)/tests/unit/origin_plugin_1.so $(B)/tests/unit/origin_plugin_2.so
+$(B)/tests/unit/origin_test $(B)/tests/unit/origin_storm_test: $(B)/tests/unit/origin_plugin_1.so $(B)/tests/unit/origin_plugin_2.so
 test_libs_text_test = -ljansson
 test_flags_origin_test = -rdynamic
 $(B)/tests/unit/origin_unwind_test: $(B)/tests/unit/origin_cxx.o

@@ -127,7 +127,7 @@ UNCHECKED static inline bool is_there(const struct word *word, uint64_t stack)
 
 /* A chain that ended because something was not in the copy ends there only as long as it
  * would not be in a copy made now: counted from the stack pointer, or wherever it is. */
-static bool ends_there(const struct layout *layout, uint64_t stack)
+UNCHECKED static bool ends_there(const struct layout *layout, uint64_t stack)
 {
 	return layout->unreadable == 0 ||
 	       (layout->unreadable - stack >= STACK_MAX_BYTES &&

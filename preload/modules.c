@@ -202,13 +202,24 @@ static bool is_same(const struct module *a, const struct module *b)
 	       memcmp(a->shown.build_id, b->shown.build_id, a->shown.build_id_bytes) == 0;
 }
 
-static const char *name_of(const struct dl_phdr_info *from, bool is_main)
+/* The loader's own, which its lock keeps as it is; sanitizers do not see that lock. */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static const char *
+name_of(const struct dl_phdr_info *from, bool is_main)
 {
-	if (is_main && !from->dlpi_name[0]) {
+	ARENA_TABLE static char name[sizeof(program_path)];
+	const char *given = from->dlpi_name;
+	size_t bytes = 0;
+
+	if (is_main && given && !given[0]) {
 		modules_find_program();
 		return program_path;
 	}
-	return from->dlpi_name ? from->dlpi_name : "";
+	while (given && given[bytes] && bytes < sizeof(name) - 1) {
+		name[bytes] = given[bytes];
+		bytes++;
+	}
+	name[bytes] = 0;
+	return name;
 }
 
 /* Ends with `name`, as kept_path() may have put a directory before it. */
