@@ -30,7 +30,7 @@
 
 #define N_BUCKETS     8192
 #define MAX_BYTES     (8u << 20)  /* of all layouts together */
-#define MAX_PER_TREE  64          /* chains: recursion, and what else varies above */
+#define MAX_PER_TREE  256         /* chains: recursion, and what else varies above */
 #define MAX_PER_PLACE 256         /* trees of one return address: alloca in the caller */
 #define N_PLACES      4096        /* counters of them, shared by those that collide */
 #define MAX_OURS      (8u << 10)  /* bytes from our frame to the one of the hook */

@@ -199,24 +199,20 @@ static uint32_t intern(const uint64_t *frames, unsigned n, bool is_short)
 	return *place;
 }
 
-/* Module and offset of each frame that is not ours.  In a test, where "ours" is the main
- * program, only the innermost frame is left out: origin_capture() itself. */
-static unsigned locate(const struct unwinder_chain *from, uint64_t frames[], unsigned max)
+/* Module and offset of each frame. */
+static unsigned locate(const struct unwinder_chain *from, uint64_t frames[])
 {
-	unsigned n = 0;
-
-	for (unsigned i = 1; i < from->n_frames && n < max; i++) {
+	for (unsigned i = 0; i < from->n_frames; i++) {
 		const struct module *module = modules_at(from->frames[i]);
-		if (module && module == modules_ours())
-			continue;
-		frames[n++] = module ? (uint64_t)module->shown.id << 48 |
-					       (from->frames[i] - module->shown.base)
-				     : from->frames[i];
+		frames[i] = module ? (uint64_t)module->shown.id << 48 |
+					     (from->frames[i] - module->shown.base)
+				   : from->frames[i];
 	}
+	if (from->n_frames > 0 || !from->is_cut)
+		return from->n_frames;
 	/* Called from code outside all modules: better its address than nothing. */
-	if (n == 0 && from->is_cut)
-		frames[n++] = from->outside & UINT64_C(0xffffffffffff);
-	return n;
+	frames[0] = from->outside & UINT64_C(0xffffffffffff);
+	return 1;
 }
 
 /* What was derived from modules that may have gone since is forgotten. */
@@ -237,10 +233,9 @@ static void work_on(void *argument)
 	static uint64_t frames[UNWINDER_MAX_FRAMES];
 
 	follow_modules();
-	unwinder_follow(capture, max_frames + 16, &chain);
-	unsigned n = locate(&chain, frames, max_frames);
-	bool is_short = chain.is_short && n < max_frames;
-	uint32_t id = n ? intern(frames, n, is_short) : 0;
+	unwinder_follow(capture, max_frames, &chain);
+	unsigned n = locate(&chain, frames);
+	uint32_t id = n ? intern(frames, n, chain.is_short) : 0;
 	if (!id)
 		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
 	else

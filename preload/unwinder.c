@@ -26,6 +26,8 @@
 #define CALL_BYTES 1 /* enough to be inside it */
 #endif
 
+#define MAX_STEPS 1024 /* with those that are left out */
+
 static struct {
 	bool is_loaded, is_noted;
 	uint64_t device, inode;
@@ -45,10 +47,11 @@ static struct {
 	const struct capture *capture;
 	struct unwinder_chain *chain;
 	uint64_t from, end; /* addresses that the copy holds */
-	uint64_t ip;        /* of the frame now looked at */
-	bool has_no_table;  /* for that frame */
-	bool is_at_bottom;  /* that frame has no caller */
-	bool is_unsure;     /* other than by the words noted, the chain rests on chance */
+	unsigned max_frames, n_steps;
+	uint64_t ip;       /* of the frame now looked at */
+	bool has_no_table; /* for that frame */
+	bool is_at_bottom; /* that frame has no caller */
+	bool is_unsure;    /* other than by the words noted, the chain rests on chance */
 	uint32_t registers_seen;
 	uint64_t seen[STACK_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
 } job;
@@ -306,9 +309,20 @@ void unwinder_forget(void)
 		lib.flush_cache(lib.space, 0, 0);
 }
 
+/* Our own are left out.  In a test "ours" is the main program: there only the innermost
+ * is, origin_capture() itself. */
 static void add_frame(struct unwinder_chain *chain, uint64_t address)
 {
-	chain->frames[chain->n_frames++] = address;
+	const struct module *ours = modules_ours();
+	bool is_ours = job.n_steps++ == 0 || (ours && modules_at(address) == ours);
+
+	if (!is_ours && chain->n_frames < job.max_frames)
+		chain->frames[chain->n_frames++] = address;
+}
+
+static bool is_full(const struct unwinder_chain *chain)
+{
+	return chain->n_frames == job.max_frames || job.n_steps > MAX_STEPS;
 }
 
 /* The code that a signal handler returns to.  libunwind's own answer means the frame of
@@ -348,31 +362,32 @@ static int follow(unw_cursor_t *cursor, struct unwinder_chain *chain, bool *is_e
 	}
 	add_frame(chain, address);
 	*is_exact = is_return;
+	if (is_full(chain))
+		return 1;
 	int result = lib.step(cursor);
 	chain->is_guessed |= job.has_no_table;
 	return job.is_at_bottom ? 0 : result;
 }
 
-static void unwind_copy(unsigned max_frames, struct unwinder_chain *chain)
+static void unwind_copy(struct unwinder_chain *chain)
 {
 	unw_cursor_t cursor;
 	bool is_exact = true; /* the first frame is where the registers were read */
 	int result = lib.init_remote(&cursor, lib.space, NULL) < 0 ? -1 : 1;
 
-	while (result > 0 && chain->n_frames < max_frames)
+	while (result > 0 && !is_full(chain))
 		result = follow(&cursor, chain, &is_exact);
 	chain->is_short = result < 0 || (result == 0 && job.has_no_table);
 }
 
 /* Without libunwind.  `frame` has the caller's frame pointer and the return address. */
-static void follow_copy(const struct capture *capture, unsigned max_frames,
-			struct unwinder_chain *chain)
+static void follow_copy(const struct capture *capture, struct unwinder_chain *chain)
 {
 	uint64_t frame = capture->words[REGISTERS_FP], below = job.from;
 
 	add_frame(chain, capture->words[REGISTERS_IP]);
-	while (chain->n_frames < max_frames && frame > below && frame % 16 == 0 &&
-	       frame < job.end && job.end - frame >= 16) {
+	while (!is_full(chain) && frame > below && frame % 16 == 0 && frame < job.end &&
+	       job.end - frame >= 16) {
 		uint64_t words[2];
 		memcpy(words, capture->copy.at + (frame - job.from), sizeof(words));
 		uint64_t address = registers_plain(words[1]) - CALL_BYTES;
@@ -418,14 +433,15 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	chain->is_short = true;
 	chain->is_cut = chain->is_guessed = false;
 	chain->unreadable = 0;
-	if (max_frames > UNWINDER_MAX_FRAMES)
-		max_frames = UNWINDER_MAX_FRAMES;
+	job.n_steps = 0;
+	job.max_frames =
+		max_frames < UNWINDER_MAX_FRAMES ? max_frames : UNWINDER_MAX_FRAMES;
 	if (!capture->copy.at) {
 		take_returns(capture, chain);
 	} else if (!lib.is_loaded) {
-		follow_copy(capture, max_frames, chain);
+		follow_copy(capture, chain);
 	} else {
-		unwind_copy(max_frames, chain);
+		unwind_copy(chain);
 		forget_seen(chain);
 	}
 	if (chain->n_reads > UNWINDER_MAX_READS || job.is_unsure)

@@ -8,8 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The frames kept at most, and some of ours before them. */
-#define UNWINDER_MAX_FRAMES (128 + 16)
+#define UNWINDER_MAX_FRAMES 128
 #define UNWINDER_MAX_READS  1024
 
 /* A register or a word of the stack that the unwinder looked at. */
@@ -19,7 +18,7 @@ struct unwinder_read {
 };
 #define UNWINDER_REGISTER UINT32_C(0x80000000)
 
-/* A chain, innermost first. */
+/* A chain, innermost first, without frames of the library. */
 struct unwinder_chain {
 	unsigned n_frames;
 	/* Points into the call, or at the instruction a signal interrupted. */
@@ -51,7 +50,7 @@ void unwinder_abandon(void);
 /* The list of modules has changed: tables read before may be others by now. */
 void unwinder_forget(void);
 
-/* Follows `capture`, to `max_frames` frames at most. */
+/* Follows `capture`, to `max_frames` frames at most, and reads no more than it takes. */
 void unwinder_follow(const struct capture *capture, unsigned max_frames,
 		     struct unwinder_chain *chain);
 

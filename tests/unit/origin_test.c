@@ -589,6 +589,45 @@ static void ends_where_code_was_made_at_run_time(void **state)
 }
 #endif
 
+#if defined __x86_64__
+/* No unwind table tells of it, but it has a frame pointer. */
+uint32_t untabled(uint32_t (*function)(void));
+__asm__(".text\n\t"
+	"nop; nop; nop; nop\n"
+	"untabled:\n\t"
+	"push %rbp\n\t"
+	"mov %rsp, %rbp\n\t"
+	"call *%rdi\n\t"
+	"pop %rbp\n\t"
+	"ret\n\t"
+	"nop; nop; nop; nop");
+
+__attribute__((noinline)) static uint32_t through_untabled(void)
+{
+	uint32_t origin = untabled(outer);
+
+	KEEP(origin);
+	return origin;
+}
+
+static void follows_frame_pointers_where_there_is_no_table(void **state)
+{
+	(void)state;
+	uint32_t origins[2];
+
+	for (volatile int i = 0; i < 2; i++) {
+		origins[i] = through_untabled();
+		assert_true(!(origins[i] & ORIGIN_PENDING_BIT) == (i == 1));
+		origins[i] = settled(origins[i]);
+	}
+	assert_int_equal(origins[0], origins[1]);
+	const struct origin_backtrace *backtrace = origin_backtrace(origins[0]);
+	assert_true(lies_in(backtrace->frames[2], outer));
+	assert_true(lies_in(backtrace->frames[4], through_untabled));
+	assert_true(backtrace->n_frames > 6);
+}
+#endif
+
 /* What a child finds, as its exit status. */
 static int in_child(pid_t (*make)(void), int (*body)(uint32_t), uint32_t origin)
 {
@@ -769,6 +808,7 @@ int main(void)
 		cmocka_unit_test(keeps_as_many_frames_as_were_asked_for),
 #if defined __x86_64__
 		cmocka_unit_test(ends_where_code_was_made_at_run_time),
+		cmocka_unit_test(follows_frame_pointers_where_there_is_no_table),
 #endif
 		cmocka_unit_test(a_child_unwinds_what_waited),
 #if !defined __SANITIZE_THREAD__ /* the sanitizer itself needs the loader in the child   \
