@@ -68,3 +68,12 @@ opened_by() {
 	grep -q libsockleak "$BATS_TEST_TMPDIR/maps"
 	! grep -q libunwind "$BATS_TEST_TMPDIR/maps"
 }
+
+@test "without libunwind the caller is named all the same, and the origin said to be short" {
+	unshare -rm true || skip "no user namespaces"
+	file=$(pkg-config --variable=libdir libunwind)/libunwind-$(uname -m).so.8
+	SOCKLEAK_OPTIONS=format=json LD_PRELOAD='' unshare -rm sh -c \
+		"mount --bind /dev/null '$file' && exec env LD_PRELOAD='$library' '$ways' 4" 2>"$errors"
+	jq -es 'map(select(.event == "leak")) | .[0] | .origin_note == "short" and
+		.origin[0].function == "way_by_number"' <"$errors"
+}
