@@ -1,6 +1,9 @@
-/* The three steps of an origin: captured in a hook (capture.c), unwound by the thread
- * that works (unwinder.c), interned here: each different chain once, by number, for ever.
- */
+/* The steps of an origin.  In a hook: the registers are read (registers.h), and the chain
+ * is recognised by what an earlier one looked like (layouts.c).  Else the stack is copied
+ * (stack.c) into a slot that waits (capture.c), unless one that is the same waits already
+ * (twins.c).  By the thread that works: copies are unwound (unwinder.c) by the tables of
+ * the modules (modules.c) and interned here, each different chain once, by number, for
+ * ever; and what they looked like is remembered. */
 #include "origin.h"
 
 #include "arena.h"
@@ -34,6 +37,9 @@ static uint32_t by_content_size;
  * to leave: while there are any nobody enters. */
 static uint32_t working, forking;
 static bool is_broken; /* copied while someone was inside: those locks stay taken */
+/* A copy of another process: a thread of the host's may have been in the loader, and its
+ * lock stay taken.  Nothing is asked of the loader before a capture needs it. */
+static bool is_child;
 
 ARENA_TABLE static struct unwinder_chain chain; /* the worker's */
 
@@ -243,9 +249,11 @@ static void work_on(void *argument)
 	capture_done(capture, id ? id : CAPTURE_LOST);
 }
 
+/* false: a fork waits, or somebody got stuck inside. */
 static bool enter(void)
 {
-	__atomic_store_n(&working, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&working, 1, __ATOMIC_SEQ_CST))
+		return false;
 	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
 		return true;
 	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
@@ -267,8 +275,10 @@ static bool work_once(void)
 		work_on(capture);
 		return true;
 	}
-	if (modules_hold(work_on, capture))
+	if (modules_hold(work_on, capture)) {
+		is_child = false; /* the lock is free, then */
 		return true;
+	}
 	__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
 	capture_done(capture, CAPTURE_LOST);
 	return true;
@@ -288,7 +298,7 @@ static void prepare_work(void)
 	if (may_load)
 		unwinder_load();
 	may_load = false;
-	if (!is_broken)
+	if (!is_broken && !is_child)
 		modules_hold(no_work, NULL);
 	leave();
 }
@@ -346,6 +356,7 @@ __attribute__((no_sanitize_thread)) static void become_broken(void)
 /* Alone, whatever the threads that were copied had locked or written. */
 __attribute__((no_sanitize_thread)) void origin_fork_child(void)
 {
+	is_child = true;
 	if (working || is_broken)
 		become_broken();
 	else
