@@ -31,7 +31,7 @@
 #define BLOCK_OFFSET(k) (sizeof(struct sl_header) + (size_t)(k)*SL_BLOCK_BYTES)
 
 static struct sl_header *file; /* the mapping; NULL = no ledger is kept */
-static char path[PATH_BYTES];
+ARENA_TABLE static char path[PATH_BYTES];
 static dev_t file_device;
 static ino_t file_inode;
 static _Atomic uint32_t n_reserved; /* blocks the file has room for */
@@ -456,7 +456,7 @@ void ledger_grow(void)
 
 /* Filled by any thread, emptied by the ticker; what does not fit is dropped and counted.
  */
-static struct gift {
+ARENA_TABLE static struct gift {
 	_Atomic uint32_t state; /* enum gift_state */
 	uint32_t origin;
 	uint64_t cookie;

@@ -1,6 +1,7 @@
 /* See log.h. */
 #include "log.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "text.h"
 
@@ -18,8 +19,9 @@
 #define HIGH_FD     200  /* borrowed numbers are moved out of the host's way */
 
 static bool is_stderr;
-static bool is_ours; /* we made the file */
-static char path[SETTINGS_PATH_BYTES + 64];
+static bool is_ours;  /* we made the file */
+static bool has_path; /* `path` is that of the log */
+ARENA_TABLE static char path[SETTINGS_PATH_BYTES + 64];
 static struct {
 	dev_t device;
 	ino_t inode;
@@ -100,11 +102,10 @@ static const char *start_file(const char *pattern)
 	is_ours = fd >= 0;
 	if (fd == -EEXIST)
 		fd = open_file(0);
-	if (fd < 0) {
-		path[0] = '\0';
+	if (fd < 0)
 		return fd == -EPERM ? "the log is not a regular file of this user"
 				    : "the log cannot be opened for writing";
-	}
+	has_path = true;
 	own_file.is_open = identify(fd, &is);
 	own_file.device = is.st_dev;
 	own_file.inode = is.st_ino;
@@ -117,7 +118,7 @@ const char *log_start(const struct settings *settings)
 	struct stat is;
 
 	is_stderr = settings->log_is_stderr;
-	path[0] = '\0';
+	has_path = false;
 	was_written = false;
 	at_start.is_open = identify(2, &is);
 	at_start.device = is.st_dev;
@@ -217,7 +218,7 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 		ok = false;
 	else if (is_stderr)
 		ok = write_stderr(way, bytes, n_bytes);
-	else if (path[0])
+	else if (has_path)
 		ok = write_file(way, bytes, n_bytes);
 	was_written |= ok;
 	n_lost += !ok;
@@ -246,7 +247,7 @@ void log_end(void)
 {
 	struct stat is;
 
-	if (!is_ours || was_written || !path[0] || guard_is_sandboxed)
+	if (!is_ours || was_written || !has_path || guard_is_sandboxed)
 		return;
 	long fd = open_file(0);
 	if (fd < 0)

@@ -236,7 +236,7 @@ static void follow_modules(void)
 static void work_on(void *argument)
 {
 	struct capture *capture = argument;
-	static uint64_t frames[UNWINDER_MAX_FRAMES];
+	ARENA_TABLE static uint64_t frames[UNWINDER_MAX_FRAMES];
 
 	follow_modules();
 	unwinder_follow(capture, max_frames, &chain);

@@ -3,6 +3,7 @@
 #include "real.h"
 
 #include "guard.h"
+#include "objects.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -112,12 +113,16 @@ static long early_syscall(long number, long a, long b, long c, long d, long e, l
  * ours has run makes us resolve early. */
 static int early_fclose(FILE *stream)
 {
-	return real_start() ? real.fclose(stream) : EOF;
+	bool ignored;
+
+	return real_start(&ignored) ? real.fclose(stream) : EOF;
 }
 
 static FILE *early_freopen(const char *path, const char *mode, FILE *stream)
 {
-	return real_start() ? real.freopen(path, mode, stream) : NULL;
+	bool ignored;
+
+	return real_start(&ignored) ? real.freopen(path, mode, stream) : NULL;
 }
 
 /* By way of a pointer without a type: the stand-ins' six words differ from every
@@ -186,26 +191,23 @@ static const struct {
 } rows[] = {CALLS(CALL_ROW)};
 #undef CALL_ROW
 
-/* Where the linker put us.  dladdr() would tell, too, but it walks all symbols of the
- * object: 95 % of the instructions of a start when it is asked for each call. */
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char _end[] __attribute__((visibility("hidden")));
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* Two copies of the library in one process would forward to each other for ever. */
-static bool is_ours(const void *function)
+/* Two copies of the library in one process would forward to each other for ever: what is
+ * found may not be ours. */
+bool real_start(bool *imports_connections)
 {
-	return (uintptr_t)function >= (uintptr_t)__ehdr_start &&
-	       (uintptr_t)function < (uintptr_t)_end;
-}
-
-bool real_start(void)
-{
+	struct objects_name names[N_ROWS];
 	struct real found = real;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		void *function = dlsym(RTLD_NEXT, rows[i].name);
+	for (size_t i = 0; i < N_ROWS; i++)
+		names[i].name = rows[i].name;
+	*imports_connections = objects_read(names, N_ROWS);
+	for (size_t i = 0; i < N_ROWS; i++) {
+		void *function =
+			names[i].found ? names[i].found : dlsym(RTLD_NEXT, rows[i].name);
 
-		if (function && is_ours(function))
+		if (function && objects_is_ours(function))
 			return false;
 		if (function)
 			memcpy((char *)&found + rows[i].at, &function, sizeof(function));

@@ -41,7 +41,8 @@ struct real {
 extern struct real real __attribute__((visibility("hidden")));
 
 /* By the constructor, once.  false = a required call is missing, or the only definition
- * found was ours: the library must switch itself off (the stand-ins stay). */
-bool real_start(void);
+ * found was ours: the library must switch itself off (the stand-ins stay).  On the way
+ * it learns whether a loaded object imports a call that makes connections. */
+bool real_start(bool *imports_connections);
 
 #endif

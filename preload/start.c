@@ -5,7 +5,7 @@
  *
  *     calls.h       the calls we stand in for, one row each
  *     hooks.c       the stand-ins: call, tell, return
- *     real.c        where the real ones are
+ *     real.c, objects.c   where the real ones are
  *     registry.c    which descriptor is which socket, without locks
  *     origin.c      where a call came from (with the files it names in its head)
  *     probe.c       what the kernel says about a socket
@@ -25,6 +25,7 @@
  * writes records.  The constructor and the handlers of fork and exit are below. */
 #include "start.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "helper.h"
 #include "hooks.h"
@@ -38,10 +39,8 @@
 #include "text.h"
 #include "watch.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -54,7 +53,7 @@
 static struct settings settings;
 static bool imports_connections;
 bool start_has_socket;
-static char ledger_directory[SETTINGS_PATH_BYTES + 512];
+ARENA_TABLE static char ledger_directory[SETTINGS_PATH_BYTES + 512];
 static _Atomic bool has_spoken; /* the last words were said */
 static pthread_key_t main_key;
 
@@ -66,73 +65,6 @@ extern int __cxa_at_quick_exit(void (*function)(void *), void *object)
 extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
 
 /* ---- what this process is ---- */
-
-/* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
-struct symbols_of_object {
-	const ElfW(Sym) * symbols;
-	const char *strings;
-	const uint32_t *gnu_hash;
-	const uint32_t *sysv_hash;
-};
-
-static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) value)
-{
-	/* glibc has relocated most of these; the vdso's and others' are still offsets. */
-	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr
-							: value);
-}
-
-static void find_symbols(const struct dl_phdr_info *object, const ElfW(Dyn) * dynamic,
-			 struct symbols_of_object *found)
-{
-	for (; dynamic->d_tag != DT_NULL; dynamic++) {
-		const void *at = at_address(object, dynamic->d_un.d_ptr);
-
-		if (dynamic->d_tag == DT_SYMTAB)
-			found->symbols = at;
-		else if (dynamic->d_tag == DT_STRTAB)
-			found->strings = at;
-		else if (dynamic->d_tag == DT_GNU_HASH)
-			found->gnu_hash = at;
-		else if (dynamic->d_tag == DT_HASH)
-			found->sysv_hash = at;
-	}
-}
-
-static bool makes_connections(const char *name)
-{
-	if (*name != 'a' && *name != 'c' && *name != 'l')
-		return false;
-	return !strcmp(name, "connect") || !strcmp(name, "listen") ||
-	       !strcmp(name, "accept") || !strcmp(name, "accept4");
-}
-
-static int imports_some(struct dl_phdr_info *object, size_t size, void *ours)
-{
-	struct symbols_of_object found = {0};
-
-	(void)size;
-	for (int i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
-
-		if (segment->p_type == PT_LOAD && (uintptr_t)ours >= start &&
-		    (uintptr_t)ours < start + segment->p_memsz)
-			return 0; /* ourselves */
-		if (segment->p_type == PT_DYNAMIC)
-			find_symbols(object, (const ElfW(Dyn) *)start, &found);
-	}
-	if (!found.symbols || !found.strings)
-		return 0;
-	uint32_t n = found.gnu_hash    ? found.gnu_hash[1]
-		     : found.sysv_hash ? found.sysv_hash[1]
-				       : 0;
-	for (uint32_t i = 1; i < n; i++)
-		if (found.symbols[i].st_shndx == SHN_UNDEF &&
-		    makes_connections(found.strings + found.symbols[i].st_name))
-			return 1;
-	return 0;
-}
 
 static uint64_t system_grace_ns(void)
 {
@@ -155,7 +87,8 @@ static void open_ledger(bool forked)
 	static bool was_tried;
 	const char *problem;
 
-	if (!ledger_directory[0] || ledger_is_kept() || (was_tried && !forked))
+	if (!settings.ledger[0] || !ledger_directory[0] || ledger_is_kept() ||
+	    (was_tried && !forked))
 		return;
 	was_tried = true;
 	problem = ledger_start(ledger_directory, settings.grace_ns, settings.at_exit,
@@ -355,7 +288,7 @@ static void register_handlers(void)
 
 static void start_books(void)
 {
-	if (ledger_directory[0])
+	if (settings.ledger[0])
 		start_first_socket();
 	open_ledger(false);
 	guard_inside++;
@@ -387,11 +320,10 @@ static void start_all(void)
 	guard_start();
 	settings_parse(&settings, NULL, log_complain);
 	log_start(&settings);
-	if (!real_start()) {
+	if (!real_start(&imports_connections)) {
 		log_complain("the C library lacks a call that is needed: switched off");
 		return;
 	}
-	imports_connections = dl_iterate_phdr(imports_some, (void *)start_all) != 0;
 	const char *options = find_options();
 	if (options)
 		take_options(options);

@@ -6,6 +6,7 @@
  * of these words and the modules alone. */
 #include "unwinder.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "modules.h"
 
@@ -43,7 +44,7 @@ static struct {
 } lib;
 
 /* What is being unwound, for the accessors. */
-static struct {
+ARENA_TABLE static struct {
 	const struct capture *capture;
 	struct unwinder_chain *chain;
 	uint64_t from, end; /* addresses that the copy holds */

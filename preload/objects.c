@@ -1,0 +1,195 @@
+/* One walk through the loader's list.  The order is that in which names are looked up:
+ * behind ourselves stand those that RTLD_NEXT means.  Only what is beyond doubt is
+ * answered, a function in a table of DT_GNU_HASH; the rest is left to dlsym(). */
+#include "objects.h"
+
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+
+#define HIDDEN_VERSION 0x8000 /* an old version, which unversioned lookups pass by */
+
+/* Where the linker put us.  dladdr() would tell, too, but it walks all symbols of the
+ * object: 95 % of the instructions of a start when it is asked for each call. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
+struct tables {
+	const char *base;
+	const ElfW(Sym) * symbols;
+	const char *strings;
+	const uint16_t *versions;
+	const uint32_t *gnu_hash;
+	const uint32_t *sysv_hash;
+};
+
+struct walk {
+	struct objects_name *names;
+	size_t n_names;
+	bool is_behind_us, imports_connections;
+};
+
+bool objects_is_ours(const void *address)
+{
+	return (const char *)address >= __ehdr_start && (const char *)address < _end;
+}
+
+static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) value)
+{
+	/* glibc has relocated most of these; the vdso's and others' are still offsets. */
+	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr
+							: value);
+}
+
+static void find_tables(const struct dl_phdr_info *object, const ElfW(Dyn) * dynamic,
+			struct tables *found)
+{
+	found->base = (const char *)object->dlpi_addr;
+	for (; dynamic->d_tag != DT_NULL; dynamic++) {
+		const void *at = at_address(object, dynamic->d_un.d_ptr);
+
+		if (dynamic->d_tag == DT_SYMTAB)
+			found->symbols = at;
+		else if (dynamic->d_tag == DT_STRTAB)
+			found->strings = at;
+		else if (dynamic->d_tag == DT_VERSYM)
+			found->versions = at;
+		else if (dynamic->d_tag == DT_GNU_HASH)
+			found->gnu_hash = at;
+		else if (dynamic->d_tag == DT_HASH)
+			found->sysv_hash = at;
+	}
+}
+
+static bool makes_connections(const char *name)
+{
+	if (*name != 'a' && *name != 'c' && *name != 'l')
+		return false;
+	return !strcmp(name, "connect") || !strcmp(name, "listen") ||
+	       !strcmp(name, "accept") || !strcmp(name, "accept4");
+}
+
+/* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
+static bool imports_connections(const struct tables *of)
+{
+	uint32_t n = of->gnu_hash    ? of->gnu_hash[1]
+		     : of->sysv_hash ? of->sysv_hash[1]
+				     : 0;
+
+	for (uint32_t i = 1; i < n; i++)
+		if (of->symbols[i].st_shndx == SHN_UNDEF &&
+		    makes_connections(of->strings + of->symbols[i].st_name))
+			return true;
+	return false;
+}
+
+static uint32_t hash_of(const char *name)
+{
+	uint32_t hash = 5381;
+
+	while (*name)
+		hash = hash * 33 + (unsigned char)*name++;
+	return hash;
+}
+
+/* Whether a lookup of the bare name surely gives this symbol, whose name it is. */
+static bool is_plain_function(const struct tables *of, uint32_t index)
+{
+	const ElfW(Sym) *symbol = &of->symbols[index];
+	unsigned binding = ELF64_ST_BIND(symbol->st_info);
+
+	return symbol->st_shndx != SHN_UNDEF && symbol->st_value != 0 &&
+	       ELF64_ST_TYPE(symbol->st_info) == STT_FUNC &&
+	       (binding == STB_GLOBAL || binding == STB_WEAK) &&
+	       !(of->versions && (of->versions[index] & HIDDEN_VERSION));
+}
+
+/* The table: numbers of buckets, of the first symbol, of words of the filter, a shift;
+ * then the filter, the buckets, and the hashes, whose lowest bit ends a chain. */
+static void find_name(const struct tables *of, struct objects_name *wanted)
+{
+	const uint32_t *table = of->gnu_hash;
+	const ElfW(Addr) *filter = (const void *)(table + 4);
+	const uint32_t *buckets = (const void *)(filter + table[2]);
+	const uint32_t *hashes = buckets + table[0];
+	uint32_t hash = wanted->hash, bits = 8 * sizeof(*filter);
+	ElfW(Addr) word = filter[hash / bits % table[2]];
+
+	if (!(word >> hash % bits & word >> (hash >> table[3]) % bits & 1))
+		return;
+	uint32_t index = buckets[hash % table[0]];
+	for (bool is_last = index < table[1]; !is_last; index++) {
+		const ElfW(Sym) *symbol = &of->symbols[index];
+		uint32_t theirs = hashes[index - table[1]];
+
+		is_last = theirs & 1;
+		if ((theirs | 1) != (hash | 1) ||
+		    strcmp(of->strings + symbol->st_name, wanted->name) != 0)
+			continue;
+		if (is_plain_function(of, index))
+			wanted->found = (void *)(of->base + symbol->st_value);
+		else
+			wanted->is_doubtful = true;
+		return;
+	}
+}
+
+static void find_names(const struct tables *of, struct walk *walk)
+{
+	for (size_t i = 0; i < walk->n_names; i++) {
+		struct objects_name *wanted = &walk->names[i];
+
+		if (wanted->found || wanted->is_doubtful)
+			continue;
+		if (of->gnu_hash)
+			find_name(of, wanted);
+		else
+			wanted->is_doubtful = true;
+	}
+}
+
+static bool is_our_object(const struct dl_phdr_info *object)
+{
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			return objects_is_ours((const char *)object->dlpi_addr +
+					       object->dlpi_phdr[i].p_vaddr);
+	return false;
+}
+
+static int read_one(struct dl_phdr_info *object, size_t size, void *argument)
+{
+	struct walk *walk = argument;
+	struct tables tables = {0};
+
+	(void)size;
+	if (is_our_object(object)) {
+		walk->is_behind_us = true;
+		return 0;
+	}
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			find_tables(object,
+				    (const void *)(object->dlpi_addr +
+						   object->dlpi_phdr[i].p_vaddr),
+				    &tables);
+	if (!tables.symbols || !tables.strings)
+		return 0;
+	walk->imports_connections |= imports_connections(&tables);
+	if (walk->is_behind_us)
+		find_names(&tables, walk);
+	return 0;
+}
+
+bool objects_read(struct objects_name *names, size_t n_names)
+{
+	struct walk walk = {names, n_names, false, false};
+
+	for (size_t i = 0; i < n_names; i++) {
+		names[i].found = NULL;
+		names[i].is_doubtful = false;
+		names[i].hash = hash_of(names[i].name);
+	}
+	dl_iterate_phdr(read_one, &walk);
+	return walk.imports_connections;
+}

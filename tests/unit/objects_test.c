@@ -1,0 +1,62 @@
+/* What is read from the objects' own tables is what dlsym() finds. */
+#include "calls.h"
+#include "objects.h"
+
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NAME(name, need) {#name, NULL, 0, false},
+static struct objects_name names[] = {CALLS(NAME)};
+#define N_NAMES (sizeof(names) / sizeof(names[0]))
+
+static void finds_what_dlsym_finds(void **state)
+{
+	unsigned n_found = 0;
+
+	(void)state;
+	objects_read(names, N_NAMES);
+	for (size_t i = 0; i < N_NAMES; i++) {
+		if (!names[i].found)
+			continue;
+		n_found++;
+		if (names[i].found != dlsym(RTLD_NEXT, names[i].name))
+			fail_msg("%s", names[i].name);
+	}
+	/* One or two that the C library picks by the machine may be left to dlsym(). */
+	assert_true(n_found + 2 >= N_NAMES);
+}
+
+static void leaves_what_is_in_doubt_to_dlsym(void **state)
+{
+	/* memcpy is picked by the machine, the second is nobody's. */
+	struct objects_name some[] = {{"memcpy", NULL, 0, false},
+				      {"objects_test_nobody_has_this", NULL, 0, false}};
+
+	(void)state;
+	objects_read(some, 2);
+	assert_null(some[0].found);
+	assert_null(some[1].found);
+}
+
+static void knows_its_own_object(void **state)
+{
+	(void)state;
+	assert_true(objects_is_ours(names));
+	assert_false(objects_is_ours((const void *)&printf));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_what_dlsym_finds),
+		cmocka_unit_test(leaves_what_is_in_doubt_to_dlsym),
+		cmocka_unit_test(knows_its_own_object),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
