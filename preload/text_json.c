@@ -106,7 +106,10 @@ static void frame_object(struct text *text, const struct text_frame *frame)
 	else
 		text_string(text, "null");
 	string_field(text, "module", frame->module ? frame->module : "");
-	number_field(text, "offset", frame->offset);
+	field(text, "offset");
+	text_string(text, "\"0x");
+	text_hex(text, frame->offset);
+	text_string(text, "\"");
 	field(text, "build_id");
 	text_string(text, frame->build_id_bytes ? "\"" : "null");
 	for (unsigned i = 0; i < frame->build_id_bytes; i++) {
@@ -148,7 +151,7 @@ static void holder_field(struct text *text, const struct text_place *place)
 	text_string(text, "}]");
 	field(text, "cookie");
 	text_string(text, "\"");
-	text_hex(text, place->cookie);
+	text_unsigned(text, place->cookie);
 	text_string(text, "\"");
 	number_field(text, "inode", place->inode);
 }

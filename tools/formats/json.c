@@ -3,51 +3,12 @@
 #include "formats.h"
 
 #include "say.h"
+#include "values.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Names come from ledgers and ELF files.  What is not UTF-8 is taken as Latin-1: JSON has
- * no other way to say it. */
-static json_t *string(const char *text)
-{
-	json_t *value = text ? json_string(text) : json_null();
-
-	if (value)
-		return value;
-	unsigned char *latin = say_calloc(2 * strlen(text) + 1, 1), *to = latin;
-	for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-		if (*at < 0x80) {
-			*to++ = *at;
-			continue;
-		}
-		*to++ = (unsigned char)(0xc0 | *at >> 6);
-		*to++ = (unsigned char)(0x80 | (*at & 0x3f));
-	}
-	value = json_string((char *)latin);
-	free(latin);
-	return value;
-}
-
-static json_t *number(uint64_t value)
-{
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-/* Takes the value over. */
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new_nocheck(object, key, value) < 0)
-		say_die(say_memory_status, "out of memory");
-}
-
-static void append(json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value) < 0)
-		say_die(say_memory_status, "out of memory");
-}
 
 /* -- parts ------------------------------------------------------------------------ */
 
@@ -57,19 +18,8 @@ static json_t *whys(unsigned why)
 
 	for (unsigned i = 0; i < TEXT_N_WHYS; i++)
 		if (why & (1U << i))
-			append(array, json_string(text_why_name(1U << i)));
+			values_append(array, json_string(text_why_name(1U << i)));
 	return array;
-}
-
-static json_t *build_id(const struct text_frame *frame)
-{
-	char hex[2 * 32 + 1];
-
-	if (!frame->build_id_bytes)
-		return json_null();
-	for (unsigned i = 0; i < frame->build_id_bytes && i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", frame->build_id[i]);
-	return json_string(hex);
 }
 
 static json_t *frame(const struct text_frame *from)
@@ -78,13 +28,13 @@ static json_t *frame(const struct text_frame *from)
 	char offset[24];
 
 	snprintf(offset, sizeof(offset), "0x%llx", (unsigned long long)from->offset);
-	set(object, "function", string(from->function));
-	set(object, "file", string(from->file));
-	set(object, "line", from->line ? json_integer(from->line) : json_null());
-	set(object, "module", string(from->module ? from->module : ""));
-	set(object, "offset", json_string(offset));
-	set(object, "build_id", build_id(from));
-	set(object, "inlined", json_boolean(from->inlined));
+	values_set(object, "function", values_string(from->function));
+	values_set(object, "file", values_string(from->file));
+	values_set(object, "line", from->line ? json_integer(from->line) : json_null());
+	values_set(object, "module", values_string(from->module ? from->module : ""));
+	values_set(object, "offset", json_string(offset));
+	values_set(object, "build_id", values_hex(from->build_id, from->build_id_bytes));
+	values_set(object, "inlined", json_boolean(from->inlined));
 	return object;
 }
 
@@ -93,7 +43,7 @@ static json_t *frames(const struct text_frame *from, unsigned n)
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		append(array, frame(&from[i]));
+		values_append(array, frame(&from[i]));
 	return array;
 }
 
@@ -124,10 +74,10 @@ static json_t *holders(const struct findings *findings,
 		const struct findings_holder *holder = &socket->holders[i];
 		json_t *object = json_object();
 
-		set(object, "pid",
-		    json_integer(findings->processes[holder->process].pid));
-		set(object, "fd", json_integer(holder->fd));
-		append(array, object);
+		values_set(object, "pid",
+			   json_integer(findings->processes[holder->process].pid));
+		values_set(object, "fd", json_integer(holder->fd));
+		values_append(array, object);
 	}
 	return array;
 }
@@ -136,27 +86,25 @@ static json_t *socket_object(const struct findings *findings,
 			     const struct findings_socket *from)
 {
 	json_t *object = json_object();
-	char cookie[24];
 
-	snprintf(cookie, sizeof(cookie), "%llu", (unsigned long long)from->cookie);
-	set(object, "holders", holders(findings, from));
-	set(object, "cookie", json_string_nocheck(cookie));
-	set(object, "inode", number(from->inode));
-	set(object, "local", address(from->family, from->local, from->local_port));
-	set(object, "peer",
-	    from->family && from->peer_port
-		    ? address(from->family, from->peer, from->peer_port)
-		    : json_null());
-	set(object, "state", json_string_nocheck(text_state_name(from->state)));
-	set(object, "verdict", verdict(from->verdict));
-	set(object, "kind", json_string_nocheck(text_kind_name(from->kind)));
-	set(object, "why", whys(from->why));
-	set(object, "age_ms", number(from->age_ms));
-	set(object, "opened_ms", number(from->opened_ms));
-	set(object, "unread_bytes", json_integer(from->unread_bytes));
-	set(object, "test", string(from->test));
-	set(object, "peer_state",
-	    json_string_nocheck(from->forgotten ? "forgotten" : "unknown"));
+	values_set(object, "holders", holders(findings, from));
+	values_set(object, "cookie", values_cookie(from->cookie));
+	values_set(object, "inode", values_number(from->inode));
+	values_set(object, "local", address(from->family, from->local, from->local_port));
+	values_set(object, "peer",
+		   from->family && from->peer_port
+			   ? address(from->family, from->peer, from->peer_port)
+			   : json_null());
+	values_set(object, "state", json_string_nocheck(text_state_name(from->state)));
+	values_set(object, "verdict", verdict(from->verdict));
+	values_set(object, "kind", json_string_nocheck(text_kind_name(from->kind)));
+	values_set(object, "why", whys(from->why));
+	values_set(object, "age_ms", values_number(from->age_ms));
+	values_set(object, "opened_ms", values_number(from->opened_ms));
+	values_set(object, "unread_bytes", json_integer(from->unread_bytes));
+	values_set(object, "test", values_string(from->test));
+	values_set(object, "peer_state",
+		   json_string_nocheck(from->forgotten ? "forgotten" : "unknown"));
 	return object;
 }
 
@@ -166,20 +114,20 @@ static json_t *place_object(const struct findings_place *place)
 	json_t *object = json_object();
 	const char *note = text_note_name(place->note);
 
-	set(object, "id", json_string(place->id));
-	set(object, "kind", json_string(text_kind_name(place->kind)));
-	set(object, "why", whys(place->why));
-	set(object, "count", number(place->n_sockets));
-	set(object, "call", string(text_call_name(place->call)));
-	set(object, "origin", frames(place->origin, place->n_origin));
-	set(object, "origin_note", string(note));
-	set(object, "eof_call", string(text_call_name(place->eof_call)));
-	set(object, "eof",
-	    place->eof_call ? frames(place->eof, place->n_eof) : json_null());
-	set(object, "oldest_ms", number(place->oldest_ms));
-	set(object, "newest_ms", number(place->newest_ms));
-	set(object, "unread_bytes", number(place->unread_bytes));
-	set(object, "kernel_bytes", number(place->kernel_bytes));
+	values_set(object, "id", json_string(place->id));
+	values_set(object, "kind", json_string(text_kind_name(place->kind)));
+	values_set(object, "why", whys(place->why));
+	values_set(object, "count", values_number(place->n_sockets));
+	values_set(object, "call", values_string(text_call_name(place->call)));
+	values_set(object, "origin", frames(place->origin, place->n_origin));
+	values_set(object, "origin_note", values_string(note));
+	values_set(object, "eof_call", values_string(text_call_name(place->eof_call)));
+	values_set(object, "eof",
+		   place->eof_call ? frames(place->eof, place->n_eof) : json_null());
+	values_set(object, "oldest_ms", values_number(place->oldest_ms));
+	values_set(object, "newest_ms", values_number(place->newest_ms));
+	values_set(object, "unread_bytes", values_number(place->unread_bytes));
+	values_set(object, "kernel_bytes", values_number(place->kernel_bytes));
 	return object;
 }
 
@@ -187,20 +135,20 @@ static json_t *process_object(const struct findings_process *process)
 {
 	json_t *object = json_object(), *late = json_object();
 
-	set(late, "count", number(process->closed_late));
-	set(late, "max_ms", number(process->closed_late_max_ms));
-	set(object, "pid", json_integer(process->pid));
-	set(object, "exe", string(process->exe));
-	set(object, "host", string(process->host));
-	set(object, "ended", json_string(findings_ended_name(process->ended)));
-	set(object, "opened", number(process->opened));
-	set(object, "closed", number(process->closed));
-	set(object, "open", number(process->open));
-	set(object, "leaked", number(process->leaked));
-	set(object, "pending", number(process->pending));
-	set(object, "closed_late", late);
-	set(object, "missed", number(process->missed));
-	set(object, "dropped", number(process->dropped));
+	values_set(late, "count", values_number(process->closed_late));
+	values_set(late, "max_ms", values_number(process->closed_late_max_ms));
+	values_set(object, "pid", json_integer(process->pid));
+	values_set(object, "exe", values_string(process->exe));
+	values_set(object, "host", values_string(process->host));
+	values_set(object, "ended", json_string(findings_ended_name(process->ended)));
+	values_set(object, "opened", values_number(process->opened));
+	values_set(object, "closed", values_number(process->closed));
+	values_set(object, "open", values_number(process->open));
+	values_set(object, "leaked", values_number(process->leaked));
+	values_set(object, "pending", values_number(process->pending));
+	values_set(object, "closed_late", late);
+	values_set(object, "missed", values_number(process->missed));
+	values_set(object, "dropped", values_number(process->dropped));
 	return object;
 }
 
@@ -261,8 +209,8 @@ void format_json(const struct findings *findings, FILE *file)
 	for (size_t i = 0; i < findings->n_suppressed; i++) {
 		json_t *object = json_object();
 
-		set(object, "rule", string(findings->suppressed[i].rule));
-		set(object, "count", number(findings->suppressed[i].count));
+		values_set(object, "rule", values_string(findings->suppressed[i].rule));
+		values_set(object, "count", values_number(findings->suppressed[i].count));
 		fputs(i ? "," : "", file);
 		dump(object, file);
 	}
