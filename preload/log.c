@@ -145,27 +145,39 @@ static bool is_writable(long fd, int patience_ms)
 	       (one.revents & POLLOUT) && !(one.revents & (POLLERR | POLLHUP));
 }
 
-/* A reader that is gone makes the kernel send SIGPIPE: it is blocked, and what came by
- * our write is taken back before the mask is restored. */
+#define SIGNAL_BIT(signal) (UINT64_C(1) << ((signal)-1))
+
+/* The signal that came with the error, 0 = none. */
+static uint64_t signal_of(long result)
+{
+	return result == -EPIPE   ? SIGNAL_BIT(SIGPIPE)
+	       : result == -EFBIG ? SIGNAL_BIT(SIGXFSZ)
+				  : 0;
+}
+
+/* A reader that is gone makes the kernel send SIGPIPE, a file as large as it may be
+ * SIGXFSZ: they are blocked, and what came by our write is taken back before the mask is
+ * restored. */
 static bool write_all(long fd, const char *bytes, size_t n_bytes)
 {
-	const uint64_t pipe_bit = UINT64_C(1) << (SIGPIPE - 1);
+	const uint64_t ours = SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ);
 	struct timespec none = {0, 0};
 	uint64_t before = 0, pending = 0;
 	bool ok = true;
 
-	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_bit, &before, 8);
+	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &ours, &before, 8);
 	guard_sys(SYS_rt_sigpending, &pending, 8);
 	while (ok && n_bytes) {
 		size_t piece = n_bytes < PIPE_PIECE ? n_bytes : PIPE_PIECE;
 		long n = is_writable(fd, PATIENCE_MS)
 				 ? guard_sys(SYS_write, fd, bytes, piece)
 				 : -EAGAIN;
+		uint64_t came = signal_of(n) & ~pending;
 
 		if (n == -EINTR)
 			continue;
-		if (n == -EPIPE && !(pending & pipe_bit))
-			guard_sys(SYS_rt_sigtimedwait, &pipe_bit, NULL, &none, 8);
+		if (came)
+			guard_sys(SYS_rt_sigtimedwait, &came, NULL, &none, 8);
 		ok = n > 0;
 		if (ok) {
 			bytes += n;
@@ -247,6 +259,10 @@ void log_end(void)
 {
 	struct stat is;
 
+	/* Where standard error is the log there is nobody left to tell. */
+	if (n_lost && has_path)
+		log_complain(
+			"the log could not be written: a part of the report is lost");
 	if (!is_ours || was_written || !has_path || guard_is_sandboxed)
 		return;
 	long fd = open_file(0);

@@ -67,6 +67,7 @@ static unsigned max_reports, n_reports;
 static struct rule *rules;
 static unsigned n_rules;
 static uint64_t n_late, late_max_ms;
+static uint64_t n_unplaced; /* sockets of this look that there was no memory for */
 ARENA_TABLE static const char *_Atomic test_names[N_TEST_NAMES];
 static _Atomic unsigned n_test_names;
 static uint32_t published_backtraces, published_modules, published_names;
@@ -217,6 +218,7 @@ static uint64_t leaked(struct place *place)
 
 void places_begin(void)
 {
+	n_unplaced = 0;
 	HASH_CLEAR(hh, seen);
 	seen = NULL;
 	n_seen = 0;
@@ -266,7 +268,7 @@ static struct place *find_place(const struct key *key)
 	place->key = *key;
 	place->rule = NOT_MATCHED;
 	HASH_ADD(hh, places, key, sizeof(place->key), place);
-	return place;
+	return place->hh.tbl ? place : NULL; /* no memory for the table */
 }
 
 static void take_example(struct place *place, int fd, const struct row *row,
@@ -310,8 +312,10 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 	struct key key = {atomic_load(&row->origin), side->kind, row->call, row->note,
 			  is_pending};
 	struct place *place = find_place(&key);
-	if (!place)
+	if (!place) {
+		n_unplaced++;
 		return NULL;
+	}
 	struct text_place *sums = &place->sums;
 	uint64_t age_ms = (now_ns - side->gone_ns) / 1000000;
 	if (!place->n || age_ms > sums->oldest_ms) {
@@ -451,12 +455,14 @@ void places_summary(const struct probe_way *way)
 		.pid = guard_pid,
 		.opened = atomic_load(&registry_counts.opened),
 		.closed = atomic_load(&registry_counts.closed),
-		.missed = atomic_load(&registry_counts.missed) + origin_lost(),
+		.missed = atomic_load(&registry_counts.missed) + n_unplaced +
+			  origin_lost(),
 		.dropped = log_lost(),
 		.closed_late = n_late,
 		.closed_late_max_ms = late_max_ms,
 	};
-	bool has_leaked = n_late > 0;
+	/* What could not be recorded may have leaked: it is told of, too. */
+	bool has_leaked = n_late > 0 || n_unplaced || atomic_load(&registry_counts.missed);
 
 	for (struct place *place = places; place; place = place->hh.next) {
 		uint64_t count = place->key.is_pending ? 0 : leaked(place);
