@@ -6,7 +6,7 @@
 #     $options   SOCKLEAK_OPTIONS for it
 #     $D         the private directory
 
-patience_s=${patience_s:-20}
+patience_s=${patience_s:-30}
 started=() # pids
 
 # preloaded COMMAND [ARGUMENT...]: with the library, or bare
@@ -24,10 +24,10 @@ start() {
 	local name=${1##*/}
 
 	if [ -n "${library:-}" ]; then
-		set -- env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
+		set -- LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
 	fi
-	# bats waits for whoever holds its descriptor 3
-	"$@" >>"$D/$name.out" 2>>"$D/$name.err" 3>&- </dev/null &
+	# A shell's background ignores SIGINT; bats waits for whoever holds its descriptor 3.
+	env --default-signal=INT,QUIT "$@" >>"$D/$name.out" 2>>"$D/$name.err" 3>&- </dev/null &
 	pid=$!
 	started+=("$pid")
 }
@@ -56,7 +56,7 @@ has_ended() {
 # stop PID [SIGNAL]: ends what was started here; returns its exit status
 stop() {
 	kill -"${2:-TERM}" "$1"
-	until_true has_ended "$1"
+	until_true has_ended "$1" || kill -KILL "$1"
 	wait "$1"
 }
 
