@@ -455,11 +455,11 @@ struct module *modules_at(uint64_t address)
 	return segment ? segment->module : NULL;
 }
 
-bool modules_read(uint64_t address, uint64_t *word)
+bool modules_read(uint64_t address, bool or_zero, uint64_t *word)
 {
 	const struct segment *segment = segment_at(address);
 
-	if (!segment || !segment->is_readable)
+	if (!segment || !segment->is_readable || (segment->is_writable && !or_zero))
 		return false;
 	*word = 0;
 	if (segment->is_writable)

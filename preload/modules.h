@@ -29,9 +29,9 @@ bool modules_hold(void (*work)(void *argument), void *argument);
 /* Inside `work`, or with the table as it was last read: */
 struct module *modules_at(uint64_t address); /* NULL = outside all modules */
 /* Inside `work` only: */
-/* Reads a word of a segment.  What may be written is not looked at: its words read 0.
- * false = no segment that can be read. */
-bool modules_read(uint64_t address, uint64_t *word);
+/* Reads a word of a segment.  What may be written is not looked at: its words read 0 if
+ * `or_zero`.  false = no segment that can be read. */
+bool modules_read(uint64_t address, bool or_zero, uint64_t *word);
 
 /* Was `address` in a module that the last change took away? */
 bool modules_left(uint64_t address);

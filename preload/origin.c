@@ -240,6 +240,9 @@ static void work_on(void *argument)
 
 	follow_modules();
 	unwinder_follow(capture, max_frames, &chain);
+	if (chain.unreadable)
+		stack_was_short(capture->copy.bytes,
+				chain.unreadable - capture->words[REGISTERS_SP]);
 	unsigned n = locate(&chain, frames);
 	uint32_t id = n ? intern(frames, n, chain.is_short) : 0;
 	if (!id)

@@ -44,6 +44,10 @@ static uint32_t n_of_class[N_CLASSES];   /* atomic */
 
 static uint64_t stack_end; /* of the main thread; 0 = not known */
 
+/* Copied of a stack whose end is not known; grows when that turns out to be too little.
+ * Atomic. */
+static uint32_t foreign_bytes = 32u << 10;
+
 void stack_start(void)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
@@ -95,7 +99,7 @@ static uint32_t reach(uint64_t from, enum end_is *end_is)
 	if (stack_end > from && stack_end - from <= MAX_MAIN_BYTES)
 		return STACK_MAX_BYTES;
 	*end_is = END_IS_FOREIGN;
-	return FOREIGN_BYTES;
+	return __atomic_load_n(&foreign_bytes, __ATOMIC_RELAXED);
 }
 
 /* A fresh buffer of this class, 0 when there are as many as there may be. */
@@ -222,6 +226,13 @@ UNCHECKED uint32_t stack_returns(const uint64_t words[REGISTERS_N], uint64_t ret
 		frame = pair[0];
 	}
 	return n;
+}
+
+void stack_was_short(uint32_t bytes, uint64_t distance)
+{
+	if (bytes == foreign_bytes && bytes < STACK_MAX_BYTES &&
+	    distance < STACK_MAX_BYTES)
+		__atomic_store_n(&foreign_bytes, bytes * 2, __ATOMIC_RELAXED);
 }
 
 void stack_free_all(void)

@@ -30,6 +30,10 @@ uint32_t stack_returns(const uint64_t words[REGISTERS_N], uint64_t returns[],
 /* All of it can be read now, by a call that every filter allows. */
 bool stack_is_readable(uint64_t from, uint32_t bytes);
 
+/* By the thread that works: a copy of `bytes` was too short, `distance` from the stack
+ * pointer is where it ought to have reached. */
+void stack_was_short(uint32_t bytes, uint64_t distance);
+
 /* In a child of fork: every buffer is free. */
 void stack_free_all(void);
 

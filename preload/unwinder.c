@@ -51,6 +51,7 @@ ARENA_TABLE static struct {
 	unsigned max_frames, n_steps;
 	uint64_t ip;       /* of the frame now looked at */
 	bool has_no_table; /* for that frame */
+	bool is_searching; /* for its table */
 	bool is_at_bottom; /* that frame has no caller */
 	bool is_unsure;    /* other than by the words noted, the chain rests on chance */
 	uint32_t registers_seen;
@@ -115,7 +116,7 @@ static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *wo
 		*word = read_copy(address);
 		return 0;
 	}
-	if (modules_read(address, word))
+	if (modules_read(address, job.is_searching, word))
 		return 0;
 	if (job.chain->unreadable && job.chain->unreadable != address)
 		job.is_unsure = true;
@@ -164,7 +165,11 @@ static int search(const struct module *module, uint64_t ip, unw_proc_info_t *fou
 	table.u.rti.segbase = module->eh_frame_hdr;
 	table.u.rti.table_data = module->search_table;
 	table.u.rti.table_len = module->search_table_bytes / sizeof(unw_word_t);
-	return lib.search(lib.space, ip, &table, found, need_unwind_info, NULL);
+	/* A table may point to a pointer to a personality.  Nobody needs that here. */
+	job.is_searching = true;
+	int result = lib.search(lib.space, ip, &table, found, need_unwind_info, NULL);
+	job.is_searching = false;
+	return result;
 }
 
 /* A return address at the very start of a function, with no function before it: nobody
@@ -332,7 +337,7 @@ static bool is_signal_return(uint64_t ip)
 {
 	uint64_t word = 0, next = 0;
 
-	if (!modules_read(ip, &word) || !modules_read(ip + 8, &next))
+	if (!modules_read(ip, false, &word) || !modules_read(ip + 8, false, &next))
 		return false;
 #if defined __x86_64__
 	/* mov $SYS_rt_sigreturn, %rax; syscall */

@@ -555,6 +555,37 @@ static void keeps_as_many_frames_as_were_asked_for(void **state)
 	assert_false(backtrace->is_short);
 }
 
+static uint32_t from_coroutine;
+static void deep_in_coroutine(void)
+{
+	from_coroutine = deep(25); /* 75 KiB; the bottom is the 29th frame */
+	KEEP(from_coroutine);
+}
+
+/* Nobody knows where such a stack ends: first little of it is copied. */
+static void learns_how_deep_coroutines_go(void **state)
+{
+	(void)state;
+	static char own[200000];
+	const struct origin_backtrace *backtrace = NULL;
+	volatile unsigned n_tries = 0;
+
+	for (; (!backtrace || backtrace->is_short) && n_tries < 4; n_tries++) {
+		ucontext_t here, there;
+		getcontext(&there);
+		there.uc_stack.ss_sp = own;
+		there.uc_stack.ss_size = sizeof(own);
+		there.uc_link = &here;
+		makecontext(&there, deep_in_coroutine, 0);
+		swapcontext(&here, &there);
+		backtrace = origin_backtrace(settled(from_coroutine));
+		assert_non_null(backtrace);
+	}
+	assert_false(backtrace->is_short);
+	assert_true(backtrace->n_frames > 26);
+	assert_true(n_tries > 1);
+}
+
 #if defined __x86_64__
 /* Code made at run time: push %rbp; mov %rsp, %rbp; call *%rdi; pop %rbp; ret */
 static uint32_t (*made_code(void))(uint32_t (*)(void))
@@ -806,6 +837,7 @@ int main(void)
 		cmocka_unit_test(leaves_errno_alone),
 		cmocka_unit_test(needs_less_than_512_bytes_of_stack),
 		cmocka_unit_test(keeps_as_many_frames_as_were_asked_for),
+		cmocka_unit_test(learns_how_deep_coroutines_go),
 #if defined __x86_64__
 		cmocka_unit_test(ends_where_code_was_made_at_run_time),
 		cmocka_unit_test(follows_frame_pointers_where_there_is_no_table),
