@@ -55,11 +55,28 @@ static bool has_filter_at_start(void)
 void guard_start(void)
 {
 	guard_errno_offset = (char *)&errno - (char *)__builtin_thread_pointer();
-	ours = arena_map(PAGE_BYTES);
-	if (ours && guard_sys(SYS_madvise, ours, PAGE_BYTES, MADV_WIPEONFORK) < 0)
-		ours = NULL; /* kernels before 4.14: fork is then known by its handler
-				alone */
 	guard_adopt_process();
+}
+
+bool guard_watch_copies(void)
+{
+	volatile uint64_t *nobodys = NULL, *page;
+
+	if (ours)
+		return true;
+	if (guard_sys(SYS_getpid) != guard_pid)
+		return false;
+	page = arena_map(PAGE_BYTES);
+	/* Kernels before 4.14: fork is then known by its handler alone. */
+	if (!page || guard_sys(SYS_madvise, page, PAGE_BYTES, MADV_WIPEONFORK) < 0) {
+		arena_unmap((void *)page, PAGE_BYTES);
+		return true;
+	}
+	*page = 1;
+	if (!__atomic_compare_exchange_n(&ours, &nobodys, page, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		arena_unmap((void *)page, PAGE_BYTES);
+	return true;
 }
 
 void guard_ask_filter(void)

@@ -78,6 +78,10 @@ static inline bool guard_error_is(int error)
 
 /* Once, by the constructor. */
 void guard_start(void);
+/* From now on a real child is told from a vfork child.  At the start where connections
+ * are to be expected, else with the first socket: it takes 6 us.  false = this is a child
+ * of our process already, of a kind that cannot be known any more: hands off. */
+bool guard_watch_copies(void);
 /* Asks /proc about the filter that stood at the start.  55 us in a new process, so only
  * once there is a socket. */
 void guard_ask_filter(void);

@@ -77,8 +77,11 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 {
 	if (!may_write())
 		return;
-	if (__builtin_expect(!start_has_socket, 0))
+	if (__builtin_expect(!start_has_socket, 0)) {
 		start_first_socket();
+		if (!start_has_socket)
+			return;
+	}
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
 	if ((bits & ROW_CONNECTED) || awaits_connection()) {
 		hooks_await_connection = false;

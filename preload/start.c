@@ -102,7 +102,7 @@ static void open_ledger(bool forked)
  * makes its first socket before it changes its root and its rights. */
 void start_first_socket(void)
 {
-	if (start_has_socket)
+	if (start_has_socket || !guard_watch_copies())
 		return;
 	start_has_socket = true;
 	guard_ask_filter();
@@ -332,8 +332,10 @@ static void start_all(void)
 	origin_start(settings.frames, imports_connections);
 	helper_start(settings.thread, settings.interval_ns);
 	register_handlers();
-	if (imports_connections)
+	if (imports_connections) {
+		guard_watch_copies();
 		start_books();
+	}
 	hooks_are_on = true;
 }
 

@@ -12,7 +12,7 @@ void start_child(void);
 int start_last_words(int status);
 
 /* A socket is there: asks what is only of use to a process that has some.  Later calls
- * find all done. */
+ * find all done.  In a child that may not write in our books it stays undone. */
 void start_first_socket(void);
 extern bool start_has_socket;
 
