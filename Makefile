@@ -148,7 +148,7 @@ uninstall:
 		$(DESTDIR)$(completionsdir)/sockleak
 	-rmdir $(DESTDIR)$(libdir)/sockleak
 installcheck: all $(B)/examples/forgotten_accept
-	tests/lib/installcheck $(B) $(MAKE) --no-print-directory out=$(out)
+	tests/lib/installcheck $(B) out=$(out) SAN=$(SAN)
 # What is compiled in follows libdir.
 $(B)/libdir: FORCE ; @mkdir -p $(@D); echo '$(libdir)' | cmp -s - $@ || echo '$(libdir)' > $@
 $(B)/tools/library.o: $(B)/libdir

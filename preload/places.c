@@ -455,14 +455,15 @@ void places_summary(const struct probe_way *way)
 		.pid = guard_pid,
 		.opened = atomic_load(&registry_counts.opened),
 		.closed = atomic_load(&registry_counts.closed),
-		.missed = atomic_load(&registry_counts.missed) + n_unplaced +
-			  origin_lost(),
+		.missed =
+			atomic_load(&registry_counts.missed) + n_unplaced + origin_lost(),
 		.dropped = log_lost(),
 		.closed_late = n_late,
 		.closed_late_max_ms = late_max_ms,
 	};
 	/* What could not be recorded may have leaked: it is told of, too. */
-	bool has_leaked = n_late > 0 || n_unplaced || atomic_load(&registry_counts.missed);
+	bool has_leaked =
+		n_late > 0 || n_unplaced || atomic_load(&registry_counts.missed);
 
 	for (struct place *place = places; place; place = place->hh.next) {
 		uint64_t count = place->key.is_pending ? 0 : leaked(place);
