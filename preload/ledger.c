@@ -37,6 +37,9 @@ static ino_t file_inode;
 static _Atomic uint32_t n_reserved; /* blocks the file has room for */
 ARENA_TABLE static _Atomic uint16_t
 	blocks_of_rows[ROW_RANGES];          /* block + 1 of each range; 0 = none */
+static _Atomic uint32_t n_row_blocks;        /* how many of them hold rows */
+static _Atomic uint64_t n_lost_records;      /* found no room, for good */
+static uint64_t n_unwritten;                 /* rows that had none at the last look */
 static uint32_t records_block, records_used; /* block + 1 and bytes; the ticker's */
 
 static _Atomic uint64_t *counter(uint64_t *field)
@@ -273,10 +276,8 @@ static uint32_t take_block(void)
 	uint32_t n = atomic_load(n_blocks);
 
 	do {
-		if (n >= atomic_load(&n_reserved)) {
-			atomic_fetch_add(counter(&file->dropped), 1);
+		if (n >= atomic_load(&n_reserved))
 			return 0;
-		}
 	} while (!atomic_compare_exchange_weak(n_blocks, &n, n + 1));
 	return n + 1;
 }
@@ -303,6 +304,7 @@ static struct sl_descriptor *row_of(int fd, bool make)
 		if (fresh && atomic_compare_exchange_strong(&blocks_of_rows[range],
 							    &block, (uint16_t)fresh)) {
 			name_block(fresh, SL_BLOCK_ROWS, range * SL_ROWS_PER_BLOCK);
+			atomic_fetch_add(&n_row_blocks, 1);
 			block = (uint16_t)fresh;
 		}
 	}
@@ -389,8 +391,10 @@ void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_byt
 	if (!records_block || records_used + bytes > SL_BLOCK_BYTES) {
 		uint32_t fresh = take_block();
 
-		if (!fresh)
+		if (!fresh) {
+			atomic_fetch_add(&n_lost_records, 1);
 			return;
+		}
 		name_block(fresh, SL_BLOCK_RECORDS, 0);
 		records_block = fresh;
 		records_used = 0;
@@ -405,18 +409,23 @@ void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_byt
 	records_used += bytes;
 }
 
-void ledger_counts(uint64_t opened, uint64_t closed, uint64_t missed, uint64_t late,
-		   uint64_t late_max_ms, uint64_t looked_ns)
+void ledger_count(const struct ledger_counts *counts)
 {
 	if (!ours())
 		return;
-	atomic_store(counter(&file->opened), opened);
-	atomic_store(counter(&file->closed), closed);
-	atomic_store(counter(&file->missed), missed);
-	atomic_store(counter(&file->closed_late), late);
-	atomic_store(counter(&file->closed_late_max_ms), late_max_ms);
-	if (looked_ns)
-		atomic_store(counter(&file->looked_ns), looked_ns);
+	n_unwritten = counts->unwritten;
+	atomic_store(counter(&file->opened), counts->opened);
+	atomic_store(counter(&file->closed), counts->closed);
+	atomic_store(counter(&file->missed), counts->missed);
+	atomic_store(counter(&file->dropped), ledger_dropped());
+	atomic_store(counter(&file->closed_late), counts->closed_late);
+	atomic_store(counter(&file->closed_late_max_ms), counts->closed_late_max_ms);
+	atomic_store(counter(&file->looked_ns), counts->looked_ns);
+}
+
+uint64_t ledger_dropped(void)
+{
+	return atomic_load(&n_lost_records) + n_unwritten;
 }
 
 /* The file as it was made: its name may have come to mean another one. */
@@ -434,17 +443,23 @@ static long reopen(void)
 	return -1;
 }
 
-void ledger_grow(void)
+void ledger_grow(unsigned row_blocks_in_use)
 {
 	if (!ours() || guard_is_sandboxed)
 		return;
 	uint32_t reserved = atomic_load(&n_reserved);
-	uint32_t wanted = reserved + GROW_BLOCKS;
-
-	if (reserved - atomic_load((_Atomic uint32_t *)&file->n_blocks) >= LOW_BLOCKS ||
-	    wanted > SL_MAX_BLOCKS)
+	uint32_t used = atomic_load((_Atomic uint32_t *)&file->n_blocks);
+	/* Each range of rows in use has its block already, or will want one. */
+	uint32_t needed = used + LOW_BLOCKS;
+	uint32_t have = atomic_load(&n_row_blocks);
+	if (row_blocks_in_use > have)
+		needed += row_blocks_in_use - have;
+	if (needed <= reserved)
 		return;
-	long fd = reopen();
+	uint32_t wanted = needed + GROW_BLOCKS;
+	if (wanted > SL_MAX_BLOCKS)
+		wanted = SL_MAX_BLOCKS;
+	long fd = wanted > reserved ? reopen() : -1;
 	if (fd < 0)
 		return;
 	if (reserve((int)fd, wanted))
@@ -474,7 +489,7 @@ void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd)
 	struct gift *gift = &gifts[atomic_fetch_add(&next_gift, 1) % N_GIFTS];
 	uint32_t state = GIFT_FREE;
 	if (!atomic_compare_exchange_strong(&gift->state, &state, GIFT_FILLING)) {
-		atomic_fetch_add(counter(&file->dropped), 1);
+		atomic_fetch_add(&n_lost_records, 1);
 		return;
 	}
 	gift->cookie = cookie;
@@ -499,7 +514,7 @@ static void write_gift(const struct gift *gift, uint32_t origin, uint64_t now_ns
 	if (n_given++ < MAX_GIVEN)
 		ledger_append(&record.head, NULL, 0);
 	else
-		atomic_fetch_add(counter(&file->dropped), 1);
+		atomic_fetch_add(&n_lost_records, 1);
 }
 
 void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns)
@@ -557,6 +572,9 @@ void ledger_fork_child(void)
 	file = NULL;
 	is_worth_keeping = false;
 	n_given = 0;
+	n_unwritten = 0;
+	atomic_store(&n_lost_records, 0);
+	atomic_store(&n_row_blocks, 0);
 	records_block = 0;
 	memset((void *)blocks_of_rows, 0, sizeof(blocks_of_rows));
 }

@@ -34,10 +34,16 @@ void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd);
  * waits. */
 void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns);
 void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
-void ledger_counts(uint64_t opened, uint64_t closed, uint64_t missed, uint64_t late,
-		   uint64_t late_max_ms, uint64_t looked_ns);
-void ledger_grow(
-	void); /* reserves more before it is needed; opens the file for a moment */
+struct ledger_counts {
+	uint64_t opened, closed, missed, closed_late, closed_late_max_ms;
+	uint64_t unwritten; /* rows that are held and not in the file */
+	uint64_t looked_ns;
+};
+void ledger_count(const struct ledger_counts *counts);
+/* Reserves what `row_blocks_in_use` blocks of rows and some records need; opens the file
+ * for a moment. */
+void ledger_grow(unsigned row_blocks_in_use);
+uint64_t ledger_dropped(void); /* not in the file: records that found no room, and rows */
 
 /* A connection was made: the file is worth keeping. */
 void ledger_keep(void);

@@ -457,7 +457,7 @@ void places_summary(const struct probe_way *way)
 		.closed = atomic_load(&registry_counts.closed),
 		.missed =
 			atomic_load(&registry_counts.missed) + n_unplaced + origin_lost(),
-		.dropped = log_lost(),
+		.dropped = log_lost() + ledger_dropped(),
 		.closed_late = n_late,
 		.closed_late_max_ms = late_max_ms,
 	};

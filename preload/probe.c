@@ -94,13 +94,12 @@ static uint8_t state_by_poll(int fd, bool *was_connected)
 
 /* The kernel answers old programs with a shorter struct: what it did not write stays 0.
  */
-static void read_info(int fd, const struct tcp_info *info, struct probe *probe)
+static void read_info(const struct tcp_info *info, struct probe *probe)
 {
 	uint8_t state = info->tcpi_state;
 	/* An unacknowledged FIN of ours counts as a segment, but holds no data. */
 	uint32_t fin = state == STATE_LAST_ACK || state == STATE_CLOSING;
 
-	(void)fd;
 	probe->state = state;
 	probe->was_connected =
 		state != STATE_LISTEN &&
@@ -157,27 +156,43 @@ static enum probe_result failed(long error)
 	}
 }
 
+static long ask_state(int fd, bool is_mptcp, struct probe *probe)
+{
+	struct tcp_info info;
+
+	memset(&info, 0, sizeof(info));
+	long result = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
+	if (result < 0)
+		return result;
+	read_info(&info, probe);
+	if (is_mptcp && probe->state != STATE_LISTEN)
+		read_mptcp(fd, probe);
+	return 0;
+}
+
 enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
 			       struct probe *probe)
 {
-	struct tcp_info info;
 	long result;
 
 	memset(probe, 0, sizeof(*probe));
+	/* A cookie that was asked of an MPTCP listener all its children inherit
+	 * (Linux 6.18): one without a connection is not asked. */
+	if (is_mptcp && !wanted_cookie) {
+		result = ask_state(fd, is_mptcp, probe);
+		if (result < 0)
+			return failed(result);
+		if (!probe->was_connected)
+			return PROBE_TCP;
+	}
 	result = get_option(fd, SOL_SOCKET, SO_COOKIE, &probe->cookie,
 			    sizeof(probe->cookie));
 	if (result < 0)
 		return failed(result);
 	if (wanted_cookie && probe->cookie != wanted_cookie)
 		return PROBE_OTHER;
-	memset(&info, 0, sizeof(info));
-	result = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
-	if (result < 0)
-		return failed(result);
-	read_info(fd, &info, probe);
-	if (is_mptcp && probe->state != STATE_LISTEN)
-		read_mptcp(fd, probe);
-	return PROBE_TCP;
+	result = ask_state(fd, is_mptcp, probe);
+	return result < 0 ? failed(result) : PROBE_TCP;
 }
 
 static void read_address(const struct sockaddr_storage *from, uint16_t *family,

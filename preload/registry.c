@@ -492,6 +492,16 @@ void registry_clear_bits(int fd, uint64_t bits)
 				     bits);
 }
 
+unsigned registry_n_chunks(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i * REGISTRY_ROWS < registry_top(); i++)
+		n += atomic_load_explicit(&registry_chunks[i], memory_order_relaxed) !=
+		     NULL;
+	return n;
+}
+
 bool registry_has_connection(void)
 {
 	for (unsigned fd = 0; fd < registry_top(); fd++) {

@@ -198,6 +198,7 @@ void registry_read_told(const struct row *row, const struct side *side,
 /* Whether any row is that of a connection. */
 bool registry_has_connection(void);
 uint32_t registry_last_generation(void);
+unsigned registry_n_chunks(void); /* of rows, in use */
 /* One above the highest descriptor ever recorded. */
 unsigned registry_top(void);
 uint64_t registry_now_ns(void);        /* CLOCK_MONOTONIC */

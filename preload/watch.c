@@ -343,7 +343,8 @@ static bool is_only_ours_to_see(const struct look *look, uint64_t word)
 static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 {
 	uint64_t word = atomic_load(&look->row.word);
-	bool is_first = look->row.looked_at != look->generation;
+	/* A listener of MPTCP has no cookie that could be asked for. */
+	bool is_first = look->row.looked_at != look->generation || !look->row.cookie;
 	int borrowed = probe_borrow(way, look->fd);
 
 	if (borrowed < 0) {
@@ -395,7 +396,7 @@ struct tick {
 	bool at_exit;
 	uint32_t since; /* of sockets born after this generation */
 	bool all_gone;  /* every socket whose peer has gone counts */
-	uint64_t n_leaks, n_held;
+	uint64_t n_leaks, n_held, n_unwritten;
 };
 
 /* What came over exec as a standard stream is not the program's to close: a server that
@@ -443,6 +444,12 @@ static void take_back(struct side *side, const struct tick *tick)
 	side->gone_at = 0;
 }
 
+/* The ledger had no room for the row. */
+static bool is_unwritten(int fd)
+{
+	return ledger_is_kept() && !ledger_has(fd);
+}
+
 static void look_at(int fd, struct tick *tick)
 {
 	struct row *row = registry_row(fd);
@@ -470,18 +477,21 @@ static void look_at(int fd, struct tick *tick)
 	tick->n_held++;
 	if (look.probe.was_connected)
 		ledger_keep();
-	if (look.probe.was_connected && look.probe.state != STATE_CLOSE)
+	if (look.probe.was_connected && look.probe.state != STATE_CLOSE &&
+	    !(atomic_load(&look.row.word) & ROW_ESTABLISHED))
 		registry_change_bits(fd, look.generation, ROW_ESTABLISHED, 0);
 	if (!look.is_gone) {
 		if (side && side->gone_at == look.generation)
 			side->gone_at = 0; /* dissolved, or connected anew */
-		if (row->published != look.generation) {
+		if (row->published != look.generation || is_unwritten(fd)) {
 			publish(&look, NULL);
 			row->published = look.generation;
 		}
+		tick->n_unwritten += is_unwritten(fd);
 		return;
 	}
 	judge(&look, tick);
+	tick->n_unwritten += is_unwritten(fd);
 	bool is_leak = look.side->verdict >= SL_LEAK_GRACE;
 	if (!is_leak && !tick->at_exit)
 		return;
@@ -496,6 +506,20 @@ static void look_at(int fd, struct tick *tick)
 
 /* ---- one look at everything ---- */
 
+static void count_all(const struct tick *tick)
+{
+	struct ledger_counts counts = {
+		.opened = atomic_load(&registry_counts.opened),
+		.closed = atomic_load(&registry_counts.closed),
+		.missed = atomic_load(&registry_counts.missed) + origin_lost(),
+		.unwritten = tick->n_unwritten,
+		.looked_ns = tick->now_ns,
+	};
+
+	counts.closed_late = places_late(&counts.closed_late_max_ms);
+	ledger_count(&counts);
+}
+
 static void sweep(struct tick *tick)
 {
 	unsigned top = registry_top();
@@ -509,12 +533,7 @@ static void sweep(struct tick *tick)
 			look_at((int)fd, tick);
 	}
 	origin_swept();
-	uint64_t late_max_ms;
-	uint64_t late = places_late(&late_max_ms);
-	ledger_counts(atomic_load(&registry_counts.opened),
-		      atomic_load(&registry_counts.closed),
-		      atomic_load(&registry_counts.missed) + origin_lost(), late,
-		      late_max_ms, tick->now_ns);
+	count_all(tick);
 	if (tick->n_leaks != n_leaks_written) {
 		event(SL_EVENT_COUNTS, NULL, tick->now_ns, tick->n_held, tick->n_leaks);
 		n_leaks_written = tick->n_leaks;
@@ -553,7 +572,7 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 			watch_adopt(way, SL_NOTE_UNKNOWN, false);
 			ticks_to_adoption = ADOPT_INTERVALS - 1;
 		}
-		ledger_grow();
+		ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	}
 	places_publish();
 	sweep(&tick);
@@ -574,7 +593,7 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 	get_ready();
 	origin_work();
 	watch_adopt(way, SL_NOTE_UNKNOWN, true);
-	ledger_grow();
+	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);
 	tell_limit(way);
@@ -595,7 +614,7 @@ uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool pri
 
 	get_ready();
 	origin_work();
-	ledger_grow();
+	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);
 	return print ? places_print(&directly, false, true) : tick.n_leaks;
