@@ -741,7 +741,8 @@ static void given(int fd, enum sl_call call)
 		return;
 	registry_set_bits(fd, ROW_GIVEN);
 	if (ledger_is_kept())
-		ledger_give(probe_cookie(fd), atomic_load(&row.origin), row.call, fd);
+		ledger_give(probe_cookie(fd, atomic_load(&row.word) & ROW_MPTCP),
+			    atomic_load(&row.origin), row.call, fd);
 }
 
 EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)

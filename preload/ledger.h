@@ -98,7 +98,7 @@ struct sl_descriptor {
 	uint16_t why;      /* enum sl_why bits, at the last look */
 	uint8_t note;      /* enum sl_note */
 	uint8_t flags;     /* enum sl_row_flags */
-	uint64_t cookie;   /* SO_COOKIE; 0 = not asked yet */
+	uint64_t cookie;   /* SO_COOKIE, or of MPTCP 1 << 63 | inode; 0 = not asked yet */
 	uint64_t inode;    /* st_ino; 0 = not asked: only known once the peer has gone */
 	uint64_t opened_ns;
 	uint64_t gone_ns;  /* since when the peer is gone; 0 = it is there */

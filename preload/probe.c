@@ -69,12 +69,26 @@ int probe_protocol(int fd)
 	return protocol;
 }
 
-uint64_t probe_cookie(int fd)
+/* What is accepted from an MPTCP listener inherits the listener's cookie, if anybody ever
+ * asked for it (Linux 6.18; `ss -e` asks of all): there the inode is the identity. */
+static long ask_identity(int fd, bool is_mptcp, uint64_t *cookie)
+{
+	struct stat is;
+
+	if (!is_mptcp)
+		return get_option(fd, SOL_SOCKET, SO_COOKIE, cookie, sizeof(*cookie));
+	long result = guard_sys(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH);
+	if (result == 0)
+		*cookie = PROBE_INODE_COOKIE | is.st_ino;
+	return result;
+}
+
+uint64_t probe_cookie(int fd, bool is_mptcp)
 {
 	uint64_t cookie = 0;
 
 	if (!guard_is_sandboxed)
-		get_option(fd, SOL_SOCKET, SO_COOKIE, &cookie, sizeof(cookie));
+		ask_identity(fd, is_mptcp, &cookie);
 	return cookie;
 }
 
@@ -156,43 +170,25 @@ static enum probe_result failed(long error)
 	}
 }
 
-static long ask_state(int fd, bool is_mptcp, struct probe *probe)
-{
-	struct tcp_info info;
-
-	memset(&info, 0, sizeof(info));
-	long result = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
-	if (result < 0)
-		return result;
-	read_info(&info, probe);
-	if (is_mptcp && probe->state != STATE_LISTEN)
-		read_mptcp(fd, probe);
-	return 0;
-}
-
 enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
 			       struct probe *probe)
 {
-	long result;
+	struct tcp_info info;
 
 	memset(probe, 0, sizeof(*probe));
-	/* A cookie that was asked of an MPTCP listener all its children inherit
-	 * (Linux 6.18): one without a connection is not asked. */
-	if (is_mptcp && !wanted_cookie) {
-		result = ask_state(fd, is_mptcp, probe);
-		if (result < 0)
-			return failed(result);
-		if (!probe->was_connected)
-			return PROBE_TCP;
-	}
-	result = get_option(fd, SOL_SOCKET, SO_COOKIE, &probe->cookie,
-			    sizeof(probe->cookie));
+	long result = ask_identity(fd, is_mptcp, &probe->cookie);
 	if (result < 0)
 		return failed(result);
 	if (wanted_cookie && probe->cookie != wanted_cookie)
 		return PROBE_OTHER;
-	result = ask_state(fd, is_mptcp, probe);
-	return result < 0 ? failed(result) : PROBE_TCP;
+	memset(&info, 0, sizeof(info));
+	result = get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info));
+	if (result < 0)
+		return failed(result);
+	read_info(&info, probe);
+	if (is_mptcp && probe->state != STATE_LISTEN)
+		read_mptcp(fd, probe);
+	return PROBE_TCP;
 }
 
 static void read_address(const struct sockaddr_storage *from, uint16_t *family,

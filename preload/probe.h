@@ -15,7 +15,7 @@ enum probe_result {
 };
 
 struct probe {
-	uint64_t cookie; /* SO_COOKIE */
+	uint64_t cookie; /* as probe_cookie() */
 	uint8_t state;   /* TCP state as tcpi_state counts */
 	bool is_mptcp;   /* state is what poll says: ESTABLISHED, CLOSE_WAIT or CLOSE */
 	bool was_connected; /* bytes or a round trip were counted: CLOSE is the end of a
@@ -62,8 +62,9 @@ bool probe_peer(int borrowed, uint16_t *family, uint8_t peer[16], uint16_t *port
 /* Whether `borrowed` is a TCP (6) or MPTCP (262) stream: its protocol, or 0. */
 int probe_protocol(int borrowed);
 
-/* 0 = not known. */
-uint64_t probe_cookie(int borrowed);
+/* 0 = not known.  Of an MPTCP socket its inode, with this bit. */
+#define PROBE_INODE_COOKIE (UINT64_C(1) << 63)
+uint64_t probe_cookie(int borrowed, bool is_mptcp);
 
 static inline bool probe_peer_is_gone(const struct probe *probe)
 {

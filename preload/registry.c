@@ -332,7 +332,7 @@ static void give_to_child(int fd, const struct row *was)
 		return;
 	ledger_give(was->looked_at == ROW_GENERATION(atomic_load(&was->word))
 			    ? was->cookie
-			    : probe_cookie(fd),
+			    : probe_cookie(fd, atomic_load(&was->word) & ROW_MPTCP),
 		    atomic_load(&was->origin), was->call, fd);
 }
 

@@ -343,8 +343,7 @@ static bool is_only_ours_to_see(const struct look *look, uint64_t word)
 static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 {
 	uint64_t word = atomic_load(&look->row.word);
-	/* A listener of MPTCP has no cookie that could be asked for. */
-	bool is_first = look->row.looked_at != look->generation || !look->row.cookie;
+	bool is_first = look->row.looked_at != look->generation;
 	int borrowed = probe_borrow(way, look->fd);
 
 	if (borrowed < 0) {
