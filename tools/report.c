@@ -57,8 +57,10 @@ int command_report(int argc, char **argv)
 	take_options(output, argc, argv);
 	if (optind == argc)
 		say_usage("report", "no ledger or directory given");
-	if (output_prepare(output) < 0)
+	if (output_prepare(output) < 0) {
+		output_close(output);
 		return SAY_USAGE;
+	}
 	struct merge *merge = merge_open();
 	for (int i = optind; i < argc; i++)
 		n_bad += ledgers_add(merge, argv[i]);

@@ -1,0 +1,111 @@
+/* Places: sockets of one origin and kind, over all processes and hosts. */
+#include "merging.h"
+
+#include <string.h>
+
+static enum sl_note note_of(const struct row *row)
+{
+	if (row->row.note != SL_NOTE_NONE)
+		return row->row.note;
+	if (!row->origin)
+		return SL_NOTE_UNKNOWN;
+	return row->origin->is_short ? SL_NOTE_SHORT : SL_NOTE_NONE;
+}
+
+static const char *place_id(const struct backtrace *origin, enum sl_kind kind,
+			    char empty[TEXT_ID_BYTES])
+{
+	if (!origin) {
+		text_place_id(empty, kind, NULL, 0);
+		return empty;
+	}
+	/* Kept where it was found, which changes nothing that others see. */
+	char *known = ((struct backtrace *)origin)->ids[kind];
+	if (!*known)
+		text_place_id(known, kind, origin->frames, origin->n_frames);
+	return known;
+}
+
+static struct place *intern_place(struct merge *merge, const struct joined *socket,
+				  const struct row *from)
+{
+	struct place **places =
+		socket->found.verdict == SL_PENDING ? &merge->pending : &merge->leaks;
+	enum sl_kind kind = socket->found.kind;
+	struct place_key key;
+	struct place *place;
+	char empty[TEXT_ID_BYTES];
+
+	memset(&key, 0, sizeof(key));
+	memcpy(key.id, place_id(from->origin, kind, empty), sizeof(key.id));
+	if (!from->origin) {
+		key.note = (uint8_t)note_of(from);
+		key.call = from->row.call;
+	}
+	HASH_FIND(hh, *places, &key, sizeof(key), place);
+	if (place)
+		return place;
+	place = findings_keep(merge->findings, sizeof(*place));
+	place->key = key;
+	memcpy(place->found.id, key.id, sizeof(key.id));
+	place->found.kind = kind;
+	place->found.call = from->row.call;
+	place->found.note = note_of(from);
+	if (from->origin) {
+		place->found.origin = from->origin->frames;
+		place->found.n_origin = from->origin->n_frames;
+	}
+	HASH_ADD(hh, *places, key, sizeof(key), place);
+	return place;
+}
+
+static void take_eof(const struct merge *merge, struct findings_place *place,
+		     const struct joined *socket)
+{
+	for (const struct row *row = socket->rows; row && !place->eof; row = row->next) {
+		if (!merging_is_holder(merge, socket, row) ||
+		    row->row.eof_call == SL_CALL_NONE)
+			continue;
+		place->eof_call = row->row.eof_call;
+		if (row->eof) {
+			place->eof = row->eof->frames;
+			place->n_eof = row->eof->n_frames;
+		}
+	}
+}
+
+void merging_add_to_place(struct merge *merge, struct joined *socket)
+{
+	const struct row *from = merging_origin_row(socket);
+	struct place *place = intern_place(merge, socket, from);
+
+	/* A place whose origin is known from the opener somewhere needs no excuse. */
+	if (note_of(from) == SL_NOTE_NONE)
+		place->found.note = SL_NOTE_NONE;
+	if (place->found.call == SL_CALL_NONE)
+		place->found.call = from->row.call;
+	take_eof(merge, &place->found, socket);
+	socket->next_in_place = place->sockets;
+	place->sockets = socket;
+	place->found.n_sockets++;
+}
+
+struct findings_place *merging_gather_places(struct findings *findings,
+					     struct place *places, size_t *n)
+{
+	struct findings_place *gathered =
+		findings_keep(findings, HASH_COUNT(places) * sizeof(*gathered));
+
+	*n = 0;
+	for (struct place *place = places; place; place = place->hh.next) {
+		struct findings_socket *to =
+			findings_keep(findings, place->found.n_sockets * sizeof(*to));
+
+		place->found.sockets = to;
+		for (struct joined *socket = place->sockets; socket;
+		     socket = socket->next_in_place)
+			*to++ = socket->found;
+		gathered[(*n)++] = place->found;
+	}
+	return gathered;
+}
