@@ -1,9 +1,9 @@
-/* The command: a table of subcommands.
+/* The command: a table of subcommands, one file each.
  *
- *   run        run.c       target.c (can it be preloaded?), library.c, launch.c,
- * progress.c report     report.c    ledgers.c finds, reader.c reads, judge.c and merge.c
- * join list       list.c scan       scan.c symbolize  symbolize.c symbols.c, which names
- * frames for all of them (frames.c)
+ * - run: target.c (can it be preloaded?), library.c, launch.c, progress.c
+ * - report: ledgers.c finds, reader*.c read, judge.c and merge*.c join
+ * - list, scan: what is there now, by the ledgers or by the kernel
+ * - symbolize: symbols.c, which names frames for all of them (frames.c)
  *
  * From findings.h on, everything is plain structs: rules.c thins them, output.c has
  * formats/ write them. */
