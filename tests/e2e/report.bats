@@ -88,6 +88,15 @@ setup() {
 		"$(of '.leaks[1].origin[0] | [.function, .file, .line, .module, .offset, .build_id]')"
 }
 
+@test "the tests that leaked are named, with how many sockets each" {
+	make_ledgers named_tests
+	run -0 "$sockleak" report ledgers
+	[[ $output == *"(fd 5, test login), and 2 more."* ]]
+	[[ $output == *$'\n  in tests: login (2), logout (1)\n'* ]]
+	json_of ledgers
+	same '["login","login","logout"]' "$(of '[.leaks[0].sockets[].test]')"
+}
+
 @test "one bad ledger among many is named, the rest is reported, and the status is 2" {
 	make_ledgers leak
 	echo "no ledger" >ledgers/1.2.3.sockleak

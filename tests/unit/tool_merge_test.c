@@ -307,6 +307,21 @@ static void what_the_later_program_closed_is_no_leak(void **state)
 	assert_int_equal(findings->n_pending, 0);
 }
 
+/* Asked for alone, while the ledger of the later program lies beside it. */
+static void a_later_ledger_in_the_directory_tells_of_the_exec(void **state)
+{
+	char beside[PATH_MAX];
+
+	(void)state;
+	later();
+	maker_write(&maker, directory, beside);
+	add_former();
+	close_merge();
+	unlink(beside);
+	assert_int_equal(findings->n_processes, 1);
+	assert_int_equal(findings->processes[0].ended, FINDINGS_EXEC);
+}
+
 static void a_program_that_was_seen_to_exit_had_become_another(void **state)
 {
 	(void)state;
@@ -426,6 +441,7 @@ int main(void)
 		TEST(an_origin_that_was_never_unwound_is_unknown),
 		TEST(a_leak_before_an_exec_that_is_still_held_stays_one),
 		TEST(what_the_later_program_closed_is_no_leak),
+		TEST(a_later_ledger_in_the_directory_tells_of_the_exec),
 		TEST(a_program_that_was_seen_to_exit_had_become_another),
 		TEST(a_program_that_was_seen_to_be_killed_ended_by_signal),
 		TEST(places_are_merged_over_hosts_by_build_id_and_offset),

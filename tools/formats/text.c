@@ -15,6 +15,8 @@
 
 /* More pids than this are counted, not named. */
 #define MAX_PIDS 8
+/* Tests of a place that are named. */
+#define MAX_TESTS 16
 
 struct writing {
 	const struct findings *findings;
@@ -98,6 +100,57 @@ static void print_processes(const struct writing *writing,
 	fprintf(writing->file, "%s\n", n > MAX_PIDS ? ", ..." : "");
 }
 
+static void print_escaped(const struct writing *writing, const char *string)
+{
+	char buffer[1024];
+	struct text text = {.at = buffer, .size = sizeof(buffer)};
+
+	text_escaped(&text, string);
+	fwrite(buffer, 1, text.used, writing->file);
+}
+
+struct test_count {
+	const char *name;
+	size_t n;
+};
+
+/* Returns how many are in `tests`, which has room for MAX_TESTS. */
+static size_t count_tests(const struct findings_place *place, struct test_count *tests)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < place->n_sockets; i++) {
+		const char *name = place->sockets[i].test;
+		size_t at = 0;
+
+		while (name && at < n && strcmp(tests[at].name, name) != 0)
+			at++;
+		if (!name || at == MAX_TESTS)
+			continue;
+		if (at == n)
+			tests[n++] = (struct test_count){name, 0};
+		tests[at].n++;
+	}
+	return n;
+}
+
+/* "  in tests: login (2), logout (1)", where they are more than the example's one. */
+static void print_tests(const struct writing *writing, const struct findings_place *place)
+{
+	struct test_count tests[MAX_TESTS];
+	size_t n = count_tests(place, tests);
+
+	if (n < 2)
+		return;
+	fputs("  in tests:", writing->file);
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : " ", writing->file);
+		print_escaped(writing, tests[i].name);
+		fprintf(writing->file, " (%zu)", tests[i].n);
+	}
+	fputs(n == MAX_TESTS ? ", ...\n" : "\n", writing->file);
+}
+
 /* Other descriptors of the example, which the block does not name. */
 static void print_holders(const struct writing *writing,
 			  const struct findings_socket *socket)
@@ -137,6 +190,7 @@ static void print_places(const struct writing *writing,
 
 		print_block(writing, put, &shown);
 		print_processes(writing, &places[i]);
+		print_tests(writing, &places[i]);
 		print_holders(writing, &places[i].sockets[0]);
 		if (writing->options->gen_suppressions)
 			print_rule(writing, &places[i]);
@@ -145,15 +199,6 @@ static void print_places(const struct writing *writing,
 }
 
 /* -- the end ---------------------------------------------------------------------- */
-
-static void print_escaped(const struct writing *writing, const char *string)
-{
-	char buffer[1024];
-	struct text text = {.at = buffer, .size = sizeof(buffer)};
-
-	text_escaped(&text, string);
-	fwrite(buffer, 1, text.used, writing->file);
-}
 
 static void print_rules(const struct writing *writing)
 {
