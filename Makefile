@@ -42,7 +42,7 @@ lib_objects := $(lib_sources:%.c=$(B)/%.o)
 tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 	$(patsubst preload/%.c,$(B)/tools/shared/%.o,$(wildcard preload/text*.c))
 # What unit tests link: everything but what takes over a process.
-parts_objects := $(filter-out %/hooks.o %/start.o,$(lib_objects))
+parts_objects := $(filter-out %/hooks.o %/start.o %/memory.o,$(lib_objects))
 tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
 unit_tests := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
 fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c examples/suites/*/*.c)) \
@@ -105,8 +105,10 @@ deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev l
 	libjansson-dev libcmocka-dev bats perl jq curl iproute2 procps strace gdb valgrind \
 	nginx-light redis-server redis-tools wrk python3 nodejs musl-tools clang \
 	libssl-dev liburing-dev libseccomp-dev clang-format clang-tidy cppcheck shellcheck \
-	groff-base dwz python3-pytest python3-jsonschema libxml2-utils
-programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless
+	groff-base dwz python3-pytest python3-jsonschema libxml2-utils \
+	libjemalloc2 libtcmalloc-minimal4 libeatmydata1 libunwind-14
+programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless \
+	libpython3.11-testsuite
 deps: ; tests/lib/deps $(deps_packages)
 deps-programs: ; tests/lib/deps $(programs_packages)
 # What is asked for together with deps comes after it.
@@ -127,6 +129,9 @@ check: all $(unit_tests) $(fixtures) $(benches)
 bench: all $(benches)
 	tests/bench/run --json $(B)/bench.json $(B)
 	$(B)/tests/bench/capture
+# Whole programs from Debian's packages, bare and preloaded: a table; an hour at most.
+# `make check-programs programs="nginx redis"` runs only those.
+check-programs: all ; tests/lib/check_programs $(programs)
 # Long and many: minutes, hence not in check.
 soak: all $(B)/tests/fixtures/soak ; prove -v -e '' tests/lib/soak
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
@@ -184,4 +189,4 @@ lint:
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all bench soak deps deps-programs demo check check-loop fuzz lint tidy clean install uninstall installcheck FORCE
+.PHONY: all bench soak deps deps-programs demo check check-programs check-loop fuzz lint tidy clean install uninstall installcheck FORCE
