@@ -589,9 +589,12 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 			    .way = way,
 			    .at_exit = settings->at_exit != AT_EXIT_NONE};
 
+	watch_adopt(way, SL_NOTE_UNKNOWN, true);
+	/* Never a socket: nothing to say, and no file of /proc to be asked for it. */
+	if (!registry_top() && !atomic_load(&limit_was_hit))
+		return 0;
 	get_ready();
 	origin_work();
-	watch_adopt(way, SL_NOTE_UNKNOWN, true);
 	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);
