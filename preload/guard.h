@@ -68,7 +68,9 @@ extern long guard_errno_offset __attribute__((visibility("hidden")));
 
 static inline bool guard_error_is(int error)
 {
-#if defined __x86_64__
+	/* gcc's address sanitizer takes what lies in another segment for plain addresses.
+	 */
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__
 	return *(const int __seg_fs *)guard_errno_offset == error;
 #else
 	return *(const int *)((char *)__builtin_thread_pointer() + guard_errno_offset) ==
