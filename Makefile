@@ -121,7 +121,7 @@ $(B)/tests/bench/capture: $(B)/parts.a
 host_libs_capture = $(B)/parts.a
 
 # Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
-tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats)
+tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats tests/e2e/*.t)
 export B
 check: all $(unit_tests) $(fixtures) $(benches)
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(tests)
