@@ -55,6 +55,7 @@ each_fault() {
 }
 
 needs_ptrace() {
+	without_sanitizer
 	"$fixtures/guest_faults" "$tmp/result" mmap ENOMEM 0 true ||
 		skip "nobody may be traced here"
 }
@@ -121,6 +122,7 @@ needs_ptrace() {
 }
 
 @test "a program with little address space runs as without us" {
+	without_sanitizer
 	"$processes" meets-faults >"$tmp/bare" </dev/null
 	for kib in 5000 5500 6000 7000 8000 12000 20000 40000; do
 		(
@@ -133,6 +135,7 @@ needs_ptrace() {
 }
 
 @test "without a free number the leak is told, and once which places hold the most" {
+	without_sanitizer
 	run -0 --separate-stderr preloaded interval=20ms "$processes" uses-all-numbers
 	# shellcheck disable=SC2154
 	[[ $stderr == *"in told_and_kept+"*"in main+"* ]]
@@ -168,6 +171,7 @@ disturbed() {
 }
 
 @test "files may not grow beyond a limit: no SIGXFSZ comes of us (item 58)" {
+	without_sanitizer
 	mkdir -m 700 "$tmp/ledger"
 	for blocks in 0 1 2 64 128 200; do # of 1024 bytes
 		rm -f "$tmp/log"
@@ -201,11 +205,10 @@ in_namespace() {
 @test "a full file system: the program goes on, and the loss is said" {
 	mkdir "$tmp/full"
 	"$processes" meets-faults >"$tmp/bare" </dev/null
-	export LIBRARY=$library
 	for kib in 64 128 256; do
 		in_namespace "mount -t tmpfs -o size=${kib}k,mode=700 none $tmp/full && cd / &&
 			SOCKLEAK_OPTIONS=interval=1ms:ledger=$tmp/full:log=$tmp/full/log \
-			LD_PRELOAD=$library $processes meets-faults >$tmp/out 2>$tmp/err &&
+			LD_PRELOAD=$preloads $processes meets-faults >$tmp/out 2>$tmp/err &&
 			{ cat $tmp/full/log 2>/dev/null >$tmp/log; ls -l $tmp/full; }"
 		diff "$tmp/bare" "$tmp/out"
 		says_what_was_lost
@@ -217,7 +220,7 @@ in_namespace() {
 	"$processes" meets-faults >"$tmp/bare" </dev/null
 	rm -f "$tmp/log"
 	in_namespace "mount -t tmpfs -o ro,mode=700 none $tmp/ro && cd / &&
-		SOCKLEAK_OPTIONS=interval=1ms:ledger=$tmp/ro:log=$tmp/ro/log LD_PRELOAD=$library \
+		SOCKLEAK_OPTIONS=interval=1ms:ledger=$tmp/ro:log=$tmp/ro/log LD_PRELOAD=$preloads \
 		$processes meets-faults >$tmp/out 2>$tmp/err"
 	diff "$tmp/bare" "$tmp/out"
 	grep -q 'WARNING: sockleak: the ledger cannot be created' "$tmp/err"

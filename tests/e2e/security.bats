@@ -100,7 +100,7 @@ needs_root() {
 		exec "$@"
 	SH
 	suffix=$(sed -n 's/.*SL_LEDGER_SUFFIX *"\.\(.*\)".*/\1/p' preload/ledger.h)
-	run -0 sh "$tmp/race.sh" "$tmp/ledger" "$suffix" env LD_PRELOAD="$library" \
+	run -0 sh "$tmp/race.sh" "$tmp/ledger" "$suffix" env LD_PRELOAD="$preloads" \
 		SOCKLEAK_OPTIONS="ledger=$tmp/ledger:log=none" "$leaks" leaks
 	[ "$(cat "$tmp/ledger/mine")" = mine ]
 	[ "$(find "$tmp/ledger" -type f -size +4k | wc -l)" = 1 ]
@@ -137,7 +137,7 @@ has_no_control() {
 	cp "$leaks" "$tmp/$name/$name"
 	for format in text json; do
 		# env would take the name for an assignment.
-		LD_PRELOAD=$library SOCKLEAK_OPTIONS="log=$tmp/log.$format:format=$format" \
+		LD_PRELOAD=$preloads SOCKLEAK_OPTIONS="log=$tmp/log.$format:format=$format" \
 			"$tmp/$name/$name" leaks
 		has_no_control "$tmp/log.$format"
 		run ! grep -q '^==1==' "$tmp/log.$format"
@@ -167,7 +167,7 @@ has_no_control() {
 }
 
 @test "what is wrong with an option is said in escaped words" {
-	with $'gra\x1b[2Jce=1:log=\x1b[2J\n'
+	with $'gra\x1b[2Jce=1:format=\x1b[2J\n'
 	printf '%s' "$stderr" >"$tmp/err"
 	has_no_control "$tmp/err"
 	[[ $stderr == *"unknown option"* ]]

@@ -24,7 +24,7 @@ calls() {
 # new_calls OPTIONS PROGRAM...: what strace sees preloaded and not bare
 new_calls() {
 	strace -f -o "$BATS_TEST_TMPDIR/bare" "${@:2}" >/dev/null 2>&1 || true
-	strace -f -o "$BATS_TEST_TMPDIR/preloaded" -E LD_PRELOAD="$library" \
+	strace -f -o "$BATS_TEST_TMPDIR/preloaded" -E LD_PRELOAD="$preloads" \
 		-E SOCKLEAK_OPTIONS="$1" "${@:2}" >/dev/null 2>&1 || true
 	comm -13 <(calls "$BATS_TEST_TMPDIR/bare") <(calls "$BATS_TEST_TMPDIR/preloaded")
 }
@@ -48,6 +48,7 @@ all_new_calls() {
 }
 
 @test "without the thread no call is made beyond the list of the manual page (item 69)" {
+	without_sanitizer
 	needs_strace
 	all_new_calls thread=no:interval=1ms >"$BATS_TEST_TMPDIR/new"
 	comm -23 "$BATS_TEST_TMPDIR/new" <(listed "the host's threads") >"$BATS_TEST_TMPDIR/unlisted"
@@ -56,6 +57,7 @@ all_new_calls() {
 }
 
 @test "with the thread no call is made beyond the lists of the manual page (item 69)" {
+	without_sanitizer
 	needs_strace
 	all_new_calls interval=1ms >"$BATS_TEST_TMPDIR/new"
 	comm -23 "$BATS_TEST_TMPDIR/new" \
@@ -66,6 +68,7 @@ all_new_calls() {
 }
 
 @test "nobody makes a pipe or asks mincore, and libunwind is loaded (items 1, 4, 5)" {
+	without_sanitizer
 	needs_strace
 	for options in interval=1ms thread=no; do
 		run new_calls "$options" "$fixtures/guest_processes" leaks
@@ -75,6 +78,7 @@ all_new_calls() {
 }
 
 @test "what we open is closed again in the same breath (rule 6)" {
+	without_sanitizer
 	needs_strace
 	new_calls thread=no:interval=1ms:log="$BATS_TEST_TMPDIR/log" \
 		"$fixtures/guest_processes" leaks
@@ -87,14 +91,17 @@ all_new_calls() {
 }
 
 @test "a filter that kills at any other call than the program's own kills nobody (rule 9)" {
+	without_sanitizer
 	same_cases_of by-prctl by-prctl-later by-number by-number-later
 }
 
 @test "a filter laid upon all threads kills nobody: the helper has left (items 65, 69)" {
+	without_sanitizer
 	same_cases_of for-all for-all-later for-all-later for-all-later
 }
 
 @test "in strict mode the program ends by its one call that is left (item 65)" {
+	without_sanitizer
 	same_cases_of strict
 }
 
@@ -107,6 +114,7 @@ same_cases_of() {
 }
 
 @test "a filter from before the start that kills at rarer calls kills nobody (items 4, 69)" {
+	without_sanitizer
 	for program in "guest_processes vforked" "guest_signals cancelled" \
 		"guest_sandbox serve" "guest_calls fcntl64"; do
 		# shellcheck disable=SC2086
@@ -131,8 +139,9 @@ same_both_with() {
 }
 
 @test "redis-server starts and serves under a filter without mincore (item 4)" {
+	without_sanitizer
 	type redis-server redis-cli || skip "redis is not installed"
-	LD_PRELOAD=$library SOCKLEAK_OPTIONS=interval=5ms "$sandbox" filtered redis-server \
+	LD_PRELOAD=$preloads SOCKLEAK_OPTIONS=interval=5ms "$sandbox" filtered redis-server \
 		--port 0 --unixsocket "$BATS_TEST_TMPDIR/s" --bind 127.0.0.1 --save '' \
 		>"$BATS_TEST_TMPDIR/out" 2>&1 &
 	local server=$! tries=0

@@ -1,17 +1,29 @@
 # shellcheck shell=bash
 # The same program bare and preloaded: what differs is our fault.
 
+# shellcheck source=tests/lib/report.bash
+source "${BASH_SOURCE%/*}/report.bash"
+
+# shellcheck disable=SC2034 # the tests use them
 guest_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	build=$(realpath "${B:-build}")
 	library=$build/libsockleak.so
 	fixtures=$build/tests/fixtures
 	unset SOCKLEAK_OPTIONS LD_PRELOAD
+	# The sanitizer's runtime must come before us; what programs forget is not the point.
+	preloads=$(sanitizer_first)$library
+	export ASAN_OPTIONS=detect_leaks=0:handle_segv=0 TSAN_OPTIONS=report_bugs=1
+}
+
+# For tests of what a sanitizer does otherwise: its allocator, its signals, its calls.
+without_sanitizer() {
+	[ -z "$SAN" ] || skip "not under a sanitizer"
 }
 
 # preloaded OPTIONS PROGRAM [ARGUMENT...]
 preloaded() {
-	exec env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="$1" "${@:2}"
+	exec env LD_PRELOAD="$preloads" SOCKLEAK_OPTIONS="$1" "${@:2}"
 }
 
 # same OPTIONS PROGRAM [ARGUMENT...]: bare and preloaded it prints the same (standard
