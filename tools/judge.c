@@ -170,12 +170,19 @@ static uint8_t state_of(enum sl_kind kind, uint8_t looked)
 	return looked == TCP_LAST_ACK || looked == TCP_CLOSING ? looked : TCP_CLOSE_WAIT;
 }
 
+/* A standard stream that came over exec is not the program's to close; as in watch.c. */
+static bool ends_with_the_program(const struct sl_descriptor *row, uint32_t fd)
+{
+	return fd <= 2 && row->note == SL_NOTE_INHERITED;
+}
+
 static enum sl_verdict verdict_of_killed(const struct judge_process *process,
-					 const struct sl_descriptor *row)
+					 const struct sl_descriptor *row, uint32_t fd)
 {
 	if (is_past_grace(process, row))
 		return SL_LEAK_GRACE;
-	if (process->ended != FINDINGS_EXEC && is_told_and_kept(process, row))
+	if (process->ended != FINDINGS_EXEC && !ends_with_the_program(row, fd) &&
+	    is_told_and_kept(process, row))
 		return SL_LEAK_EXIT;
 	return row->kind != SL_KIND_NONE ? SL_PENDING : SL_NO_VERDICT;
 }
@@ -193,7 +200,7 @@ static unsigned why_of_killed(const struct sl_descriptor *row)
 }
 
 struct judge_row judge_row(const struct judge_process *process,
-			   const struct sl_descriptor *row)
+			   const struct sl_descriptor *row, uint32_t fd)
 {
 	struct judge_row judged = {row->verdict, row->kind, row->why, row->state};
 	bool by_library =
@@ -202,7 +209,7 @@ struct judge_row judge_row(const struct judge_process *process,
 	if (row->flags & SL_ROW_EXPECTED)
 		return (struct judge_row){.verdict = SL_NO_VERDICT};
 	if (!by_library)
-		judged.verdict = verdict_of_killed(process, row);
+		judged.verdict = verdict_of_killed(process, row, fd);
 	if (judged.verdict == SL_NO_VERDICT)
 		return judged;
 	if (judged.kind == SL_KIND_NONE)

@@ -30,8 +30,8 @@ struct judge_row {
 	uint8_t state; /* one of CLOSE_WAIT, LAST_ACK, CLOSING, CLOSE with a verdict */
 };
 
-/* The verdict on a held row of such a process. */
+/* The verdict on the held row of descriptor `fd` of such a process. */
 struct judge_row judge_row(const struct judge_process *process,
-			   const struct sl_descriptor *row);
+			   const struct sl_descriptor *row, uint32_t fd);
 
 #endif

@@ -178,7 +178,7 @@ static void add_process(struct list *list, uint32_t pid,
 			continue;
 		process->sockets[process->n_sockets++] = (struct list_socket){
 			.row = row,
-			.judged = judge_row(&judged, &row->row),
+			.judged = judge_row(&judged, &row->row, row->fd),
 			.origin = find_origin(list->symbols, ledger, row->row.origin)};
 	}
 }

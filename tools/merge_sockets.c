@@ -35,7 +35,7 @@ void merging_judge_rows(struct merge *merge, struct joined *socket)
 	for (struct row *row = socket->rows; row; row = row->next)
 		if (row->row.held)
 			row->judged = judge_row(&merge->processes[row->process].judged,
-						&row->row);
+						&row->row, row->fd);
 	for (struct row *row = socket->rows; row; row = row->next) {
 		if (!has_successor(merge, row))
 			continue;

@@ -171,3 +171,31 @@ is_found_out() {
 	serves_and_loses node tests/fixtures/leaky_server.js
 	found '.leaks[0] | .call == "accept4" and (.origin | length) > 5'
 }
+
+# runs_with_client NUMBER: a program gets a client as that descriptor over exec, reads to
+# its end, and exits; prints what is reported
+runs_with_client() {
+	rm -f "$D/leaky_server.out"
+	start "$B/tests/fixtures/leaky_server"
+	has_begun() { grep -q 'listening on' "$D/leaky_server.out"; }
+	until_true has_begun
+	port=$(sed -n 's/listening on //p' "$D/leaky_server.out")
+	(
+		exec 5<>"/dev/tcp/127.0.0.1/$port"
+		echo good >&5
+		[ "$1" -eq 5 ] || eval "exec $1<&5 5<&-"
+		LD_PRELOAD=$B/libsockleak.so SOCKLEAK_OPTIONS=$options exec /usr/bin/python3 -c \
+			'import os, sys
+while os.read(int(sys.argv[1]), 99): pass' "$1" 2>"$D/python.err"
+	)
+	"$B/sockleak" report --json "$D/ledgers" >"$D/json"
+}
+
+@test "a socket that is told and held at exit leaks, but not if it came as standard input" {
+	runs_with_client 5
+	found '.leaks | length == 1 and .[0].count == 1 and .[0].origin_note == "inherited"'
+	rm "$D/ledgers"/*
+	runs_with_client 0
+	found '.leaks == [] and (.processes | length) == 1'
+	[ ! -s "$D/python.err" ]
+}

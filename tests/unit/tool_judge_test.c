@@ -56,7 +56,7 @@ static struct sl_descriptor told(void)
 static enum sl_verdict verdict(const struct judge_process *process,
 			       struct sl_descriptor row)
 {
-	return judge_row(process, &row).verdict;
+	return judge_row(process, &row, 7).verdict;
 }
 
 static void what_the_library_said_at_exit_stands(void **state)
@@ -89,13 +89,26 @@ static void the_time_after_the_last_look_of_a_row_does_not_count(void **state)
 	assert_int_equal(verdict(&killed, row), SL_PENDING);
 }
 
+static void what_came_over_exec_as_a_standard_stream_ends_with_the_program(void **state)
+{
+	struct sl_descriptor row = told();
+
+	(void)state;
+	row.note = SL_NOTE_INHERITED;
+	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_PENDING);
+	assert_int_equal(judge_row(&killed, &row, 3).verdict, SL_LEAK_EXIT);
+	row = quiet_for(61);
+	row.note = SL_NOTE_INHERITED;
+	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_LEAK_GRACE);
+}
+
 static void a_killed_process_leaked_what_it_was_told_of_and_kept(void **state)
 {
 	struct judge_row judged;
 	struct sl_descriptor row = told();
 
 	(void)state;
-	judged = judge_row(&killed, &row);
+	judged = judge_row(&killed, &row, 7);
 	assert_int_equal(judged.verdict, SL_LEAK_EXIT);
 	assert_int_equal(judged.why, SL_WHY_EOF_READ);
 }
@@ -139,7 +152,7 @@ static void told_after_the_last_look_still_counts(void **state)
 		.eof_call = SL_CALL_read,
 		.looked_ns = LOOK,
 	};
-	struct judge_row judged = judge_row(&killed, &row);
+	struct judge_row judged = judge_row(&killed, &row, 7);
 
 	(void)state;
 	assert_int_equal(judged.verdict, SL_LEAK_EXIT);
@@ -147,7 +160,7 @@ static void told_after_the_last_look_still_counts(void **state)
 	assert_int_equal(judged.state, MAKER_CLOSE_WAIT);
 	assert_int_equal(judged.why, SL_WHY_EOF_READ);
 	row.eof_call = SL_CALL_write;
-	judged = judge_row(&killed, &row);
+	judged = judge_row(&killed, &row, 7);
 	assert_int_equal(judged.kind, SL_KIND_DEAD);
 	assert_int_equal(judged.state, MAKER_TCP_CLOSE);
 }
@@ -247,6 +260,8 @@ int main(void)
 			a_killed_process_leaked_what_was_past_grace_at_the_last_look),
 		cmocka_unit_test(the_time_after_the_last_look_of_a_row_does_not_count),
 		cmocka_unit_test(a_killed_process_leaked_what_it_was_told_of_and_kept),
+		cmocka_unit_test(
+			what_came_over_exec_as_a_standard_stream_ends_with_the_program),
 		cmocka_unit_test(
 			a_socket_that_sends_on_after_the_end_of_stream_is_no_leak),
 		cmocka_unit_test(at_exit_none_or_grace_spares_what_was_only_told),
