@@ -419,6 +419,9 @@ static void judge(struct look *look, const struct tick *tick)
 	registry_read_told(&look->row, side, &told);
 	side->why =
 		(uint16_t)reasons(&look->row, side, look->generation, &told, &details);
+	/* Our own shutdown, or nobody's answer, may have ended it as well. */
+	side->peer_forgot = side->kind == SL_KIND_DEAD && (side->why & SL_WHY_RESET) &&
+			    !(told.shut_how & 2) && !look->probe.gave_up;
 	side->verdict =
 		(uint8_t)watch_judge(side, &told, &look->probe, settings->grace_ns,
 				     tick->at_exit && !ends_with_the_program(look),

@@ -5,10 +5,19 @@
 bats_require_minimum_version 1.5.0
 load ../lib/report
 
+# What the kernel has no room for it forgets at once: TIME_WAIT is not seen then.
+no_room_for_time_wait() {
+	local n most
+	n=$(awk '$1 == "TCP:" { print $7 }' /proc/net/sockstat)
+	most=$(cat /proc/sys/net/ipv4/tcp_max_tw_buckets)
+	((n < most * 3 / 4)) || echo "$n connections in TIME_WAIT already, $most are kept"
+}
+
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	export B=${B:-build}
 	export ASAN_OPTIONS=detect_leaks=0
+	no_room_for_time_wait >"$BATS_FILE_TMPDIR/kept"
 	"$B/examples/lifecycle" >"$BATS_FILE_TMPDIR/namespace" &
 	LIFECYCLE_NO_NAMESPACE=1 "$B/examples/lifecycle" >"$BATS_FILE_TMPDIR/loopback" &
 	wait
@@ -98,6 +107,9 @@ keepalive_ends_close_wait() {
 }
 
 @test "the same on the loopback of this network" {
+	local kept
+	kept=$(cat "$BATS_FILE_TMPDIR/kept")
+	[[ -z $kept ]] || skip "$kept"
 	line=$BATS_FILE_TMPDIR/loopback
 	walks_through_all_states
 	a_closed_peer_forgets_and_our_end_stays
