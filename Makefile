@@ -134,6 +134,13 @@ bench: all $(benches)
 check-programs: all ; tests/lib/check_programs $(programs)
 # Long and many: minutes, hence not in check.
 soak: all $(B)/tests/fixtures/soak ; prove -v -e '' tests/lib/soak
+# Seconds where check spends a fraction of one; both ways where it tries one.
+check-storms: ; STORM_MS=$(or $(ms),10000) $(MAKE) check tests="tests/e2e/storms.bats tests/e2e/faults.bats"
+# What tells nothing under a sanitizer, or cannot run there, skips itself.
+sanitized := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean witness witness_sandbox storms security)
+check-asan: ; $(MAKE) SAN=address,undefined check tests='$$(unit_tests) $(sanitized)'
+check-ubsan: ; $(MAKE) SAN=undefined check tests='$$(unit_tests) $(sanitized)'
+check-tsan: ; $(MAKE) SAN=thread check tests='$$(unit_tests) $(patsubst %,tests/e2e/%.bats,calls storms)'
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
 # The command is found on its own: see tools/library.c.
@@ -189,4 +196,4 @@ lint:
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
-.PHONY: all bench soak deps deps-programs demo check check-programs check-loop fuzz lint tidy clean install uninstall installcheck FORCE
+.PHONY: all bench soak deps deps-programs demo check check-programs check-loop check-asan check-ubsan check-tsan check-storms fuzz lint tidy clean install uninstall installcheck FORCE
