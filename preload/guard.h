@@ -68,9 +68,8 @@ extern long guard_errno_offset __attribute__((visibility("hidden")));
 
 static inline bool guard_error_is(int error)
 {
-	/* gcc's address sanitizer takes what lies in another segment for plain addresses.
-	 */
-#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__
+	/* gcc's sanitizers take what lies in another segment for plain addresses. */
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 	return *(const int __seg_fs *)guard_errno_offset == error;
 #else
 	return *(const int *)((char *)__builtin_thread_pointer() + guard_errno_offset) ==

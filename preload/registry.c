@@ -29,7 +29,7 @@ static _Atomic uint32_t last_generation;
 static _Atomic uint32_t last_serial;
 static _Atomic unsigned top;
 static struct shared *_Atomic all_shared;
-static uint64_t forked_ns; /* the last fork of these books; 0 = none */
+static _Atomic uint64_t forked_ns; /* the last fork of these books; 0 = none */
 
 uint64_t registry_now_ns(void)
 {
