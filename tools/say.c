@@ -33,7 +33,8 @@ static void write_line(const char *message)
 	(void)written; /* nobody is left to tell */
 }
 
-static void say(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void say(const char *format,
+						      va_list arguments)
 {
 	char message[4000] = "sockleak: ";
 	size_t prefix = strlen(message), bytes = strlen(format);
