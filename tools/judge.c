@@ -81,19 +81,24 @@ static bool is_same_program(const struct sl_header *head)
 		known == sizeof(head->exe) - 1);
 }
 
-bool judge_is_alive(const struct sl_header *head)
+bool judge_runs(uint32_t pid, uint64_t start_ticks)
 {
 	char state;
 	long n_threads;
-	uint64_t start_ticks;
+	uint64_t started;
 
-	if (head->ended != SL_RUNNING || !is_this_boot(head->boot_id) ||
-	    !read_stat(head->pid, &state, &n_threads, &start_ticks))
+	if (!read_stat(pid, &state, &n_threads, &started))
 		return false;
 	/* A zombie is gone, but for one whose first thread alone has ended. */
 	if (state == 'X' || (state == 'Z' && n_threads < 2))
 		return false;
-	return start_ticks == head->start_ticks && is_same_program(head);
+	return started == start_ticks;
+}
+
+bool judge_is_alive(const struct sl_header *head)
+{
+	return head->ended == SL_RUNNING && is_this_boot(head->boot_id) &&
+	       judge_runs(head->pid, head->start_ticks) && is_same_program(head);
 }
 
 /* -- verdicts --------------------------------------------------------------------- */

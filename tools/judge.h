@@ -12,6 +12,9 @@
 /* Whether the process that wrote the ledger runs on this system now. */
 bool judge_is_alive(const struct sl_header *head);
 
+/* Whether a process of that pid and start (field 22 of /proc/PID/stat) runs here. */
+bool judge_runs(uint32_t pid, uint64_t start_ticks);
+
 /* What judging needs to know of a process. */
 struct judge_process {
 	enum findings_ended ended;

@@ -2,6 +2,7 @@
  * directory gives the same report. */
 #include "ledgers.h"
 
+#include "judge.h"
 #include "say.h"
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int is_ledger(const struct dirent *entry)
 {
@@ -37,25 +39,54 @@ int ledgers_each(const char *directory, void (*each)(const char *path, void *of)
 	return 0;
 }
 
+int ledgers_read(const char *path, struct reader_ledger *ledger,
+		 char why[READER_WHY_BYTES])
+{
+	uint32_t pid, sequence;
+	uint64_t start_ticks;
+
+	if (reader_read(path, ledger, why) == 0)
+		return 0;
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return 1;
+	bool is_made_now = strcmp(why, reader_unborn) == 0 &&
+			   reader_parse_name(path, &pid, &start_ticks, &sequence) &&
+			   judge_runs(pid, start_ticks);
+	return is_made_now ? 1 : -1;
+}
+
 struct adding {
 	struct merge *merge;
 	size_t n_bad, n;
 };
 
-static void add_file(const char *path, void *of)
+static void add_read(struct adding *adding, int result, const char *path,
+		     struct reader_ledger *ledger, const char *why)
 {
-	struct adding *adding = of;
+	adding->n++;
+	if (result == 0) {
+		merge_add(adding->merge, ledger);
+		reader_free(ledger);
+	} else if (result < 0) {
+		say_warn("cannot read %s: %s", path, why);
+		adding->n_bad++;
+	}
+}
+
+static void add_found(const char *path, void *of)
+{
 	struct reader_ledger ledger;
 	char why[READER_WHY_BYTES];
 
-	adding->n++;
-	if (reader_read(path, &ledger, why) < 0) {
-		say_warn("cannot read %s: %s", path, why);
-		adding->n_bad++;
-		return;
-	}
-	merge_add(adding->merge, &ledger);
-	reader_free(&ledger);
+	add_read(of, ledgers_read(path, &ledger, why), path, &ledger, why);
+}
+
+static void add_named(const char *path, struct adding *adding)
+{
+	struct reader_ledger ledger;
+	char why[READER_WHY_BYTES];
+
+	add_read(adding, reader_read(path, &ledger, why), path, &ledger, why);
 }
 
 size_t ledgers_add(struct merge *merge, const char *path)
@@ -68,10 +99,10 @@ size_t ledgers_add(struct merge *merge, const char *path)
 		return 1;
 	}
 	if (!S_ISDIR(status.st_mode)) {
-		add_file(path, &adding);
+		add_named(path, &adding);
 		return adding.n_bad;
 	}
-	if (ledgers_each(path, add_file, &adding) < 0) {
+	if (ledgers_each(path, add_found, &adding) < 0) {
 		say_warn("cannot open %s:", path);
 		return 1;
 	}

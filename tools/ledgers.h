@@ -4,6 +4,12 @@
 
 #include "merge.h"
 
+/* Reads a ledger that was found in a directory: 0 = it is there, -1 = it cannot be read,
+ * with a sentence in `why`, 1 = there is nothing to read: it is gone since, because its
+ * process had nothing to keep, or its process is only now making it. */
+int ledgers_read(const char *path, struct reader_ledger *ledger,
+		 char why[READER_WHY_BYTES]);
+
 /* Adds what lies at `path` to the merge.  Each ledger that cannot be read gets one clear
  * line.  Returns how many could not (a path that cannot be opened is one). */
 size_t ledgers_add(struct merge *merge, const char *path);

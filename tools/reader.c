@@ -33,6 +33,8 @@
 
 #define HEADER_FIXED offsetof(struct sl_header, blocks)
 
+const char reader_unborn[] = "its header was never completed";
+
 struct reader_chunk {
 	struct reader_chunk *next;
 	uint64_t bytes[];
@@ -85,7 +87,7 @@ int reading_copy(const struct reading *reading, void *to, size_t bytes, uint64_t
 static int check_identity(const struct reading *reading, const struct sl_header *head)
 {
 	if (head->magic == 0)
-		return reading_refuse(reading, "its header was never completed");
+		return reading_refuse(reading, "%s", reader_unborn);
 	if (head->magic == __builtin_bswap64(SL_LEDGER_MAGIC))
 		return reading_refuse(
 			reading, "it was written on a machine of the other byte order");

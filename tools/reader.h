@@ -62,6 +62,8 @@ struct reader_ledger {
  * then nothing is left to free. */
 int reader_read(const char *path, struct reader_ledger *ledger,
 		char why[READER_WHY_BYTES]);
+/* What `why` then says of a file whose writer has not completed its header. */
+extern const char reader_unborn[];
 void reader_free(struct reader_ledger *ledger);
 
 /* By id; NULL for 0, SL_ORIGIN_PENDING and ids that are not there. */

@@ -215,10 +215,11 @@ static void add_ledger(const char *path, void *of)
 
 	if (is_old(adding->run, path))
 		return;
-	if (reader_read(path, &ledger, why) == 0) {
+	int result = ledgers_read(path, &ledger, why);
+	if (result == 0) {
 		merge_add(adding->merge, &ledger);
 		reader_free(&ledger);
-	} else if (!adding->quietly) {
+	} else if (result < 0 && !adding->quietly) {
 		say_warn("cannot read %s: %s", path, why);
 		adding->run->n_bad++;
 	}

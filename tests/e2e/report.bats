@@ -105,6 +105,18 @@ setup() {
 	[[ ${lines[-1]} == *"3 sockets leaked at 1 place"* ]]
 }
 
+@test "a ledger that a running process is only now making is no bad one" {
+	make_ledgers leak
+	local unborn
+	unborn=ledgers/$$.$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20).0.sockleak
+	head -c 60000 /dev/zero >"$unborn"
+	run -0 --separate-stderr "$sockleak" report ledgers
+	same "" "$stderr"
+	mv "$unborn" ledgers/$$.1.0.sockleak # of a process that is gone
+	run -2 --separate-stderr "$sockleak" report ledgers
+	same "sockleak: cannot read ledgers/$$.1.0.sockleak: its header was never completed" "$stderr"
+}
+
 @test "each kind of bad ledger gives one clear sentence and status 2" {
 	make_ledgers leak
 	local ledger
