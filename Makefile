@@ -191,7 +191,8 @@ lint:
 	# What a test loads sets variables for it.
 	shellcheck -x -e SC2034 tests/lib/*.bash examples/suites/bats/leaks.bash
 	shellcheck tests/lib/deps tests/lib/demo tests/lib/includes_table tests/lib/installcheck \
-		tools/sockleak.bash-completion .ci/run
+		tools/sockleak.bash-completion .ci/run tests/lib/check_programs
+	shellcheck -e SC1091,SC2154 tests/programs/* # what they load sets variables, too
 	! groff -man -ww -z tools/sockleak.1 2>&1 | grep .
 tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
 clean: ; rm -rf $(out)

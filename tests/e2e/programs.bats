@@ -48,8 +48,8 @@ serve_pages() {
 	until_true listens "$port"
 	curl -sS "http://127.0.0.1:$port/" "http://127.0.0.1:$port/none" -w '%{http_code}'
 	curl -sS "http://127.0.0.1:$port/big" | sha256sum
-	load 2 "http://127.0.0.1:$port/"
-	load 2 "http://127.0.0.1:$port/" -H 'Connection: close'
+	load 1 "http://127.0.0.1:$port/"
+	load 1 "http://127.0.0.1:$port/" -H 'Connection: close'
 	stop "$nginx" QUIT
 	echo "nginx: $?"
 }
