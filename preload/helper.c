@@ -190,17 +190,20 @@ static bool may_be_in_handler(void)
 	uint64_t blocked = 0;
 	stack_t alternate = {0};
 
-	guard_sys(SYS_sigaltstack, NULL, &alternate);
+	if (!guard_has_filter)
+		guard_sys(SYS_sigaltstack, NULL, &alternate);
 	if (alternate.ss_flags & SS_ONSTACK)
 		return true;
 	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, 8);
-	for (int signal = 1; blocked && signal <= 64; signal++) {
+	for (int signal = 1; signal <= 64; signal++) {
 		/* The kernel's struct: handler, flags, restorer, mask. */
 		uint64_t action[4] = {0};
 
-		if (!(blocked & UINT64_C(1) << (signal - 1)) ||
-		    guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 ||
-		    action[0] <= 1)
+		/* Of SA_NODEFER the signal is not blocked in its handler. */
+		if (guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 ||
+		    action[0] <= 1 ||
+		    !((blocked & UINT64_C(1) << (signal - 1)) ||
+		      (action[1] & SA_NODEFER)))
 			continue;
 #if defined __x86_64__
 		if (stack_has(action[2]))

@@ -72,10 +72,13 @@ static bool may_write(void)
 	return true;
 }
 
+static bool may_forget(void);
+
 static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 		   const struct sockaddr *peer)
 {
-	if (!may_write())
+	/* A row that stands was closed unseen, or this is a vfork child: its parent's. */
+	if (!may_write() || (registry_knows(fd) && !may_forget()))
 		return;
 	if (__builtin_expect(!start_has_socket, 0)) {
 		start_first_socket();
@@ -117,7 +120,9 @@ static inline void ending(int fd)
 
 static void ending_range(unsigned first, unsigned last)
 {
-	if (first <= last && registry_knows_any(first, last) && may_forget())
+	/* A call that a filter refuses closes nothing: the empty range asks. */
+	if (first <= last && registry_knows_any(first, last) && may_forget() &&
+	    guard_sys(SYS_close_range, ~0U, ~0U, 0) != -EPERM)
 		registry_forget_range(first, last);
 }
 
@@ -382,14 +387,16 @@ EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict lengt
 static int after_connect(int fd, int result, const struct sockaddr *address,
 			 socklen_t length)
 {
+	/* Where the call failed the kernel may not have read the address: it may be
+	 * wrong. */
+	if (result < 0 && errno != EINPROGRESS && errno != EINTR)
+		return result;
 	if (!registry_knows(fd) || !may_write() || !address ||
 	    length < sizeof(address->sa_family))
 		return result;
 	if (address->sa_family == AF_UNSPEC && result == 0)
-		registry_clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
+		registry_dissolve(fd);
 	if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
-		return result;
-	if (result < 0 && errno != EINPROGRESS && errno != EINTR)
 		return result;
 	registry_set_peer(fd, address, length);
 	registry_set_bits(fd, ROW_CONNECTED | (result < 0 ? 0 : ROW_ESTABLISHED));
@@ -783,6 +790,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 
 static int last_words(int status)
 {
+	if (hooks_are_on)
+		origin_load_no_more();
 	return hooks_are_on && !guard_inside && may_forget() ? start_last_words(status)
 							     : status;
 }
@@ -806,7 +815,7 @@ EXPORT __attribute__((noreturn)) void _Exit(int status)
  * nothing was changed. */
 static bool entering_sandbox(void)
 {
-	if (!hooks_are_on || guard_is_sandboxed || guard_process() != GUARD_OURS)
+	if (!hooks_are_on || guard_is_sandboxed || !may_forget())
 		return false;
 	helper_leave(1000);
 	guard_is_sandboxed = true;

@@ -570,9 +570,10 @@ void ledger_end(int exit_status)
 
 void ledger_fork_child(void)
 {
-	if (file)
-		guard_sys(SYS_munmap, file, FILE_BYTES);
-	file = NULL;
+	struct sl_header *parents = __atomic_exchange_n(&file, NULL, __ATOMIC_ACQ_REL);
+
+	if (parents)
+		guard_sys(SYS_munmap, parents, FILE_BYTES);
 	is_worth_keeping = false;
 	n_given = 0;
 	n_unwritten = 0;

@@ -128,10 +128,14 @@ const char *log_start(const struct settings *settings)
 	return start_file(settings->log);
 }
 
-void log_fork_child(const struct settings *settings)
+void log_disown(void)
 {
 	was_written = is_ours = false;
 	n_lost = 0;
+}
+
+void log_fork_child(const struct settings *settings)
+{
 	if (!is_stderr && settings->log[0])
 		start_file(settings->log);
 }
@@ -160,16 +164,22 @@ static uint64_t signal_of(long result)
  * restored. */
 static bool write_all(long fd, const char *bytes, size_t n_bytes)
 {
-	const uint64_t ours = SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ);
+	/* With SIGTTOU blocked a terminal takes the bytes of a background process. */
+	const uint64_t blocked =
+		SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU);
+	static bool
+		is_stuck; /* nobody reads: waiting again would only hold the host up */
 	struct timespec none = {0, 0};
 	uint64_t before = 0, pending = 0;
 	bool ok = true;
 
-	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &ours, &before, 8);
-	guard_sys(SYS_rt_sigpending, &pending, 8);
+	guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, &before, 8);
+	/* The question is rarer than what a filter lets through. */
+	if (!guard_has_filter)
+		guard_sys(SYS_rt_sigpending, &pending, 8);
 	while (ok && n_bytes) {
 		size_t piece = n_bytes < PIPE_PIECE ? n_bytes : PIPE_PIECE;
-		long n = is_writable(fd, PATIENCE_MS)
+		long n = is_writable(fd, is_stuck ? 0 : PATIENCE_MS)
 				 ? guard_sys(SYS_write, fd, bytes, piece)
 				 : -EAGAIN;
 		uint64_t came = signal_of(n) & ~pending;
@@ -185,6 +195,7 @@ static bool write_all(long fd, const char *bytes, size_t n_bytes)
 		}
 	}
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+	is_stuck = !ok;
 	return ok;
 }
 
@@ -206,6 +217,12 @@ static bool write_stderr(const struct probe_way *way, const char *bytes, size_t 
 static bool write_file(const struct probe_way *way, const char *bytes, size_t n_bytes)
 {
 	long fd = open_file(0);
+
+	/* Another process with the same log removed it empty. */
+	if (fd == -ENOENT) {
+		own_file.is_open = false;
+		fd = open_file(O_CREAT | O_EXCL);
+	}
 
 	if (fd >= 0 && way->pidfd < 0) {
 		long high = guard_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
@@ -231,7 +248,8 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 	else if (is_stderr)
 		ok = write_stderr(way, bytes, n_bytes);
 	else if (has_path)
-		ok = write_file(way, bytes, n_bytes);
+		/* Rights that were dropped may keep us from the file. */
+		ok = write_file(way, bytes, n_bytes) || write_stderr(way, bytes, n_bytes);
 	was_written |= ok;
 	n_lost += !ok;
 }

@@ -14,6 +14,8 @@
 /* At start: remembers what standard error is, or makes the file.  NULL or the reason why
  * there is no log, a whole sentence. */
 const char *log_start(const struct settings *settings);
+/* In a child, at once: the file is its parent's to remove. */
+void log_disown(void);
 /* In a child, by its ticker: a file of its own where the path has its pid.  What standard
  * error is it knows from its parent: the calling thread may have no descriptor 2. */
 void log_fork_child(const struct settings *settings);

@@ -83,6 +83,11 @@ origin_capture(void)
 	return word;
 }
 
+void origin_load_no_more(void)
+{
+	may_load = false;
+}
+
 bool origin_has_work(void)
 {
 	return capture_waits();

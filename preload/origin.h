@@ -50,6 +50,10 @@ uint32_t origin_capture(void);
 /* True while copies wait for origin_work(): one load. */
 bool origin_has_work(void);
 
+/* From now on libunwind is not loaded any more if it was not: this may be the end, on top
+ * of a handler that interrupted malloc or the loader. */
+void origin_load_no_more(void);
+
 /* Unwinds what waits.  One thread at a time (the owner of the tick); not from a hook.
  * Returns how many were done. */
 unsigned origin_work(void);

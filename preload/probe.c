@@ -233,7 +233,8 @@ void probe_details(int fd, struct probe_details *details)
 	memset(details, 0, sizeof(*details));
 	if (guard_sys(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH) == 0)
 		details->inode = is.st_ino;
-	if (guard_sys(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0)
+	if (!guard_has_filter && guard_sys(SYS_ioctl, fd, FIONREAD, &unread) == 0 &&
+	    unread > 0)
 		details->unread_bytes = (uint32_t)unread;
 	if (get_option(fd, SOL_SOCKET, SO_MEMINFO, memory, sizeof(memory)) == 0) {
 		details->fin_unread = memory[SK_MEMINFO_RMEM_ALLOC] > 0;

@@ -30,6 +30,8 @@ static _Atomic uint32_t last_serial;
 static _Atomic unsigned top;
 static struct shared *_Atomic all_shared;
 static _Atomic uint64_t forked_ns; /* the last fork of these books; 0 = none */
+static uint32_t generation_at_fork;
+static _Atomic bool was_told_here; /* since these books began */
 
 uint64_t registry_now_ns(void)
 {
@@ -502,6 +504,20 @@ unsigned registry_n_chunks(void)
 	return n;
 }
 
+void registry_dissolve(int fd)
+{
+	struct row was, row;
+
+	if (!registry_read(fd, &was))
+		return;
+	registry_clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
+	if (!(atomic_load(&was.word) & ROW_DUPLICATED))
+		return;
+	for (unsigned other = 0; other < registry_top(); other++)
+		if (registry_read((int)other, &row) && row.serial == was.serial)
+			registry_clear_bits((int)other, ROW_CONNECTED | ROW_ESTABLISHED);
+}
+
 bool registry_has_connection(void)
 {
 	for (unsigned fd = 0; fd < registry_top(); fd++) {
@@ -629,6 +645,7 @@ void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 	uint64_t now_ns = registry_now_ns();
 	write_told(side, call, origin, by_error, now_ns);
 	atomic_store_explicit(&side->told_at, ROW_GENERATION(word), memory_order_release);
+	atomic_store(&was_told_here, true);
 	ledger_told(fd, now_ns, call);
 	struct shared *shared =
 		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
@@ -651,10 +668,17 @@ UNCHECKED void registry_shut(int fd, int how)
 	side->shut_ns = registry_now_ns();
 	side->shut_era = registry_era;
 	atomic_store_explicit(&side->shut_at, generation, memory_order_release);
+	atomic_store(&was_told_here, true);
 	struct shared *shared =
 		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
 	if (shared)
 		share_facts(shared, side, generation);
+}
+
+bool registry_is_untouched(void)
+{
+	return atomic_load(&last_generation) == generation_at_fork &&
+	       !atomic_load(&was_told_here);
 }
 
 void registry_fork_prepare(void)
@@ -665,6 +689,8 @@ void registry_fork_prepare(void)
 void registry_fork_child(void)
 {
 	registry_era++;
+	generation_at_fork = atomic_load(&last_generation);
+	atomic_store(&was_told_here, false);
 	forked_ns = 0;
 	atomic_store(&registry_counts.opened, 0);
 	atomic_store(&registry_counts.closed, 0);

@@ -33,6 +33,7 @@ enum row_bits {
 	ROW_GIVEN = 32,        /* sent over a Unix socket */
 	ROW_EXPECTED = 64,     /* sockleak_expect() */
 	ROW_ESTABLISHED = 128, /* accepted, or once seen connected: CLOSE is its end */
+	ROW_LISTENS = 1 << 16, /* seen in LISTEN: looked at now and then */
 	ROW_BIRTHS =
 		0xff00 /* registry_era at birth: smaller than now = inherited over fork */
 };
@@ -176,6 +177,8 @@ void registry_forget_range(unsigned first, unsigned last);
 bool registry_knows_any(unsigned first, unsigned last);
 void registry_set_bits(int fd, uint64_t bits);
 void registry_clear_bits(int fd, uint64_t bits);
+/* The connection was dissolved, on all its duplicates. */
+void registry_dissolve(int fd);
 /* Only in this life of the row. */
 void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);
 /* The ticker learned the peer of this life of the row: `from` has it. */
@@ -203,6 +206,9 @@ unsigned registry_n_chunks(void); /* of rows, in use */
 unsigned registry_top(void);
 uint64_t registry_now_ns(void);        /* CLOCK_MONOTONIC */
 extern _Atomic uint16_t registry_name; /* of the running test, for what is opened now */
+
+/* Nothing was opened here and nothing told since the fork. */
+bool registry_is_untouched(void);
 
 /* In the parent, before a fork: from now on what it holds may have another holder. */
 void registry_fork_prepare(void);

@@ -143,6 +143,8 @@ int start_last_words(int status)
 {
 	if (atomic_exchange(&has_spoken, true))
 		return status;
+	if (watch_has_nothing())
+		return status;
 	/* Nothing to look at, nobody looking. */
 	if (!imports_connections && !registry_top()) {
 		log_end();
@@ -186,7 +188,12 @@ static void at_plain_exit(void)
 static void quick_end(void *nothing)
 {
 	(void)nothing;
-	at_plain_exit();
+	if (guard_process() == GUARD_BORROWED)
+		return;
+	if (guard_is_copy())
+		start_child();
+	/* The status is not told to handlers: it is not ours to change. */
+	start_last_words(1);
 }
 
 static void main_leaves(void *nothing)
@@ -199,10 +206,12 @@ static void main_leaves(void *nothing)
 
 void start_child(void)
 {
+	/* Before anything takes these books for ours: the file is the parent's. */
+	ledger_fork_child();
+	log_disown();
 	guard_adopt_process();
 	registry_fork_child();
 	origin_fork_child();
-	ledger_fork_child();
 	watch_fork_child();
 	helper_fork_child();
 	atomic_store(&has_spoken, false);

@@ -8,7 +8,8 @@
  * _Fork, raw clone): it begins its own books. */
 void start_child(void);
 
-/* _exit was called: the report, as at exit.  Returns the status to end with. */
+/* _exit was called, maybe on top of a signal handler: the report, as at exit.  Returns
+ * the status to end with. */
 int start_last_words(int status);
 
 /* A socket is there: asks what is only of use to a process that has some.  Later calls

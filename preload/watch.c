@@ -24,14 +24,18 @@
 	256 /* descriptors asked for in one poll: 13 ns each at every start */
 #define ADOPT_INTERVALS  4 /* unseen descriptors are searched for every so many looks */
 #define FORK_PATIENCE_MS 100
+#define STATE_LISTEN     10
+#define LISTENER_SWEEPS  64 /* a listener is looked at in one of so many */
 #define STATE_CLOSE      7
 #define PROTOCOL_MPTCP   262
 
 static const struct settings *settings;
-static _Atomic uint32_t owner; /* thread id of the ticker; 0 = nobody looks */
+static _Atomic uintptr_t
+	owner; /* of the ticker, the address of a word of its own; 0 = nobody */
 static _Atomic uint64_t next_poll_ns;
 static _Atomic bool limit_was_hit;
 static bool limit_was_told;
+static unsigned n_sweeps;
 static unsigned n_events;
 static uint64_t n_leaks_written;
 static const struct probe_way directly = {-1};
@@ -62,10 +66,10 @@ static void get_ready(void)
 bool watch_own(unsigned patience_ms)
 {
 	struct timespec millisecond = {0, 1000000};
-	uint32_t me = (uint32_t)guard_sys(SYS_gettid);
+	uintptr_t me = (uintptr_t)&guard_inside;
 
 	for (unsigned waited = 0;; waited++) {
-		uint32_t nobody = 0;
+		uintptr_t nobody = 0;
 
 		if (atomic_compare_exchange_strong(&owner, &nobody, me)) {
 			guard_inside++;
@@ -470,6 +474,10 @@ static void look_at(int fd, struct tick *tick)
 	}
 	if (atomic_load(&look.row.word) & ROW_NOT_TCP)
 		return;
+	/* While we borrow a listener its port is taken, even if the host closes it: the
+	 * moment is kept rare.  It is never reported. */
+	if ((atomic_load(&look.row.word) & ROW_LISTENS) && n_sweeps % LISTENER_SWEEPS)
+		return;
 	settle(&look, row);
 	registry_settle_told(fd);
 	if (look.generation <= tick->since)
@@ -477,6 +485,8 @@ static void look_at(int fd, struct tick *tick)
 	if (!ask(tick->way, &look, row))
 		return;
 	tick->n_held++;
+	if (look.probe.state == STATE_LISTEN)
+		registry_change_bits(fd, look.generation, ROW_LISTENS, 0);
 	if (look.probe.was_connected)
 		ledger_keep();
 	if (look.probe.was_connected && look.probe.state != STATE_CLOSE &&
@@ -526,6 +536,7 @@ static void sweep(struct tick *tick)
 {
 	unsigned top = registry_top();
 
+	n_sweeps++;
 	ledger_write_given(origin_in_ledger, tick->now_ns);
 	places_begin();
 	for (unsigned fd = 0; fd < top; fd++) {
@@ -597,7 +608,8 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 	if (!registry_top() && !atomic_load(&limit_was_hit))
 		return 0;
 	get_ready();
-	origin_work();
+	if (origin_has_work())
+		origin_work();
 	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);
@@ -607,6 +619,14 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 	uint64_t n_leaked = places_print(way, true, false);
 	places_summary(way);
 	return n_leaked;
+}
+
+/* What a child inherited is as old as the child, and what was told before the fork does
+ * not count: one that touched nothing has no leak before its grace is over. */
+bool watch_has_nothing(void)
+{
+	return forked_ns && !is_prepared && registry_is_untouched() &&
+	       registry_now_ns() - forked_ns < settings->grace_ns;
 }
 
 uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print)
@@ -630,13 +650,22 @@ void watch_poll(void)
 	uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
 	uint64_t now_ns = registry_now_ns();
 
-	if (now_ns < due || guard_is_sandboxed || !watch_own(0))
+	uint64_t all = ~UINT64_C(0), before = 0;
+
+	if (now_ns < due || guard_is_sandboxed)
 		return;
+	/* A handler that jumps out of the look would leave the tick ours for ever. */
+	guard_sys(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &before, 8);
+	if (!watch_own(0)) {
+		guard_sys(SYS_rt_sigprocmask, 2, &before, NULL, 8);
+		return;
+	}
 	uint64_t wait_ns = COST_FACTOR * watch_tick(now_ns, &directly, false);
 	atomic_store(&next_poll_ns,
 		     now_ns + (wait_ns > settings->interval_ns ? wait_ns
 							       : settings->interval_ns));
 	watch_release();
+	guard_sys(SYS_rt_sigprocmask, 2, &before, NULL, 8);
 }
 
 void watch_limit_hit(void)
@@ -741,7 +770,7 @@ static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 			/* struct linux_dirent64: 64-bit ino and off, 16-bit length, type
 			 */
 			uint16_t length;
-			const char *name = entries + at + 19;
+			const char *name = entries + at + 19, *digits = name;
 			int fd = 0;
 
 			memcpy(&length, entries + at + 16, sizeof(length));
@@ -750,7 +779,12 @@ static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 				continue;
 			for (; *name; name++)
 				fd = fd * 10 + (*name - '0');
-			consider(way, fd, note, false);
+			/* Other files are not touched: a copy held, and closed, for a
+			 * moment is seen by whoever waits for the last close. */
+			char link[7];
+			if (guard_sys(SYS_readlinkat, directory, digits, link, 7) == 7 &&
+			    memcmp(link, "socket:", 7) == 0)
+				consider(way, fd, note, false);
 		}
 	}
 	guard_sys(SYS_close, directory);
@@ -766,7 +800,7 @@ void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once)
 		adopt_by_poll(way, note, at_once);
 }
 
-static bool owned_at_fork;
+static __thread bool owned_at_fork;
 
 /* guard_inside stays as it was: between prepare and parent the host's own handlers run,
  * and what they open is the host's. */

@@ -32,6 +32,8 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way);
  * than `since` (a generation) and `told_or_not` all whose peer has gone. */
 uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print);
 
+bool watch_has_nothing(void);
+
 /* From a hook, while no helper thread looks: looks if a look is due. */
 void watch_poll(void);
 /* accept or socket failed for want of a descriptor. */
