@@ -248,8 +248,7 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 	else if (is_stderr)
 		ok = write_stderr(way, bytes, n_bytes);
 	else if (has_path)
-		/* Rights that were dropped may keep us from the file. */
-		ok = write_file(way, bytes, n_bytes) || write_stderr(way, bytes, n_bytes);
+		ok = write_file(way, bytes, n_bytes);
 	was_written |= ok;
 	n_lost += !ok;
 }

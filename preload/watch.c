@@ -605,7 +605,8 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 
 	watch_adopt(way, SL_NOTE_UNKNOWN, true);
 	/* Never a socket: nothing to say, and no file of /proc to be asked for it. */
-	if (!registry_top() && !atomic_load(&limit_was_hit))
+	if (!registry_top() && !atomic_load(&limit_was_hit) &&
+	    !atomic_load(&registry_counts.missed))
 		return 0;
 	get_ready();
 	if (origin_has_work())
