@@ -8,8 +8,9 @@
  *     loops hold N PLACES         N descriptors opened in PLACES places; see below
  *
  * Says "ready" when the way is warm.  A line with a number n makes it do n rounds and
- * print the nanoseconds of one; end of input ends it.  The bare and the preloaded one are
- * so driven in alternation.  Every call that is measured stands in a function of its own
+ * print the nanoseconds of one, of processor time and by the clock; end of input ends it.
+ * The bare and the preloaded one are so driven in alternation.  Every call that is
+ * measured stands in a function of its own
  * (`accept_once` and so on), for callgrind to count in. */
 #include "sockleak.h"
 
@@ -50,6 +51,16 @@ static uint64_t now_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Processor time of the whole process, the helper's too: what other programs do on this
+ * machine meanwhile is not in it. */
+static uint64_t used_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
@@ -197,11 +208,11 @@ static void make_pair(void)
 static void fill(void)
 {
 	static const char bytes[FILL];
-	uint64_t begun_ns = now_ns();
+	uint64_t begun_ns = used_ns();
 
 	must(send(ends[0], bytes, FILL, 0) == FILL, "send");
 	n_unread = FILL;
-	left_out_ns += now_ns() - begun_ns;
+	left_out_ns += used_ns() - begun_ns;
 }
 
 static void receive(long n)
@@ -337,10 +348,10 @@ static void hold(int n, int n_places)
 	pause_ns(20 * (long)PATIENCE);
 	printf("ready\n%ld\n", resident_bytes() - before);
 	while (scanf("%ld", &ms) == 1) {
-		uint64_t used_ns = helper_ns(), begun_ns = now_ns();
+		uint64_t helped_ns = helper_ns(), begun_ns = now_ns();
 
 		pause_ns(ms * 1000000);
-		printf("%.5f\n", 100.0 * (double)(helper_ns() - used_ns) /
+		printf("%.5f\n", 100.0 * (double)(helper_ns() - helped_ns) /
 					 (double)(now_ns() - begun_ns));
 	}
 }
@@ -365,12 +376,12 @@ NOINLINE static long next_rounds(void)
 	return scanf("%ld", &n) == 1 ? n : 0;
 }
 
-NOINLINE static void say_result(double ns)
+NOINLINE static void say_result(double cpu_ns, double wall_ns)
 {
 	static int turns;
 
 	if (turns++ >= WARM_TURNS)
-		printf("%.2f\n", ns);
+		printf("%.2f %.2f\n", cpu_ns, wall_ns);
 }
 
 /* One call for the warm rounds and those that are measured: another would be another
@@ -380,11 +391,12 @@ static void serve(void (*rounds)(long n))
 	long n;
 
 	while ((n = next_rounds()) > 0) {
-		uint64_t begun_ns = now_ns();
+		uint64_t begun_ns = used_ns(), begun_wall_ns = now_ns();
 
 		left_out_ns = 0;
 		rounds(n);
-		say_result((double)(now_ns() - begun_ns - left_out_ns) / (double)n);
+		say_result((double)(used_ns() - begun_ns - left_out_ns) / (double)n,
+			   (double)(now_ns() - begun_wall_ns) / (double)n);
 	}
 }
 
