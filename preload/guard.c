@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 __thread unsigned guard_inside;
-bool guard_is_sandboxed;
+_Atomic bool guard_is_sandboxed;
 bool guard_has_filter = true;
 pid_t guard_pid;
 long guard_errno_offset;

@@ -14,7 +14,7 @@ extern __thread unsigned guard_inside __attribute__((tls_model("initial-exec")))
 
 /* The host installed a seccomp filter of its own after the start (seen by the prctl and
  * syscall hooks): from then on no call is made that the host did not ask for. */
-extern bool guard_is_sandboxed;
+extern _Atomic bool guard_is_sandboxed;
 /* A filter stood when the process started: it lets a loader through, so it lets through
  * getsockopt, poll and futex, but nothing rarer.  Taken for true until it was asked. */
 extern bool guard_has_filter;

@@ -30,7 +30,7 @@
 #define FILE_BYTES      (sizeof(struct sl_header) + (size_t)SL_MAX_BLOCKS * SL_BLOCK_BYTES)
 #define BLOCK_OFFSET(k) (sizeof(struct sl_header) + (size_t)(k)*SL_BLOCK_BYTES)
 
-static struct sl_header *file; /* the mapping; NULL = no ledger is kept */
+static struct sl_header *_Atomic file; /* the mapping; NULL = no ledger is kept */
 ARENA_TABLE static char path[PATH_BYTES];
 static dev_t file_device;
 static ino_t file_inode;
