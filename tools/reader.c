@@ -129,10 +129,12 @@ static int check_header(const struct reading *reading, const struct sl_header *h
 static int read_header(struct reading *reading)
 {
 	struct sl_header *head = reading->ledger->head;
-	struct stat status;
+	struct stat status = {.st_size = sizeof(*head)};
 
-	if (fstat(reading->fd, &status) == 0 &&
-	    status.st_size < (off_t)sizeof(head->magic))
+	fstat(reading->fd, &status);
+	if (status.st_size == 0)
+		return reading_refuse(reading, "%s", reader_unborn);
+	if (status.st_size < (off_t)sizeof(head->magic))
 		return reading_refuse(reading, "it is not a ledger of sockleak");
 	if (reading_copy(reading, &head->magic, sizeof(head->magic), 0) < 0)
 		return -1;

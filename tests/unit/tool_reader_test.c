@@ -320,7 +320,8 @@ static void a_ledger_cut_short_is_refused_at_every_length(void **state)
 	     bytes -= bytes > 4096 ? 1021 : 1) {
 		assert_int_equal(truncate(path, bytes), 0);
 		assert_int_equal(reader_read(path, &ledger, why), -1);
-		assert_true(strstr(why, "cut short") || strstr(why, "not a ledger"));
+		assert_true(strstr(why, "cut short") || strstr(why, "not a ledger") ||
+			    (bytes == 0 && strcmp(why, reader_unborn) == 0));
 	}
 }
 
