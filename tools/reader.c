@@ -225,10 +225,30 @@ static bool origin_is_there(const struct reader_ledger *ledger, uint32_t origin)
 	       reader_backtrace(ledger, origin);
 }
 
+/* A writer that was killed, or is at work, may be between a row and what it names. */
+static void mend_references(struct reader_ledger *ledger)
+{
+	for (size_t i = 0; i < ledger->n_rows; i++) {
+		struct sl_descriptor *row = &ledger->rows[i].row;
+
+		if (!origin_is_there(ledger, row->origin))
+			row->origin = SL_ORIGIN_PENDING;
+		if (!origin_is_there(ledger, row->eof_origin))
+			row->eof_origin = SL_ORIGIN_PENDING;
+		if (!reader_name(ledger, row->name))
+			row->name = 0;
+	}
+	for (size_t i = 0; i < ledger->n_events; i++)
+		if (!origin_is_there(ledger, ledger->events[i].origin))
+			ledger->events[i].origin = SL_ORIGIN_PENDING;
+}
+
 static int check_references(const struct reading *reading)
 {
 	const struct reader_ledger *ledger = reading->ledger;
 
+	if (reading->may_change)
+		mend_references(reading->ledger);
 	for (size_t i = 0; i < ledger->n_rows; i++) {
 		const struct sl_descriptor *row = &ledger->rows[i].row;
 

@@ -392,6 +392,22 @@ static void a_row_whose_writer_was_killed_inside_is_left_out(void **state)
 	reader_free(&ledger);
 }
 
+static void a_row_whose_writer_was_killed_before_its_backtrace_has_none(void **state)
+{
+	struct reader_ledger ledger;
+	struct sl_descriptor *row = a_ledger();
+
+	(void)state;
+	row->origin = row->eof_origin = row->name = 9;
+	maker.head.ended = SL_RUNNING;
+	maker_write(&maker, directory, path);
+	assert_int_equal(reader_read(path, &ledger, why), 0);
+	assert_int_equal(ledger.rows[0].row.origin, SL_ORIGIN_PENDING);
+	assert_int_equal(ledger.rows[0].row.eof_origin, SL_ORIGIN_PENDING);
+	assert_int_equal(ledger.rows[0].row.name, 0);
+	reader_free(&ledger);
+}
+
 struct writer {
 	struct sl_header *file;
 	atomic_bool stop;
@@ -601,6 +617,7 @@ int main(void)
 		TEST(what_is_no_file_is_refused),
 		TEST(flipped_bits_never_lead_astray),
 		TEST(a_row_whose_writer_was_killed_inside_is_left_out),
+		TEST(a_row_whose_writer_was_killed_before_its_backtrace_has_none),
 		TEST(a_row_that_is_written_while_it_is_copied_is_copied_again),
 		TEST(a_live_ledger_is_never_read_torn),
 		TEST(the_corpus_is_read_or_refused),
