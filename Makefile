@@ -167,8 +167,9 @@ $(B)/tools/library.o: $(B)/libdir
 FORCE:
 
 # clang-tidy without its analyzer takes seconds; `make tidy` is all of it, in minutes.
-tidy = clang-tidy --quiet $(1) $(2) -- -std=gnu11 -D_GNU_SOURCE -Ipreload -Itools \
-	-DLIBRARY_DIR='""' -DLIBUNWIND_FILE='""' 2>/dev/null
+tidy = echo $(lib_sources) $(tool_sources) | xargs -P2 -n8 sh -c 'clang-tidy --quiet \
+	"$$@" -- -std=gnu11 -D_GNU_SOURCE -Ipreload -Itools -DLIBRARY_DIR=NULL \
+	-DLIBUNWIND_FILE=NULL 2>/dev/null' - $(1)
 # Hostile ledgers, for `seconds` (60); what is found belongs into tests/fixtures/ledgers.
 fuzz_sources := tests/fuzz/reader_fuzz.c $(filter-out tools/sockleak.c,$(tool_sources)) \
 	$(wildcard preload/text*.c)
@@ -183,7 +184,7 @@ fuzz: ; @mkdir -p $(B)/fuzz/corpus
 lint:
 	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 	tests/lib/includes_table
-	$(call tidy,--checks=-clang-analyzer-*,$(lib_sources) $(tool_sources))
+	$(call tidy,'--checks=-clang-analyzer-*')
 	# Buffers of the command are filled through struct text, which cppcheck does not see.
 	cppcheck --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress='uninitvar:tools/*' --quiet \
@@ -194,7 +195,7 @@ lint:
 		tools/sockleak.bash-completion .ci/run tests/lib/check_programs
 	shellcheck -e SC1091,SC2154 tests/programs/* # what they load sets variables, too
 	! groff -man -ww -z tools/sockleak.1 2>&1 | grep .
-tidy: ; $(call tidy,,$(lib_sources) $(tool_sources))
+tidy: ; $(call tidy)
 clean: ; rm -rf $(out)
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
 .PHONY: all bench soak deps deps-programs demo check check-programs check-loop check-asan check-ubsan check-tsan check-storms fuzz lint tidy clean install uninstall installcheck FORCE
