@@ -570,7 +570,8 @@ void ledger_end(int exit_status)
 
 void ledger_fork_child(void)
 {
-	struct sl_header *parents = __atomic_exchange_n(&file, NULL, __ATOMIC_ACQ_REL);
+	struct sl_header *parents =
+		atomic_exchange_explicit(&file, NULL, memory_order_acq_rel);
 
 	if (parents)
 		guard_sys(SYS_munmap, parents, FILE_BYTES);
