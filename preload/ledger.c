@@ -24,7 +24,7 @@
 #define GROW_BLOCKS     16 /* reserved at a time afterwards: 320 KiB */
 #define LOW_BLOCKS      4  /* grow when fewer are left */
 #define PATH_BYTES      1200
-#define N_GIFTS         256   /* given between two looks */
+#define N_GIFTS         2048  /* given between two looks: 64 KiB, touched as needed */
 #define MAX_GIVEN       16384 /* in one file: 900 KiB */
 #define ROW_RANGES      (1048576 / SL_ROWS_PER_BLOCK)
 #define FILE_BYTES      (sizeof(struct sl_header) + (size_t)SL_MAX_BLOCKS * SL_BLOCK_BYTES)
@@ -522,11 +522,11 @@ static void write_gift(const struct gift *gift, uint32_t origin, uint64_t now_ns
 
 void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns)
 {
+	uint32_t n_gifts = atomic_load(&next_gift);
 	unsigned n_waiting = 0;
 
-	if (!ours())
-		return;
-	for (unsigned i = 0; i < N_GIFTS; i++) {
+	/* Slots that were never filled are pages that were never touched. */
+	for (unsigned i = 0; ours() && i < n_gifts && i < N_GIFTS; i++) {
 		struct gift *gift = &gifts[i];
 
 		if (atomic_load_explicit(&gift->state, memory_order_acquire) !=
