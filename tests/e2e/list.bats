@@ -14,7 +14,17 @@ setup() {
 }
 
 teardown() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+	[ -z "$pid" ] || end_server 2>/dev/null || true
+}
+
+# With what it was started by: unshare itself ignores SIGTERM.
+end_server() {
+	local child
+	for child in $(pgrep -P "$pid"); do
+		kill "$child"
+	done
+	kill -KILL "$pid"
+	wait "$pid"
 }
 
 # start: the server, with a ledger; sets pid and port.  COMMAND may stand before it.
