@@ -163,7 +163,8 @@ static void *run(void *nothing)
 #if defined __x86_64__
 /* Whether the word stands on this thread's stack, above us.  A page is read only once the
  * kernel has read it: rt_sigprocmask copies the set in before it refuses the `how`. */
-static bool stack_has(uint64_t word)
+__attribute__((no_sanitize_address, no_sanitize_thread, noinline)) static bool
+stack_has(uint64_t word)
 {
 	const volatile uint64_t *at =
 		(const volatile uint64_t *)((uintptr_t)&word & ~7UL);
