@@ -55,7 +55,7 @@ struct row {
 
 	/* The ticker's. */
 	uint32_t looked_at; /* generation the rest speaks of */
-	uint32_t published; /* generation whose cookie stands in the ledger */
+	uint32_t published; /* generation, and marks, that stand in the ledger */
 	uint64_t cookie;
 };
 static_assert(sizeof(struct row) == 64, "64 bytes a tracked descriptor");

@@ -456,6 +456,16 @@ static bool is_unwritten(int fd)
 	return ledger_is_kept() && !ledger_has(fd);
 }
 
+/* Of what the ledger is told while the peer is there: which life of the row, and which of
+ * the marks that come later. */
+static uint32_t stamp_of(const struct look *look)
+{
+	uint64_t marks = atomic_load(&look->row.word) &
+			 (ROW_DUPLICATED | ROW_GIVEN | ROW_EXPECTED | ROW_MPTCP);
+
+	return look->generation ^ (uint32_t)marks << 24;
+}
+
 static void look_at(int fd, struct tick *tick)
 {
 	struct row *row = registry_row(fd);
@@ -495,9 +505,10 @@ static void look_at(int fd, struct tick *tick)
 	if (!look.is_gone) {
 		if (side && side->gone_at == look.generation)
 			side->gone_at = 0; /* dissolved, or connected anew */
-		if (row->published != look.generation || is_unwritten(fd)) {
+		uint32_t stamp = stamp_of(&look);
+		if (row->published != stamp || is_unwritten(fd)) {
 			publish(&look, NULL);
-			row->published = look.generation;
+			row->published = stamp;
 		}
 		tick->n_unwritten += is_unwritten(fd);
 		return;
