@@ -19,7 +19,7 @@
 #endif
 #define PEER_WAIT_MS 5000
 
-enum peer_net { NET_IPV4, NET_IPV6, NET_MPTCP };
+enum peer_net { NET_IPV4, NET_IPV6, NET_MPTCP, NET_MAPPED /* IPv4 in IPv6 sockets */ };
 int peer_net; /* what sockets are made of from now on */
 
 #define peer_fail(what) peer_fail_at(__FILE__, __LINE__, what)
@@ -39,7 +39,7 @@ __attribute__((noreturn)) static inline void peer_fail_at(const char *file, int 
 
 static inline int peer_family(void)
 {
-	return peer_net == NET_IPV6 ? AF_INET6 : AF_INET;
+	return peer_net == NET_IPV6 || peer_net == NET_MAPPED ? AF_INET6 : AF_INET;
 }
 
 static inline int peer_protocol(void)
@@ -58,6 +58,8 @@ static inline socklen_t peer_address(struct sockaddr_storage *address, int famil
 	address->ss_family = (sa_family_t)family;
 	if (family == AF_INET6) {
 		six->sin6_addr = in6addr_loopback;
+		if (peer_net == NET_MAPPED)
+			inet_pton(AF_INET6, "::ffff:127.0.0.1", &six->sin6_addr);
 		six->sin6_port = htons(port);
 		return sizeof(*six);
 	}
