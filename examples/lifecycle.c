@@ -295,16 +295,19 @@ static void full_queues(void)
 
 static void keepalive(void)
 {
-	int on = 1, second = 1;
+	int on = 1, seconds = 2;
 
-	begin("Keepalive of a second, FIN_WAIT_2 of three");
-	must(!setsockopt(server.fd, IPPROTO_TCP, TCP_KEEPIDLE, &second, sizeof(second)));
-	must(!setsockopt(server.fd, IPPROTO_TCP, TCP_KEEPINTVL, &second, sizeof(second)));
+	begin("Keepalive of two seconds, FIN_WAIT_2 of three");
+	must(!setsockopt(server.fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds,
+			 sizeof(seconds)));
+	must(!setsockopt(server.fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds,
+			 sizeof(seconds)));
 	must(!setsockopt(server.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)));
 	close_end(&client);
 	await_end(client, server, TCP_FIN_WAIT2);
 	show("the client closes");
-	pause_ms(1700);
+	/* halfway between the first probe and the end of FIN_WAIT_2 */
+	pause_ms(2500);
 	show("a probe, answered in FIN_WAIT_2");
 	await_end(client, server, 0);
 	show("FIN_WAIT_2 is over");

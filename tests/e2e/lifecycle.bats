@@ -61,7 +61,7 @@ closes="The peer closes, we forget to"
 shuts="The peer shuts its write side"
 full="The queues are full"
 round="The same, the other way round"
-alive="Keepalive of a second"
+alive="Keepalive of two seconds"
 
 # The part that needs no namespace: states alone.
 walks_through_all_states() {
