@@ -85,6 +85,22 @@ setup() {
 	[ -z "$(ls "$BATS_TEST_TMPDIR"/*.log 2>/dev/null)" ]
 }
 
+@test "a log that another process removed, since it was empty, is made anew for the report" {
+	begin "log='$BATS_TEST_TMPDIR/log'" "$actor" until "$go.1"
+	local first=$host
+	wait_until 5 test -e "$BATS_TEST_TMPDIR/log"
+	begin "log='$BATS_TEST_TMPDIR/log'" "$actor" say ready until "$go.2" open 1 leave read \
+		>"$BATS_TEST_TMPDIR/said"
+	wait_until 5 says ready "$BATS_TEST_TMPDIR/said"
+	touch "$go.1"
+	wait "$first"
+	[ ! -e "$BATS_TEST_TMPDIR/log" ]
+	touch "$go.2"
+	wait "$host"
+	says 'SUMMARY: sockleak: 1 socket leaked' "$BATS_TEST_TMPDIR/log"
+	says_nothing
+}
+
 @test "log=none says nothing" {
 	preloaded log=none "$actor" open 1 leave read
 	says_nothing

@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# Programs in awkward positions: what once ended them, held them up or was untrue of them.
+
+bats_require_minimum_version 1.5.0
+load ../lib/guest
+
+setup() {
+	guest_setup
+	without_sanitizer
+	reviewed=$fixtures/guest_reviewed
+	tmp=$BATS_TEST_TMPDIR
+}
+
+needs_strace() {
+	strace -o /dev/null true || skip "strace may not trace here"
+}
+
+# traced CALLS OPTIONS COMMAND...: what strace sees of it, preloaded, into $tmp/trace
+traced() {
+	strace -f -e signal=none -e trace="$1" -o "$tmp/trace" \
+		-E LD_PRELOAD="$preloads" -E SOCKLEAK_OPTIONS="$2" "${@:3}"
+}
+
+# on_a_full_pipe COMMAND...: its standard error is a pipe that nobody reads; prints its
+# status
+on_a_full_pipe() {
+	python3 - "$@" <<-'PY'
+		import os, subprocess, sys
+		r, w = os.pipe()
+		os.set_blocking(w, False)
+		try:
+		    while os.write(w, b"x" * 4096): pass
+		except BlockingIOError: pass
+		os.set_blocking(w, True)
+		print(subprocess.run(sys.argv[1:], stderr=w, timeout=30).returncode)
+	PY
+}
+
+# leaks_once OPTIONS NAME: one leak is told of, and no more
+leaks_once() {
+	run -0 preloaded "$1" "$reviewed" "$2"
+	[[ $output == *"SUMMARY: sockleak: 1 socket leaked at 1 place"* ]]
+}
+
+@test "a bad address gives EFAULT, and is read by nobody but the kernel" {
+	same_both "$reviewed" bad-addresses
+}
+
+@test "children end while another thread of their parent sits in dl_iterate_phdr" {
+	same_both "$reviewed" forks-beside-the-loader
+}
+
+@test "exit and _exit come to an end while another thread sits in dl_iterate_phdr" {
+	same_both "$reviewed" exits-beside-the-loader
+	same_both "$reviewed" leaves-beside-the-loader
+}
+
+@test "standard error that is a file as large as it may be ends nobody" {
+	head -c 2048 /dev/zero >"$tmp/err"
+	run -0 bash -c 'ulimit -f 2; LD_PRELOAD=$1 exec "$2" leaks 2>>"$3"' \
+		- "$preloads" "$reviewed" "$tmp/err"
+	[ "$(stat -c %s "$tmp/err")" = 2048 ]
+}
+
+@test "a background job reports to a terminal that stops those who write to it" {
+	run -0 tests/lib/terminal "expect:ended_with_0 end" bash -c \
+		"set -m; stty tostop; LD_PRELOAD=$preloads $reviewed leaks & wait \$!; echo ended with \$?"
+	[[ $output == *"SUMMARY: sockleak: 1 socket leaked"* ]]
+}
+
+@test "a pipe that nobody reads is waited for once, however many places are told of" {
+	needs_strace
+	run -0 on_a_full_pipe strace -f -e trace=ppoll -o "$tmp/trace" \
+		-E LD_PRELOAD="$preloads" -E SOCKLEAK_OPTIONS=frames=128 "$reviewed" many-places
+	[ "$output" = 0 ]
+	[ "$(grep -c 'tv_nsec=200000000.*Timeout' "$tmp/trace")" = 1 ]
+	# Each of the others was asked for room.
+	(($(grep -c 'events=POLLOUT.*Timeout' "$tmp/trace") > 70))
+}
+
+@test "quick_exit keeps its status and runs no handler of exit" {
+	same log=none:exitcode=9 "$reviewed" quick-exit-runs-none
+}
+
+@test "a first connection on top of an SA_NODEFER handler starts no thread there" {
+	same interval=20ms "$reviewed" first-in-a-nodefer-handler
+}
+
+@test "a connection dissolved through one descriptor is so on its duplicate" {
+	leaks_once grace=20ms:interval=5ms dissolves-by-a-duplicate
+}
+
+@test "after two forks at once somebody may still look" {
+	leaks_once "" forks-twice-at-once
+}
+
+@test "a child with nothing to say leaves its parent's log where it is" {
+	GUEST_LOG=$tmp/log run -0 preloaded "log=$tmp/log" "$reviewed" children-end-first
+	grep -q 'SUMMARY: sockleak: 1 socket leaked' "$tmp/log"
+}
+
+@test "a jump out of a look leaves the looking free" {
+	needs_strace
+	run -7 traced getsockopt thread=no:exitcode=7:log=none \
+		--inject=getsockopt:signal=SIGCHLD "$reviewed" jumps-out-of-a-look
+}
+
+@test "a socket that a vfork child opens leaves its parent's record alone" {
+	for thread in yes no; do
+		mkdir -m 700 "$tmp/$thread"
+		GUEST_LEDGER=$tmp/$thread same "log=none:ledger=$tmp/$thread:thread=$thread" \
+			"$reviewed" vforked-child-opens
+	done
+}
+
+@test "a close_range that a filter refuses leaves what it named in the books" {
+	leaks_once "" close-range-is-refused
+	leaks_once thread=no close-range-is-refused
+	same log=none "$reviewed" close-range-is-refused
+}
+
+@test "a child made by clone that lays a filter upon itself lives by it" {
+	same_both "$reviewed" cloned-child-lays-a-filter
+}
+
+@test "a filter that could not be asked for is taken to be there" {
+	same interval=20ms "$fixtures/guest_sandbox" filtered "$reviewed" starts-without-numbers
+}
+
+# borrowed NUMBER: how often the helper did
+borrowed() {
+	grep -c "pidfd_getfd([0-9]*, $1, " "$tmp/trace" || true
+}
+
+@test "the helper borrows no descriptor that is no socket, and a listener seldom" {
+	needs_strace
+	mkdir -m 700 "$tmp/ledger"
+	GUEST_LEDGER=$tmp/ledger run -0 --separate-stderr traced pidfd_getfd \
+		"interval=2ms:log=none:ledger=$tmp/ledger" "$reviewed" holds-a-file
+	(($(borrowed 78) > 0))
+	[ "$(borrowed 77)" = 0 ]
+	read -r listener client <<<"$output"
+	(($(borrowed "$client") > 2 * $(borrowed "$listener")))
+}
+
+@test "a child that touched nothing asks nothing of what it inherited" {
+	needs_strace
+	run -0 --separate-stderr traced getsockopt "" "$reviewed" child-touches-nothing
+	local child=$output
+	grep -q 'getsockopt(' "$tmp/trace"
+	grep -q "^$child " "$tmp/trace" # its end
+	run ! grep "^$child .*getsockopt(" "$tmp/trace"
+}
+
+@test "_exit in a handler allocates nothing, although a plug-in's leak waits to be unwound" {
+	cat >"$tmp/plugin.c" <<-'C'
+		#include "peer.h"
+		void leak(void)
+		{
+			int listener = peer_listen(), client = peer_connect(listener);
+			int server = peer_accept(listener);
+			peer_close(client);
+			read_to_end(server);
+		}
+	C
+	cat >"$tmp/host.c" <<-'C'
+		#include <dlfcn.h>
+		#include <signal.h>
+		#include <stddef.h>
+		#include <unistd.h>
+		void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
+		static volatile sig_atomic_t is_in_handler;
+		static void told(void)
+		{
+			if (is_in_handler && write(1, "allocates in the handler\n", 25))
+				is_in_handler = 0;
+		}
+		void *malloc(size_t size) { return told(), __libc_malloc(size); }
+		void *calloc(size_t n, size_t size) { return told(), __libc_calloc(n, size); }
+		static void end(int signal)
+		{
+			is_in_handler = signal;
+			_exit(5);
+		}
+		int main(int argc, char **argv)
+		{
+			void *plugin = dlopen(argv[argc - 1], RTLD_NOW);
+			((void (*)(void))dlsym(plugin, "leak"))();
+			signal(SIGUSR1, end);
+			return raise(SIGUSR1);
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Itests/lib -shared -fPIC -o "$tmp/plugin.so" "$tmp/plugin.c"
+	cc -o "$tmp/host" "$tmp/host.c" -ldl
+	same log=none:thread=no "$tmp/host" "$tmp/plugin.so"
+	run -5 preloaded thread=no "$tmp/host" "$tmp/plugin.so"
+	[[ $output == *"SUMMARY: sockleak: 1 socket leaked"* ]]
+}
