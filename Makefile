@@ -3,7 +3,7 @@
 # make demo       a leak found in a running server
 # make install    into $(prefix), $(DESTDIR) before it; uninstall takes it away again
 # make check      every test; the last lines are prove's
-# make bench      what it costs, as a table; minutes
+# tests/tests.mk has the rest: check-loop, check-asan, check-tsan, soak, bench ...
 # SAN=address,undefined or SAN=thread builds everything into build/SAN/.
 
 CC      ?= cc
@@ -41,14 +41,6 @@ tool_sources := $(wildcard tools/*.c tools/formats/*.c)
 lib_objects := $(lib_sources:%.c=$(B)/%.o)
 tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 	$(patsubst preload/%.c,$(B)/tools/shared/%.o,$(wildcard preload/text*.c))
-# What unit tests link: everything but what takes over a process.
-parts_objects := $(filter-out %/hooks.o %/start.o %/memory.o,$(lib_objects))
-tool_parts := $(filter-out %/sockleak.o,$(tool_objects))
-unit_tests := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
-fixtures := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c examples/*.c examples/suites/*/*.c)) \
-	$(patsubst %.cc,$(B)/%,$(wildcard tests/fixtures/*.cc))
-benches := $(patsubst %.c,$(B)/%,$(filter-out %_preload.c,$(wildcard tests/bench/*.c))) \
-	$(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/*_preload.c))
 
 all: $(B)/libsockleak.so $(B)/sockleak
 $(B)/libsockleak.so: $(lib_objects) $(B)/exports
@@ -66,39 +58,6 @@ $(B)/tools/shared/%.o: preload/%.c ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) -c -o $@ $<
 $(B)/tools/%.o: tools/%.c ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) -c -o $@ $<
-$(B)/parts.a: $(parts_objects) ; $(AR) rcs $@ $^
-$(B)/tool_parts.a: $(tool_parts) ; $(AR) rcs $@ $^
-# tool_*_test.c links the command's parts, every other unit test the library's.
-$(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ours) $(tool_cflags) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) -lcmocka $(tool_libs)
-$(B)/tests/unit/%_test: tests/unit/%_test.c $(B)/parts.a ; @mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ours) $(CFLAGS) $(test_flags_$(notdir $@)) $(LDFLAGS) -o $@ \
-		$(filter %.c %.o %.a,$^) -lcmocka -lpthread -ldl $(test_libs_$(notdir $@))
-$(B)/tests/unit/%.o: tests/unit/%.cc ; @mkdir -p $(@D)
-	$(CXX) $(if $(SAN),-fsanitize=$(SAN)) -Wall -Wextra $(CXXFLAGS) -c -o $@ $<
-$(B)/tests/unit/origin_plugin%.so: tests/unit/origin_plugin.c ; @mkdir -p $(@D)
-	$(CC) -O2 -fPIC -shared $(if $(filter _2,$*),-DOTHER) -Wl,--build-id -o $@ $<
-$(B)/tests/unit/origin_test $(B)/tests/unit/origin_storm_test: $(B)/tests/unit/origin_plugin_1.so $(B)/tests/unit/origin_plugin_2.so
-test_libs_text_test = -ljansson
-test_flags_origin_test = -rdynamic
-$(B)/tests/unit/origin_unwind_test: $(B)/tests/unit/origin_cxx.o
-test_flags_origin_unwind_test = -fexceptions
-test_libs_origin_unwind_test = -lstdc++
-# Hosts are built the way users build theirs, with symbols for the reports to name.
-host_libs_corpus_tls := -lssl -lcrypto
-host_libs_corpus_uring := -luring
-host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
-	$(if $(SAN),-fsanitize=$(SAN)) -MMD -MP $(host_flags_$(notdir $@))
-$(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)
-	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
-$(B)/tests/fixtures/%: tests/fixtures/%.cc ; @mkdir -p $(@D)
-	$(CXX) -g -O1 $(if $(SAN),-fsanitize=$(SAN)) -Ipreload -Itests/lib -o $@ $< -lpthread $(host_libs_$(notdir $@))
-$(B)/examples/%: examples/%.c ; @mkdir -p $(@D)
-	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
-$(B)/tests/bench/%: tests/bench/%.c ; @mkdir -p $(@D)
-	$(CC) $(host_cflags) -O2 $(LDFLAGS) -o $@ $< -lpthread -ldl $(host_libs_$(notdir $@))
-$(B)/tests/bench/%_preload.so: tests/bench/%_preload.c ; @mkdir -p $(@D)
-	$(CC) $(host_cflags) -O2 -fPIC -shared $(LDFLAGS) -o $@ $< -lunwind -ldl
 
 # What building, the demo and the tests need, by Debian package; large programs apart.
 deps_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev libelf-dev \
@@ -114,34 +73,6 @@ deps-programs: ; tests/lib/deps $(programs_packages)
 # What is asked for together with deps comes after it.
 $(if $(filter deps%,$(MAKECMDGOALS)),$(eval .NOTPARALLEL:))
 demo: all $(B)/examples/http_server ; @tests/lib/demo
-
-host_libs_server_test = -lcmocka
-host_libs_clean_suite = -lcmocka
-$(B)/tests/bench/capture: $(B)/parts.a
-host_libs_capture = $(B)/parts.a
-
-# Test programs, by prove; `make check tests="tests/e2e/log.bats"` runs only those.
-tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats tests/e2e/*.t)
-export B
-check: all $(unit_tests) $(fixtures) $(benches)
-	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(tests)
-# What it costs, bare and preloaded in alternation: a table, and $(B)/bench.json.
-bench: all $(benches)
-	tests/bench/run --json $(B)/bench.json $(B)
-	$(B)/tests/bench/capture
-# Whole programs from Debian's packages, bare and preloaded: a table; an hour at most.
-# `make check-programs programs="nginx redis"` runs only those.
-check-programs: all ; tests/lib/check_programs $(programs)
-# Long and many: minutes, hence not in check.
-soak: all $(B)/tests/fixtures/soak ; prove -v -e '' tests/lib/soak
-# Seconds where check spends a fraction of one; both ways where it tries one.
-check-storms: ; STORM_MS=$(or $(ms),10000) $(MAKE) check tests="tests/e2e/storms.bats tests/e2e/faults.bats"
-# What tells nothing under a sanitizer, or cannot run there, skips itself.
-sanitized := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean witness witness_sandbox storms security)
-check-asan: ; $(MAKE) SAN=address,undefined check tests='$$(unit_tests) $(sanitized)'
-check-ubsan: ; $(MAKE) SAN=undefined check tests='$$(unit_tests) $(sanitized)'
-check-tsan: ; $(MAKE) SAN=thread check tests='$$(unit_tests) $(patsubst %,tests/e2e/%.bats,calls storms)'
-check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
 # The command is found on its own: see tools/library.c.
 install: all
@@ -170,17 +101,6 @@ FORCE:
 tidy = echo $(lib_sources) $(tool_sources) | xargs -P2 -n8 sh -c 'clang-tidy --quiet \
 	"$$@" -- -std=gnu11 -D_GNU_SOURCE -Ipreload -Itools -DLIBRARY_DIR=NULL \
 	-DLIBUNWIND_FILE=NULL 2>/dev/null' - $(1)
-# Hostile ledgers, for `seconds` (60); what is found belongs into tests/fixtures/ledgers.
-fuzz_sources := tests/fuzz/reader_fuzz.c $(filter-out tools/sockleak.c,$(tool_sources)) \
-	$(wildcard preload/text*.c)
-fuzz: ; @mkdir -p $(B)/fuzz/corpus
-	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -Ipreload $(tool_cflags) \
-		-fsanitize=fuzzer,address,undefined -o $(B)/fuzz/reader $(fuzz_sources) $(tool_libs)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -Ipreload -o $(B)/fuzz/seed tests/fuzz/seed.c
-	$(B)/fuzz/seed $(B)/fuzz/corpus/sound
-	cd $(B)/fuzz && ./reader -max_total_time=$(or $(seconds),60) -max_len=8192 corpus \
-		$(CURDIR)/tests/fixtures/ledgers
-
 lint:
 	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 	tests/lib/includes_table
@@ -197,5 +117,6 @@ lint:
 	! groff -man -ww -z tools/sockleak.1 2>&1 | grep .
 tidy: ; $(call tidy)
 clean: ; rm -rf $(out)
+include tests/tests.mk
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
 .PHONY: all bench soak deps deps-programs demo check check-programs check-loop check-asan check-ubsan check-tsan check-storms fuzz lint tidy clean install uninstall installcheck FORCE
