@@ -129,14 +129,28 @@ static void prepare(void)
 static uint64_t n_leaked;
 static bool was_looked_at;
 
+static bool unwinds_at_end, was_unwound;
+
 static void last_look(const struct probe_way *way)
 {
 	if (!watch_own(EXIT_PATIENCE_MS))
 		return;
-	n_leaked = watch_exit(registry_now_ns(), way);
+	n_leaked = watch_exit(registry_now_ns(), way, unwinds_at_end);
 	was_looked_at = true;
 	/* The tick stays ours: after the last words nobody looks. */
 	guard_inside--;
+}
+
+/* By the helper, which may wait for the loader as long as it likes: the thread that ends
+ * the process waits for the helper only so long. */
+static void unwind_the_rest(const struct probe_way *way)
+{
+	(void)way;
+	if (!watch_own(0))
+		return;
+	origin_work();
+	watch_release();
+	was_unwound = true;
 }
 
 int start_last_words(int status)
@@ -152,9 +166,14 @@ int start_last_words(int status)
 	}
 	n_leaked = 0;
 	was_looked_at = false;
+	was_unwound = false;
+	unwinds_at_end = true;
 	/* Without a free number of its own the host's thread could open neither the log
 	 * nor the files that hold the names: the helper can, in its own table. */
-	helper_stop(EXIT_PATIENCE_MS, watch_limit_was_hit() ? last_look : NULL);
+	bool is_stopped = helper_stop(EXIT_PATIENCE_MS, watch_limit_was_hit()
+								? last_look
+								: unwind_the_rest);
+	unwinds_at_end = is_stopped && !was_unwound;
 	if (!was_looked_at && !guard_is_sandboxed)
 		last_look(&(struct probe_way){-1});
 	if (n_leaked && settings.exitcode && status == 0)

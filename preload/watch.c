@@ -608,7 +608,7 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	return cost_ns;
 }
 
-uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
+uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
 {
 	struct tick tick = {.now_ns = now_ns,
 			    .way = way,
@@ -620,7 +620,7 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way)
 	    !atomic_load(&registry_counts.missed))
 		return 0;
 	get_ready();
-	if (origin_has_work())
+	if (unwind && origin_has_work())
 		origin_work();
 	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();

@@ -25,9 +25,9 @@ void watch_release(void);
  * the processor time of the look in ns, of what every look costs: not of what is new to
  * unwind and to print. */
 uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work);
-/* The last look: the verdicts of 3.2, what is pending, the summary.  Returns how many
- * sockets leaked. */
-uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way);
+/* The last look: the verdicts of 3.2, what is pending, the summary; `unwind` = what still
+ * waits to be.  Returns how many sockets leaked. */
+uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind);
 /* Looks and prints leaks and what the program was told of and keeps; of sockets younger
  * than `since` (a generation) and `told_or_not` all whose peer has gone. */
 uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print);
