@@ -170,9 +170,8 @@ int start_last_words(int status)
 	unwinds_at_end = true;
 	/* Without a free number of its own the host's thread could open neither the log
 	 * nor the files that hold the names: the helper can, in its own table. */
-	bool is_stopped = helper_stop(EXIT_PATIENCE_MS, watch_limit_was_hit()
-								? last_look
-								: unwind_the_rest);
+	bool is_stopped = helper_stop(
+		EXIT_PATIENCE_MS, watch_limit_was_hit() ? last_look : unwind_the_rest);
 	unwinds_at_end = is_stopped && !was_unwound;
 	if (!was_looked_at && !guard_is_sandboxed)
 		last_look(&(struct probe_way){-1});
