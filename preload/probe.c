@@ -170,6 +170,13 @@ static enum probe_result failed(long error)
 	}
 }
 
+/* TCP_INFO and not poll: in one call it tells the state, what is still to be sent and
+ * when something was last.  Measured on Linux 6.18 in ns a socket, of 100 and of 4,000 on
+ * a busy machine: TCP_INFO 430 and 1010, poll of one 270 and 710, SO_COOKIE 230 and 420.
+ * But reaching a socket from a table of one's own (pidfd_getfd, close) takes 1000 and
+ * 1400, so that a look costs 1700 and 2410 in all, and with poll in the place of TCP_INFO
+ * and of the cookie 1320 and 1910.  Poll of 256 at a time takes 80 to 95, but needs the
+ * host's own table. */
 enum probe_result probe_socket(int fd, bool is_mptcp, uint64_t wanted_cookie,
 			       struct probe *probe)
 {
