@@ -33,6 +33,7 @@
 #define WARM_TURNS 3
 #define FILL       16384    /* bytes read one by one between two sends */
 #define PATIENCE   50000000 /* ns: the helper unwinds what the first rounds left */
+#define MAX_LOOK   UINT64_C(120000000000) /* ns: no look comes later than this */
 
 static int listener;
 static struct sockaddr_in address;
@@ -322,8 +323,25 @@ static uint64_t helper_ns(void)
 	return total_ns;
 }
 
+/* Waits for the end of the helper's next look: its time moves, then stands still. */
+static void await_look(void)
+{
+	uint64_t begun_ns = now_ns(), was_ns = helper_ns(), moved_ns = 0;
+
+	while (now_ns() - begun_ns < MAX_LOOK) {
+		uint64_t is_ns = helper_ns();
+
+		if (is_ns != was_ns)
+			moved_ns = now_ns();
+		else if (moved_ns && now_ns() - moved_ns > 4 * PATIENCE)
+			return;
+		was_ns = is_ns;
+		pause_ns(PATIENCE / 10);
+	}
+}
+
 /* Prints "bytes HOW_MUCH_GREW", then for a line with a number of milliseconds the
- * thousandths of a per cent of a core that the helper used meanwhile. */
+ * per cent of a core that the helper used meanwhile. */
 static void hold(int n, int n_places)
 {
 	struct rlimit limit;
@@ -348,9 +366,13 @@ static void hold(int n, int n_places)
 	pause_ns(20 * (long)PATIENCE);
 	printf("ready\n%ld\n", resident_bytes() - before);
 	while (scanf("%ld", &ms) == 1) {
+		/* From look to look: a length of time that holds one look more than it
+		 * pays for would say too much, one look less too little. */
+		await_look();
 		uint64_t helped_ns = helper_ns(), begun_ns = now_ns();
 
-		pause_ns(ms * 1000000);
+		while (helper_ns() && now_ns() - begun_ns < (uint64_t)ms * 1000000)
+			await_look();
 		printf("%.5f\n", 100.0 * (double)(helper_ns() - helped_ns) /
 					 (double)(now_ns() - begun_ns));
 	}
