@@ -10,6 +10,7 @@
 #include "capture.h"
 #include "guard.h"
 #include "layouts.h"
+#include "loader.h"
 #include "modules.h"
 #include "unwinder.h"
 
@@ -22,6 +23,7 @@
 #define MAX_WHOLE      65536 /* backtraces kept with all their frames */
 #define N_FIRST_FRAMES 4
 #define FORK_WAIT_MS   100
+#define LOADER_WAIT_MS 100
 
 static bool is_started;     /* until then, and in a broken child for a moment: nothing */
 static bool may_load;       /* libunwind, by the first work */
@@ -40,6 +42,8 @@ static bool is_broken; /* copied while someone was inside: those locks stay take
 /* A copy of another process: a thread of the host's may have been in the loader, and its
  * lock stay taken.  Nothing is asked of the loader before a capture needs it. */
 static bool is_child;
+/* The last work came to an end because the loader was busy.  Atomic. */
+static bool is_held_up;
 
 ARENA_TABLE static struct unwinder_chain chain; /* the worker's */
 
@@ -311,20 +315,72 @@ static void prepare_work(void)
 	leave();
 }
 
+/* A futex that nobody wakes: a wait that every filter allows. */
+static void nap(uint32_t *word, uint32_t value)
+{
+	struct timespec millisecond = {.tv_nsec = 1000000};
+
+	guard_sys(SYS_futex, word, 128 /* FUTEX_WAIT, private */, value, &millisecond);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* A thread of the host's may sit in the loader's list for ever: it is waited for only so
+ * long, by all of one work together.  `until_ms`: 0 = not waited yet. */
+static bool await_loader(uint64_t *until_ms)
+{
+	uint32_t unchanging = 0;
+
+	while (!is_broken && !loader_is_free()) {
+		if (*until_ms == 0)
+			*until_ms = now_ms() + LOADER_WAIT_MS;
+		if (now_ms() >= *until_ms)
+			return false;
+		nap(&unchanging, 0);
+	}
+	return true;
+}
+
 unsigned origin_work(void)
 {
+	uint64_t until_ms = 0;
 	unsigned n_done = 0;
-	bool is_more = true;
+	bool is_more = true, is_free;
 
 	guard_inside++;
-	prepare_work();
-	while (is_more && capture_waits() && enter()) {
+	if ((is_free = await_loader(&until_ms)))
+		prepare_work();
+	while (is_more && capture_waits() && (is_free = await_loader(&until_ms)) &&
+	       enter()) {
 		is_more = work_once();
 		n_done += is_more;
 		leave();
 	}
+	__atomic_store_n(&is_held_up, !is_free, __ATOMIC_RELAXED);
 	guard_inside--;
 	return n_done;
+}
+
+bool origin_is_held_up(void)
+{
+	return __atomic_load_n(&is_held_up, __ATOMIC_RELAXED);
+}
+
+void origin_finish(void)
+{
+	origin_work();
+	if (!origin_is_held_up())
+		return;
+	is_broken = true;
+	may_load = false;
+	unwinder_abandon();
+	origin_work();
 }
 
 void origin_swept(void)
@@ -334,14 +390,11 @@ void origin_swept(void)
 
 void origin_fork_prepare(void)
 {
-	struct timespec pause = {.tv_nsec = 1000000};
-
 	__atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
 	for (unsigned ms = 0; ms < FORK_WAIT_MS; ms++) {
 		if (!__atomic_load_n(&working, __ATOMIC_SEQ_CST))
 			return;
-		/* A futex that nobody wakes: a wait that every filter allows. */
-		guard_sys(SYS_futex, &working, 128 /* FUTEX_WAIT, private */, 1, &pause);
+		nap(&working, 1);
 	}
 }
 

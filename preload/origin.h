@@ -55,8 +55,15 @@ bool origin_has_work(void);
 void origin_load_no_more(void);
 
 /* Unwinds what waits.  One thread at a time (the owner of the tick); not from a hook.
- * Returns how many were done. */
+ * Returns how many were done.  While another thread holds the loader's list nothing is:
+ * it is waited for 100 ms at most, and what waits stays. */
 unsigned origin_work(void);
+/* The last work was ended by that. */
+bool origin_is_held_up(void);
+
+/* At the end of the process: what cannot be unwound in time is followed by its frame
+ * pointers through the modules as they were last known, and marked short. */
+void origin_finish(void);
 
 /* What `origin` has become: the id of its backtrace once it was unwound, itself while it
  * waits, 0 if its copy was lost.  Slots of copies are reused with a new generation, and a

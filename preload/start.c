@@ -8,6 +8,7 @@
  *     real.c, objects.c   where the real ones are
  *     registry.c    which descriptor is which socket, without locks
  *     origin.c      where a call came from (with the files it names in its head)
+ *     loader.c      whether another thread would hold us up in the loader
  *     probe.c       what the kernel says about a socket
  *     watch.c       age and verdict: the tick
  *     places.c      leaks with the same origin, printed once
@@ -30,6 +31,7 @@
 #include "helper.h"
 #include "hooks.h"
 #include "ledger_writer.h"
+#include "loader.h"
 #include "log.h"
 #include "origin.h"
 #include "places.h"
@@ -149,8 +151,8 @@ static void unwind_the_rest(const struct probe_way *way)
 	if (!watch_own(0))
 		return;
 	origin_work();
+	was_unwound = !origin_is_held_up();
 	watch_release();
-	was_unwound = true;
 }
 
 int start_last_words(int status)
@@ -359,7 +361,12 @@ static void start_all(void)
 	origin_start(settings.frames, imports_connections);
 	helper_start(settings.thread, settings.interval_ns);
 	register_handlers();
+	if (imports_connections || !settings.thread)
+		loader_start();
 	if (imports_connections) {
+		/* Should the end not be allowed to ask which modules there are. */
+		if (!settings.thread)
+			origin_work();
 		guard_watch_copies();
 		start_books();
 	}

@@ -603,7 +603,9 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	uint64_t cost_ns = thread_ns() - before_ns;
 	if (work) {
 		tell_limit(way);
-		places_print(way, false, false);
+		/* By the next look they may have their origin. */
+		if (!origin_is_held_up())
+			places_print(way, false, false);
 	}
 	return cost_ns;
 }
@@ -621,7 +623,7 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
 		return 0;
 	get_ready();
 	if (unwind && origin_has_work())
-		origin_work();
+		origin_finish();
 	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);

@@ -55,6 +55,17 @@ leaks_once() {
 	same_both "$reviewed" leaves-beside-the-loader
 }
 
+@test "a leak is told of at the end, and by sockleak_check(), while a thread sits in dl_iterate_phdr" {
+	for thread in yes no; do
+		leaks_once "thread=$thread" leaks-beside-the-loader
+		leaks_once "thread=$thread" leaks-and-leaves-beside-the-loader
+		leaks_once "thread=$thread" child-leaks-beside-the-loader
+		[[ $output == *"child: exit 0 signal 0"* ]]
+		leaks_once "thread=$thread" asks-beside-the-loader
+		[[ $output == *"1, at once: 1"* ]]
+	done
+}
+
 @test "standard error that is a file as large as it may be ends nobody" {
 	head -c 2048 /dev/zero >"$tmp/err"
 	run -0 bash -c 'ulimit -f 2; LD_PRELOAD=$1 exec "$2" leaks 2>>"$3"' \
