@@ -24,7 +24,7 @@ static uint64_t check(uint32_t since, bool told_or_not, bool print)
 	int saved_errno = errno; /* libunwind changes it */
 
 	if (guard_process() != GUARD_OURS || guard_is_sandboxed ||
-	    !watch_own(PATIENCE_MS))
+	    !watch_await(PATIENCE_MS))
 		return 0;
 	uint64_t n = watch_check(registry_now_ns(), since, told_or_not, print);
 	watch_release();

@@ -12,9 +12,11 @@ __thread unsigned guard_inside;
 _Atomic bool guard_is_sandboxed;
 bool guard_has_filter = true;
 pid_t guard_pid;
+uint32_t guard_progress;
 long guard_errno_offset;
 
-#define PAGE_BYTES 4096
+#define PAGE_BYTES  4096
+#define MAX_WAIT_MS 30000 /* other threads of the host may feed the one that works */
 
 /* A page of its own under MADV_WIPEONFORK: holds 1 in our process and in a vfork child, 0
  * in a real child.  Tells a copy of our memory without any call. */
@@ -104,4 +106,14 @@ enum guard_process guard_process(void)
 	if (guard_sys(SYS_getpid) == guard_pid)
 		return GUARD_OURS;
 	return guard_is_copy() ? GUARD_FORKED : GUARD_BORROWED;
+}
+
+bool guard_is_patient(struct guard_patience *patience)
+{
+	uint32_t now = __atomic_load_n(&guard_progress, __ATOMIC_RELAXED);
+
+	if (patience->seen != now)
+		patience->n_idle = 0;
+	patience->seen = now;
+	return patience->n_idle++ < patience->idle_ms && patience->n_all++ < MAX_WAIT_MS;
 }

@@ -100,4 +100,25 @@ bool guard_is_copy(void);
 void guard_adopt_process(void);
 extern pid_t guard_pid; /* of the process whose books these are */
 
+/* Raised by the thread that ticks with each piece of its work: a frame unwound, a socket
+ * looked at, a piece read or written.  Unwinding takes its time where the machine is busy
+ * or a tracer stands between: who waits for that thread is patient while this moves. */
+extern uint32_t guard_progress; /* atomic */
+
+static inline void guard_progressed(void)
+{
+	uint32_t next = __atomic_load_n(&guard_progress, __ATOMIC_RELAXED) + 1;
+
+	__atomic_store_n(&guard_progress, next, __ATOMIC_RELAXED);
+}
+
+/* Of a thread that waits for the one that ticks, a millisecond at a time. */
+struct guard_patience {
+	unsigned idle_ms; /* how long without progress */
+	unsigned n_idle, n_all;
+	uint32_t seen;
+};
+/* Whether to wait for one millisecond more. */
+bool guard_is_patient(struct guard_patience *patience);
+
 #endif

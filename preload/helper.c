@@ -248,6 +248,7 @@ void helper_want(void)
 
 bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way))
 {
+	struct guard_patience patience = {.idle_ms = patience_ms};
 	uint32_t now = atomic_load(&state);
 
 	last_work = last;
@@ -257,7 +258,7 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way)
 	while (now == STARTING || now == RUNNING)
 		if (atomic_compare_exchange_strong(&state, &now, STOPPING))
 			now = STOPPING;
-	for (unsigned waited = 0; now == STOPPING && waited < patience_ms; waited++) {
+	while (now == STOPPING && guard_is_patient(&patience)) {
 		atomic_store(&wake_word, 1);
 		wake_word_waiter(&wake_word);
 		wait_word(&state, STOPPING, 1000000);

@@ -26,8 +26,9 @@ bool helper_hooks_look(void); /* no thread will: hooks must */
 /* Something waits to be unwound: wakes the thread early.  Any hook. */
 void helper_wake(void);
 
-/* Stops it and waits, at most `patience_ms`.  `last` (may be NULL) is what it does before
- * it goes, if it is there.  false = it is still at work. */
+/* Stops it and waits, while it gets on; at most `patience_ms` where it does not.  `last`
+ * (may be NULL) is what it does before it goes, if it is there.  false = it is still at
+ * work. */
 bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way));
 
 /* As stop, and waits until the kernel knows no such thread: what is laid upon all threads

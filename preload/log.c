@@ -190,6 +190,7 @@ static bool write_all(long fd, const char *bytes, size_t n_bytes)
 			guard_sys(SYS_rt_sigtimedwait, &came, NULL, &none, 8);
 		ok = n > 0;
 		if (ok) {
+			guard_progressed();
 			bytes += n;
 			n_bytes -= (size_t)n;
 		}

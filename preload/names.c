@@ -49,6 +49,7 @@ static bool read_exactly(const struct file *file, void *to, size_t bytes, uint64
 		if (n <= 0)
 			return false;
 		done += (size_t)n;
+		guard_progressed();
 	}
 	return true;
 }

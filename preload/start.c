@@ -135,7 +135,7 @@ static bool unwinds_at_end, was_unwound;
 
 static void last_look(const struct probe_way *way)
 {
-	if (!watch_own(EXIT_PATIENCE_MS))
+	if (!watch_await(EXIT_PATIENCE_MS))
 		return;
 	n_leaked = watch_exit(registry_now_ns(), way, unwinds_at_end);
 	was_looked_at = true;

@@ -355,6 +355,7 @@ static int follow(unw_cursor_t *cursor, struct unwinder_chain *chain, bool *is_e
 {
 	unw_word_t ip;
 
+	guard_progressed();
 	if (lib.get_reg(cursor, UNW_REG_IP, &ip) < 0 || ip == 0)
 		return -1;
 	job.ip = ip = registers_plain(ip);

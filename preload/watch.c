@@ -63,22 +63,46 @@ static void get_ready(void)
 	prepare();
 }
 
-bool watch_own(unsigned patience_ms)
+/* Returns 0 = ours now, or whose it is. */
+static uintptr_t try_to_own(void)
+{
+	uintptr_t whose = 0;
+
+	if (atomic_compare_exchange_strong(&owner, &whose, (uintptr_t)&guard_inside))
+		guard_inside++;
+	return whose;
+}
+
+static void wait_a_millisecond(void)
 {
 	struct timespec millisecond = {0, 1000000};
-	uintptr_t me = (uintptr_t)&guard_inside;
 
-	for (unsigned waited = 0;; waited++) {
-		uintptr_t nobody = 0;
+	guard_sys(SYS_nanosleep, &millisecond, NULL);
+}
 
-		if (atomic_compare_exchange_strong(&owner, &nobody, me)) {
-			guard_inside++;
-			return true;
-		}
-		if (waited >= patience_ms || nobody == me)
+bool watch_own(unsigned patience_ms)
+{
+	uintptr_t whose;
+
+	while ((whose = try_to_own()) != 0) {
+		if (!patience_ms-- || whose == (uintptr_t)&guard_inside)
 			return false;
-		guard_sys(SYS_nanosleep, &millisecond, NULL);
+		wait_a_millisecond();
 	}
+	return true;
+}
+
+bool watch_await(unsigned patience_ms)
+{
+	struct guard_patience patience = {.idle_ms = patience_ms};
+	uintptr_t whose;
+
+	while ((whose = try_to_own()) != 0) {
+		if (whose == (uintptr_t)&guard_inside || !guard_is_patient(&patience))
+			return false;
+		wait_a_millisecond();
+	}
+	return true;
 }
 
 void watch_release(void)
@@ -555,6 +579,7 @@ static void sweep(struct tick *tick)
 			fd |= REGISTRY_ROWS - 1;
 		else
 			look_at((int)fd, tick);
+		guard_progressed();
 	}
 	origin_swept();
 	count_all(tick);

@@ -19,6 +19,8 @@ void watch_start(const struct settings *settings, void (*prepare)(void));
 
 /* The tick is ours / is free again.  `patience_ms` > 0 only outside hooks. */
 bool watch_own(unsigned patience_ms);
+/* The same, but patient with an owner that gets on: see guard_is_patient(). */
+bool watch_await(unsigned patience_ms);
 void watch_release(void);
 
 /* One look at everything.  Owner only.  `work` = unwind what waits, and print.  Returns
