@@ -351,7 +351,8 @@ static void fill_out(struct place *place, uint64_t count)
 		sums->note = SL_NOTE_SHORT;
 	sums->n_sockets = count;
 	sums->at_exit = !place->n_by_grace;
-	sums->forgotten = place->n_forgotten == place->n;
+	sums->peer_state =
+		place->n_forgotten == place->n ? TEXT_PEER_FORGOTTEN : TEXT_PEER_UNKNOWN;
 	sums->origin = origin_frames;
 	sums->n_origin = name_frames(place->key.origin, 0, origin_frames);
 	sums->eof = eof_frames;

@@ -221,10 +221,13 @@ static void peer_of(struct text *text, const struct text_place *place)
 					"frees it.\n"
 				      : "  No connection is left behind them; only a "
 					"close frees them.\n");
-	} else if (place->forgotten) {
+	} else if (place->peer_state == TEXT_PEER_FORGOTTEN) {
 		text_string(text, "  The peer has forgotten ");
 		text_string(text, connections);
 		text_string(text, ".\n");
+	} else if (place->peer_state == TEXT_PEER_FIN_WAIT_2) {
+		text_string(text, one ? "  The peer waits" : "  The peers wait");
+		text_string(text, " in FIN_WAIT_2 for this side to close.\n");
 	} else {
 		bool over = place->newest_ms >= DEFAULT_FIN_TIMEOUT_MS;
 

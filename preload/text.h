@@ -34,6 +34,13 @@ struct text_frame {
 	bool inlined;
 };
 
+/* What is known of the peer's end. */
+enum text_peer {
+	TEXT_PEER_UNKNOWN,
+	TEXT_PEER_FIN_WAIT_2, /* it waits for this side to close */
+	TEXT_PEER_FORGOTTEN,  /* it is gone: an RST came, or this system had it */
+};
+
 /* One place: all leaks of one process (or, in merged reports, of many) with the same
  * origin backtrace and kind. */
 struct text_place {
@@ -53,8 +60,8 @@ struct text_place {
 	uint64_t newest_ms;
 	uint64_t unread_bytes;
 	uint64_t kernel_bytes;
-	bool at_exit;   /* found at exit, not by grace */
-	bool forgotten; /* the peer's end of all of them is known to be gone */
+	bool at_exit;              /* found at exit, not by grace */
+	enum text_peer peer_state; /* of all of them, or unknown */
 	/* the oldest of the sockets, as an example */
 	int fd;
 	uint8_t state;      /* as tcpi_state; 0 = not known, taken from kind */
@@ -111,6 +118,7 @@ const char *text_call_name(enum sl_call call);   /* "accept"; NULL for SL_CALL_N
 const char *text_kind_name(enum sl_kind kind);   /* "close-wait", "dead" */
 const char *text_why_name(enum sl_why one);      /* "eof-read"; of a single bit */
 const char *text_note_name(enum sl_note note);   /* "inherited"; NULL for SL_NOTE_NONE */
+const char *text_peer_name(enum text_peer peer); /* "forgotten" */
 const char *text_state_name(unsigned tcp_state); /* "CLOSE_WAIT", as tcpi_state counts */
 #define TEXT_N_WHYS 7
 /* All why bits joined: "eof-read, duplicate". */

@@ -184,7 +184,7 @@ static void sockets_field(struct text *text, const struct text_place *place)
 	number_field(text, "opened_ms", place->opened_ms);
 	number_field(text, "unread_bytes", place->unread_bytes);
 	string_field(text, "test", place->test);
-	string_field(text, "peer_state", place->forgotten ? "forgotten" : "unknown");
+	string_field(text, "peer_state", text_peer_name(place->peer_state));
 	text_string(text, "}]");
 }
 

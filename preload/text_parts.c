@@ -221,6 +221,13 @@ const char *text_note_name(enum sl_note note)
 	return (unsigned)note < sizeof names / sizeof *names ? names[note] : "unknown";
 }
 
+const char *text_peer_name(enum text_peer peer)
+{
+	static const char *const names[] = {"unknown", "FIN_WAIT_2", "forgotten"};
+
+	return names[(unsigned)peer < sizeof names / sizeof *names ? peer : 0];
+}
+
 const char *text_state_name(unsigned tcp_state)
 {
 	static const char *const names[] = {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef IPPROTO_MPTCP
@@ -180,23 +181,96 @@ static void drop_doubles(struct diag *sockets, size_t from)
 	sockets->n = kept + 1;
 }
 
+static int open_diag(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+}
+
 int diag_add(struct diag *sockets, uint32_t states)
 {
+	static const struct {
+		uint8_t family;
+		uint32_t protocol;
+		bool is_optional;
+	} kinds[] = {
+		{AF_INET, IPPROTO_TCP, false},
+		{AF_INET6, IPPROTO_TCP, true},
+		{AF_INET, IPPROTO_MPTCP, true},
+		{AF_INET6, IPPROTO_MPTCP, true},
+	};
 	size_t from = sockets->n;
-	int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	int error = 0;
+	int netlink = open_diag(), error = 0;
 	if (netlink < 0)
 		return -1;
-	if (dump(sockets, netlink, AF_INET, IPPROTO_TCP, states) != 0)
-		error = errno;
-	/* A kernel without IPv6 or MPTCP has no such sockets. */
-	dump(sockets, netlink, AF_INET6, IPPROTO_TCP, states);
-	dump(sockets, netlink, AF_INET, IPPROTO_MPTCP, states);
-	dump(sockets, netlink, AF_INET6, IPPROTO_MPTCP, states);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !error; i++) {
+		if (dump(sockets, netlink, kinds[i].family, kinds[i].protocol, states) ==
+		    0)
+			continue;
+		/* A kernel without IPv6 or MPTCP has no such sockets. */
+		error = kinds[i].is_optional && errno == ENOENT ? 0 : errno;
+	}
 	close(netlink);
 	drop_doubles(sockets, from);
 	errno = error;
 	return error ? -1 : 0;
+}
+
+static int ask_exactly(int netlink, const struct inet_diag_req_v2 *wanted)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} request = {
+		.head = {.nlmsg_len = sizeof request,
+			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			 .nlmsg_flags = NLM_F_REQUEST},
+		.body = *wanted,
+	};
+	union {
+		struct nlmsghdr head;
+		char bytes[4096];
+	} answer;
+	if (send(netlink, &request, sizeof request, 0) < 0)
+		return -1;
+	ssize_t n = recv(netlink, &answer, sizeof answer, 0);
+	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+		return -1;
+	if (answer.head.nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *error = NLMSG_DATA(&answer.head);
+		return error->error == -ENOENT ? 0 : -1;
+	}
+	/* Where there is none, the listener is shown that would take its place. */
+	const struct inet_diag_msg *message = NLMSG_DATA(&answer.head);
+	return message->idiag_state != STATE_LISTEN;
+}
+
+int diag_has(uint16_t family, const uint8_t local[16], uint16_t local_port,
+	     const uint8_t peer[16], uint16_t peer_port)
+{
+	size_t bytes = family == AF_INET ? 4 : 16;
+	struct inet_diag_req_v2 wanted = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = ~0U,
+		.id = {.idiag_sport = htons(local_port),
+		       .idiag_dport = htons(peer_port),
+		       .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
+	};
+	int netlink = open_diag();
+	if (netlink < 0)
+		return -1;
+	memcpy(wanted.id.idiag_src, local, bytes);
+	memcpy(wanted.id.idiag_dst, peer, bytes);
+	int result = ask_exactly(netlink, &wanted);
+	close(netlink);
+	return result;
+}
+
+uint64_t diag_namespace(void)
+{
+	struct stat own = {0};
+	stat("/proc/thread-self/ns/net", &own);
+	return own.st_ino;
 }
 
 void diag_free(struct diag *sockets)

@@ -10,6 +10,7 @@
 struct diag_socket {
 	uint64_t cookie;
 	uint64_t net_namespace; /* filled in by the caller; 0 = not known */
+	uint8_t peer_state;     /* enum text_peer; filled in by the caller */
 	uint32_t inode;         /* 0 = no process has it: in an accept queue, or closed */
 	uint32_t uid;           /* of the process that opened it */
 	uint8_t state;          /* as in tcpi_state */
@@ -34,5 +35,13 @@ struct diag {
  * with errno: the kernel was not to be asked. */
 int diag_add(struct diag *sockets, uint32_t states);
 void diag_free(struct diag *sockets);
+/* The inode of the calling thread's network namespace; 0 = not known. */
+uint64_t diag_namespace(void);
+
+/* Whether the kernel has a TCP socket with exactly these two ends, in any state but
+ * LISTEN: 1 or 0, -1 = it did not say.  Unlike a dump, which takes its time, this misses
+ * nothing. */
+int diag_has(uint16_t family, const uint8_t local[16], uint16_t local_port,
+	     const uint8_t peer[16], uint16_t peer_port);
 
 #endif

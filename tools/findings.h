@@ -28,6 +28,10 @@ struct findings_process {
 	uint64_t leaked, pending;
 	uint64_t closed_late, closed_late_max_ms;
 	uint64_t missed, dropped;
+	/* Where and when the sockets it held were last looked at. */
+	bool is_of_this_boot;
+	uint64_t net_namespace; /* inode; 0 = not known */
+	uint64_t last_ns;       /* CLOCK_MONOTONIC of its boot */
 };
 
 struct findings_holder {
@@ -52,7 +56,7 @@ struct findings_socket {
 	uint8_t kind;        /* enum sl_kind */
 	uint8_t verdict;     /* SL_LEAK_GRACE, SL_LEAK_EXIT or SL_PENDING */
 	uint8_t why;         /* enum sl_why bits */
-	bool forgotten;      /* the peer's end is known to be gone */
+	uint8_t peer_state;  /* enum text_peer */
 	bool opener_closed;  /* held by another process than its opener's, which closed */
 	uint32_t opener_pid; /* with opener_closed */
 };

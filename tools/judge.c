@@ -27,7 +27,7 @@ static bool read_line(const char *path, char *line, size_t size)
 	return got;
 }
 
-static bool is_this_boot(const uint8_t boot_id[16])
+bool judge_is_this_boot(const uint8_t boot_id[16])
 {
 	char line[64], hex[33] = "";
 
@@ -97,7 +97,7 @@ bool judge_runs(uint32_t pid, uint64_t start_ticks)
 
 bool judge_is_alive(const struct sl_header *head)
 {
-	return head->ended == SL_RUNNING && is_this_boot(head->boot_id) &&
+	return head->ended == SL_RUNNING && judge_is_this_boot(head->boot_id) &&
 	       judge_runs(head->pid, head->start_ticks) && is_same_program(head);
 }
 

@@ -12,6 +12,9 @@
 /* Whether the process that wrote the ledger runs on this system now. */
 bool judge_is_alive(const struct sl_header *head);
 
+/* Of sl_header.boot_id; false also where this system does not tell. */
+bool judge_is_this_boot(const uint8_t boot_id[16]);
+
 /* Whether a process of that pid and start (field 22 of /proc/PID/stat) runs here. */
 bool judge_runs(uint32_t pid, uint64_t start_ticks);
 

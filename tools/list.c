@@ -207,6 +207,27 @@ static int add_all(struct list *list)
 	return status;
 }
 
+/* Once for all: a look is at the whole system. */
+static void look_at_peers(struct list *list)
+{
+	struct peers *peers = NULL;
+	for (size_t i = 0; i < list->n_processes; i++) {
+		const struct list_process *process = &list->processes[i];
+		for (size_t j = 0; j < process->n_sockets; j++) {
+			struct list_socket *socket = &process->sockets[j];
+			const struct sl_descriptor *row = &socket->row->row;
+			if (row->kind == SL_KIND_NONE)
+				continue;
+			if (row->flags & SL_ROW_FORGOTTEN_PEER)
+				socket->peer = TEXT_PEER_FORGOTTEN;
+			else if (peers || (peers = peers_look()))
+				socket->peer = peers_state_by_cookie(peers, row->cookie,
+								     row->local_port);
+		}
+	}
+	peers_free(peers);
+}
+
 static int add_one(struct list *list, const char *argument)
 {
 	struct reader_ledger ledger;
@@ -317,6 +338,7 @@ int command_list(int argc, char **argv)
 	}
 	if (list.n_processes)
 		qsort(list.processes, list.n_processes, sizeof *list.processes, by_pid);
+	look_at_peers(&list);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	list.now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	if (!is_json || json_path)

@@ -4,6 +4,7 @@
 #define SOCKLEAK_LIST_H
 
 #include "judge.h"
+#include "peers.h"
 #include "reader.h"
 #include "text.h"
 
@@ -12,6 +13,7 @@
 struct list_socket {
 	const struct reader_row *row;
 	struct judge_row judged;
+	enum text_peer peer;
 	struct text_frame origin; /* the first frame in user code; module NULL = none */
 };
 

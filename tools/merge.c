@@ -123,7 +123,7 @@ static const struct backtrace *translate(struct merge *merge,
 
 /* -- processes -------------------------------------------------------------------- */
 
-static uint32_t intern_boot(struct merge *merge, const uint8_t id[16])
+static const struct boot *intern_boot(struct merge *merge, const uint8_t id[16])
 {
 	struct boot *known;
 
@@ -132,9 +132,10 @@ static uint32_t intern_boot(struct merge *merge, const uint8_t id[16])
 		known = findings_keep(merge->findings, sizeof(*known));
 		memcpy(known->id, id, 16);
 		known->number = HASH_COUNT(merge->boots) + 1;
+		known->is_this = judge_is_this_boot(id);
 		HASH_ADD(hh, merge->boots, id, 16, known);
 	}
-	return known->number;
+	return known;
 }
 
 static struct program *intern_program(struct merge *merge, const struct sl_header *head,
@@ -180,6 +181,7 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 {
 	struct findings *findings = merge->findings;
 	const struct sl_header *head = ledger->head;
+	const struct boot *boot = intern_boot(merge, head->boot_id);
 	uint32_t at = (uint32_t)findings->n_processes++;
 
 	merge->processes =
@@ -188,7 +190,7 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 		.judged = judge_process(head),
 		.program = intern_program(merge, head, ledger->sequence, at),
 		.sequence = ledger->sequence,
-		.boot = intern_boot(merge, head->boot_id),
+		.boot = boot->number,
 	};
 	if (head->ended == SL_RUNNING && next_lies_beside(ledger))
 		merge->processes[at].judged.ended = FINDINGS_EXEC;
@@ -204,6 +206,9 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 		.closed_late_max_ms = head->closed_late_max_ms,
 		.missed = head->missed,
 		.dropped = head->dropped + ledger->n_torn,
+		.is_of_this_boot = boot->is_this,
+		.net_namespace = head->net_namespace,
+		.last_ns = merge->processes[at].judged.last_ns,
 	};
 	return at;
 }

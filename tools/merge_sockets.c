@@ -146,7 +146,7 @@ static void take_row(const struct merge *merge, struct findings_socket *found,
 	if (row->row.kernel_bytes + SL_SLAB_BYTES > found->kernel_bytes)
 		found->kernel_bytes = row->row.kernel_bytes + SL_SLAB_BYTES;
 	if (row->row.flags & SL_ROW_FORGOTTEN_PEER)
-		found->forgotten = true;
+		found->peer_state = TEXT_PEER_FORGOTTEN;
 	raise_to(
 		&found->age_ms,
 		ms_between(row->row.gone_ns ? row->row.gone_ns : row->row.told_ns, last));

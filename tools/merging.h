@@ -93,6 +93,7 @@ struct place {
 struct boot {
 	uint8_t id[16];
 	uint32_t number;
+	bool is_this;
 	UT_hash_handle hh;
 };
 

@@ -5,27 +5,13 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define LEAST_WAIT_MS 500
-/* A look may take one part in so many of the time. */
-#define SHARE 50
 
 void progress_open(struct progress *progress, bool wanted)
 {
 	*progress = (struct progress){
 		.is_shown = wanted && isatty(STDERR_FILENO),
-		.wait_ms = LEAST_WAIT_MS,
 	};
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void write_all(const char *text)
@@ -42,11 +28,13 @@ void progress_clear(struct progress *progress)
 	progress->last[0] = 0;
 }
 
-static void show(struct progress *progress, const struct findings *findings)
+void progress_show(struct progress *progress, const struct findings *findings)
 {
 	uint64_t n_open = 0, n_leaked = findings_n_leaked(findings);
 	char line[sizeof(progress->last)], shown[sizeof(line) + 16];
 
+	if (!progress->is_shown)
+		return;
 	for (size_t i = 0; i < findings->n_processes; i++)
 		if (findings->processes[i].ended == FINDINGS_RUNNING)
 			n_open += findings->processes[i].open;
@@ -60,19 +48,4 @@ static void show(struct progress *progress, const struct findings *findings)
 	write_all(shown);
 	progress->has_line = true;
 	memcpy(progress->last, line, sizeof(line));
-}
-
-void progress_look(struct progress *progress, void (*add)(struct merge *merge, void *of),
-		   void *of)
-{
-	uint64_t before_ms = now_ms();
-	struct merge *merge = merge_open();
-
-	add(merge, of);
-	struct findings *findings = merge_close(merge);
-	show(progress, findings);
-	findings_free(findings);
-	progress->wait_ms = (now_ms() - before_ms) * SHARE;
-	if (progress->wait_ms < LEAST_WAIT_MS)
-		progress->wait_ms = LEAST_WAIT_MS;
 }

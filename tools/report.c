@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "ledgers.h"
 #include "output.h"
+#include "peers.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -65,6 +66,7 @@ int command_report(int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		n_bad += ledgers_add(merge, argv[i]);
 	struct findings *findings = merge_close(merge);
+	peers_tell(findings, NULL, false);
 	int status = output_write(output, findings, stdout) < 0 || n_bad ? SAY_USAGE : 0;
 	if (status == 0 && findings_n_leaked(findings))
 		status = output_error_exitcode(output);

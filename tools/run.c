@@ -5,6 +5,7 @@
 #include "ledgers.h"
 #include "library.h"
 #include "output.h"
+#include "peers.h"
 #include "progress.h"
 #include "say.h"
 #include "target.h"
@@ -17,11 +18,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STATUS_FAILED   125
 #define STATUS_REFUSED  126
 #define STATUS_NO_FOUND 127
+
+#define LEAST_WAIT_MS 500 /* between looks while it runs */
+/* A look may take one part in so many of the time. */
+#define SHARE 100
 
 static const char usage[] =
 	"Usage: sockleak run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
@@ -70,6 +76,7 @@ struct run {
 	size_t n_old;
 	size_t n_bad; /* ledgers that could not be read */
 	struct progress progress;
+	struct peers_known *forgotten; /* owned; by their peers, while it ran */
 };
 
 /* -- options ---------------------------------------------------------------------- */
@@ -306,21 +313,29 @@ static int prepare(struct run *run)
 	return status;
 }
 
-static void add_all(struct merge *merge, void *of)
+/* Processor time that was used. */
+static uint64_t used_ms(void)
 {
-	struct adding adding = {of, merge, true};
+	struct timespec now;
 
-	ledgers_each(adding.run->directory, add_ledger, &adding);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* A look at the live ledgers: for the progress line, and at the peers, which are not to
+ * be known any more once the program has ended.  Returns when to look again. */
 static uint64_t tick(void *of)
 {
-	struct run *run = of;
+	uint64_t before_ms = used_ms();
+	struct adding adding = {of, merge_open(), true};
 
-	if (!run->progress.is_shown)
-		return 0;
-	progress_look(&run->progress, add_all, run);
-	return run->progress.wait_ms;
+	ledgers_each(adding.run->directory, add_ledger, &adding);
+	struct findings *findings = merge_close(adding.merge);
+	peers_tell(findings, &adding.run->forgotten, false);
+	progress_show(&adding.run->progress, findings);
+	findings_free(findings);
+	uint64_t wait_ms = (used_ms() - before_ms) * SHARE;
+	return wait_ms < LEAST_WAIT_MS ? LEAST_WAIT_MS : wait_ms;
 }
 
 /* The exit status. */
@@ -336,6 +351,7 @@ static int report(struct run *run, const struct launch *launch)
 	merge_saw_end(adding.merge, (uint32_t)launch->pid,
 		      WIFSIGNALED(launch->status) ? WTERMSIG(launch->status) : 0);
 	struct findings *findings = merge_close(adding.merge);
+	peers_tell(findings, &run->forgotten, true);
 	if (output_write(run->output, findings, stderr) < 0)
 		run->n_bad++;
 	if (status == 0 && run->n_bad)
@@ -374,6 +390,7 @@ int command_run(int argc, char **argv)
 	if (status == 0)
 		status = run_program(&run);
 	remove_directory(&run);
+	peers_forget_known(run.forgotten);
 	output_close(run.output);
 	free(run.settings);
 	free(run.path);

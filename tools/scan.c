@@ -9,6 +9,7 @@
 #include "scan.h"
 
 #include "commands.h"
+#include "peers.h"
 #include "say.h"
 
 #include <errno.h>
@@ -38,8 +39,14 @@ static int add_namespace(struct scan *scan, uint64_t namespace)
 	if (diag_add(&scan->sockets, PEER_GONE) != 0 ||
 	    diag_add(&scan->listeners, 1U << LISTEN) != 0)
 		return -1;
-	for (; sockets < scan->sockets.n; sockets++)
-		scan->sockets.at[sockets].net_namespace = namespace;
+	struct peers *peers = sockets < scan->sockets.n ? peers_look() : NULL;
+	for (; sockets < scan->sockets.n; sockets++) {
+		struct diag_socket *socket = &scan->sockets.at[sockets];
+		socket->net_namespace = namespace;
+		socket->peer_state =
+			peers ? peers_state(peers, socket) : TEXT_PEER_UNKNOWN;
+	}
+	peers_free(peers);
 	for (; listeners < scan->listeners.n; listeners++)
 		scan->listeners.at[listeners].net_namespace = namespace;
 	return 0;

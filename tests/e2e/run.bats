@@ -207,9 +207,10 @@ refuses() {
 	ran 0 --ledger=kept "$host" leak 1
 	same 700 "$(stat -c %a kept)"
 	local first second
-	first=$(of '.leaks')
+	# What became of the peers is known to run alone, which was there.
+	first=$(of '.leaks | del(.[].sockets[].peer_state)')
 	json_of kept
-	same "$first" "$(of '.leaks')"
+	same "$first" "$(of '.leaks | del(.[].sockets[].peer_state)')"
 	ran 0 --ledger=kept "$host" leak 1
 	same '[1,1]' "$(of '[(.processes | length), .leaks[0].count]')"
 	json_of kept

@@ -150,6 +150,65 @@ assert_scanned() {
 	[ -z "$(ss -Htn state close-wait "sport = :$port")" ]
 }
 
+# What is said of the peers in a namespace of its own, where they forget after a second.
+make_in_namespace() {
+	unshare -n true 2>/dev/null || skip "network namespaces are not permitted here"
+	before=(unshare -n sh -c 'ip link set lo up && sysctl -qw net.ipv4.tcp_fin_timeout=1 && exec "$@"' -)
+	make_sockets "$@"
+}
+
+until_scanned() {
+	local end=$((SECONDS + 20))
+	until assert_scanned "$1" >/dev/null; do
+		[ "$SECONDS" -lt "$end" ] || { assert_scanned "$1"; return 1; }
+	done
+}
+
+@test "a peer that closed is in FIN_WAIT_2, and forgets when its timer ends" {
+	make_in_namespace read
+	until_scanned 'length == 1 and .[0].peer_state == "FIN_WAIT_2"'
+	until_scanned 'length == 1 and .[0].peer_state == "forgotten"'
+	run "$sockleak" scan
+	[[ $output == *"CLOSE_WAIT 127.0.0.1:$port <- "*". Unread: 0 bytes. Forgotten by its peer."* ]]
+}
+
+@test "a peer that only shut its write side is in FIN_WAIT_2 for as long as it likes" {
+	make_in_namespace half_closed
+	until_scanned 'length == 1 and .[0].age_ms > 2500'
+	assert_scanned '.[0].peer_state == "FIN_WAIT_2"'
+	run "$sockleak" scan
+	[[ $output == *"CLOSE_WAIT 127.0.0.1:$port <- "*". Unread: 0 bytes. Its peer is in FIN_WAIT_2."* ]]
+}
+
+@test "the side that accepted is known to have forgotten, too" {
+	make_in_namespace connected
+	until_scanned 'length == 1 and .[0].peer_state == "forgotten"'
+}
+
+@test "where the peer's address is in use again nothing is claimed of the peer" {
+	make_in_namespace successor
+	assert_scanned 'length == 1 and .[0].peer_state == "unknown"'
+}
+
+@test "nothing is claimed of a peer in another network" {
+	make_in_namespace read 0.0.0.0
+	other=$pid
+	nsenter -t "$other" -n sh -c 'ip link add here type veth peer name there &&
+		ip address add 192.0.2.1/30 dev here && ip link set here up' || skip "no veth here"
+	unshare -n sleep 60 3>&- &
+	peers=$!
+	until [ "$(readlink "/proc/$peers/ns/net")" != "$(readlink "/proc/$$/ns/net")" ]; do :; done
+	nsenter -t "$other" -n ip link set there netns "$peers"
+	nsenter -t "$peers" -n sh -c 'ip address add 192.0.2.2/30 dev there && ip link set there up'
+	nsenter -t "$peers" -n /usr/bin/python3 -c "
+import socket
+socket.create_connection(('192.0.2.1', $port)).close()"
+	# It is in the accept queue of the listener; its peer's network ends.
+	until_scanned 'any(.in_accept_queue)'
+	kill "$peers"
+	until_scanned 'map(select(.in_accept_queue)) | .[0].age_ms > 1500 and .[0].peer_state == "unknown"'
+}
+
 @test "--json=FILE writes both" {
 	make_sockets unread
 	run "$sockleak" scan --json="$BATS_TEST_TMPDIR/scan.json"

@@ -63,6 +63,38 @@ def read(host="127.0.0.1"):
     return port
 
 
+def half_closed():
+    """the peer shuts its write side, and stays"""
+    accepted, peer, port = pair()
+    kept.append(peer)
+    peer.shutdown(socket.SHUT_WR)
+    assert accepted.recv(1) == b""
+    return port
+
+
+def successor():
+    """the peer's port is another connection's once the peer has forgotten this one"""
+    accepted, peer, port = pair()
+    other = listen()
+    name = peer.getsockname()
+    peer.close()
+    assert accepted.recv(1) == b""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        follower = socket.socket()
+        follower.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            follower.bind(name)
+            follower.connect(other.getsockname())
+        except OSError:
+            follower.close()
+            time.sleep(0.02)
+            continue
+        kept.append(follower)
+        return port
+    sys.exit("the peer's port never became free")
+
+
 def shared():
     """three descriptors in this process, three in a child"""
     port = unread()

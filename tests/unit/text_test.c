@@ -154,7 +154,7 @@ static void a_young_leak_claims_nothing_of_the_peer(void **state)
 	text_place(&text, &place);
 	assert_non_null(strstr(buffer, "\n  A peer that closed fully forgets these "
 				       "connections when its tcp_fin_timeout ends.\n"));
-	place.forgotten = true;
+	place.peer_state = TEXT_PEER_FORGOTTEN;
 	begin();
 	text_place(&text, &place);
 	assert_non_null(

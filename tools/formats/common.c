@@ -26,6 +26,32 @@ void format_print(FILE *file, void (*write)(struct text *text, const void *of),
 	free(text.at);
 }
 
+static bool is_held_now(const struct findings *findings,
+			const struct findings_socket *socket)
+{
+	for (uint32_t i = 0; i < socket->n_holders; i++)
+		if (findings->processes[socket->holders[i].process].ended ==
+		    FINDINGS_RUNNING)
+			return true;
+	return false;
+}
+
+/* Of all its sockets, as a sentence in the present tense can tell. */
+static enum text_peer peer_of(const struct findings *findings,
+			      const struct findings_place *place)
+{
+	enum text_peer peer = place->sockets[0].peer_state;
+
+	for (size_t i = 0; i < place->n_sockets; i++) {
+		const struct findings_socket *socket = &place->sockets[i];
+
+		if (socket->peer_state != peer ||
+		    (peer == TEXT_PEER_FIN_WAIT_2 && !is_held_now(findings, socket)))
+			return TEXT_PEER_UNKNOWN;
+	}
+	return peer;
+}
+
 struct text_place format_place(const struct findings *findings,
 			       const struct findings_place *place)
 {
@@ -47,7 +73,7 @@ struct text_place format_place(const struct findings *findings,
 		.unread_bytes = place->unread_bytes,
 		.kernel_bytes = place->kernel_bytes,
 		.at_exit = true,
-		.forgotten = true,
+		.peer_state = peer_of(findings, place),
 		.fd = (int)first->holders[0].fd,
 		.cookie = first->cookie,
 		.inode = first->inode,
@@ -66,7 +92,6 @@ struct text_place format_place(const struct findings *findings,
 	memcpy(shown.peer, first->peer, sizeof(shown.peer));
 	for (size_t i = 0; i < place->n_sockets; i++) {
 		shown.at_exit &= place->sockets[i].verdict == SL_LEAK_EXIT;
-		shown.forgotten &= place->sockets[i].forgotten;
 		if (place->sockets[i].told_ms > shown.told_ms)
 			shown.told_ms = place->sockets[i].told_ms;
 	}

@@ -104,7 +104,7 @@ static json_t *socket_object(const struct findings *findings,
 	values_set(object, "unread_bytes", json_integer(from->unread_bytes));
 	values_set(object, "test", values_string(from->test));
 	values_set(object, "peer_state",
-		   json_string_nocheck(from->forgotten ? "forgotten" : "unknown"));
+		   json_string_nocheck(text_peer_name(from->peer_state)));
 	return object;
 }
 

@@ -70,6 +70,10 @@ static void put_verdict(struct text *text, const struct list *list,
 	} else if (row->flags & SL_ROW_EXPECTED) {
 		text_string(text, ", expected");
 	}
+	if (socket->peer == TEXT_PEER_FORGOTTEN)
+		text_string(text, ", forgotten by its peer");
+	else if (socket->peer == TEXT_PEER_FIN_WAIT_2)
+		text_string(text, ", its peer in FIN_WAIT_2");
 	text_string(text, ", opened ");
 	text_duration(text, list_ms_since(list, row->opened_ns));
 	text_string(text, " ago");
@@ -206,6 +210,9 @@ static json_t *json_socket(const struct list *list, const struct list_process *p
 		   row->gone_ns ? values_number(list_ms_since(list, row->gone_ns))
 				: json_null());
 	values_set(object, "verdict", values_string(verdicts[socket->judged.verdict]));
+	values_set(object, "peer_state",
+		   row->kind == SL_KIND_NONE ? json_null()
+					     : json_string(text_peer_name(socket->peer)));
 	values_set(object, "unread_bytes", values_number(row->unread_bytes));
 	values_set(object, "test",
 		   values_string(reader_name(&process->ledger, row->name)));

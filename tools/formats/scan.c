@@ -69,8 +69,12 @@ static void put_age(struct text *text, const struct scan_socket *found)
 	else
 		text_unsigned(text, (uint64_t)found->socket->unread_bytes);
 	text_string(text, found->socket->unread_bytes == 1 ? " byte" : " bytes");
-	text_string(text,
-		    found->socket->fin_unread ? " and the end of stream.\n" : ".\n");
+	text_string(text, found->socket->fin_unread ? " and the end of stream." : ".");
+	if (found->socket->peer_state == TEXT_PEER_FORGOTTEN)
+		text_string(text, " Forgotten by its peer.");
+	else if (found->socket->peer_state == TEXT_PEER_FIN_WAIT_2)
+		text_string(text, " Its peer is in FIN_WAIT_2.");
+	text_string(text, "\n");
 }
 
 /* "    CLOSE_WAIT 127.0.0.1:8080 <- 127.0.0.1:40112 (fd 7), for 1m04s. Unread: ..." */
@@ -225,6 +229,7 @@ static json_t *json_socket(const struct scan_socket *found)
 		   values_address(socket->family, socket->peer, socket->peer_port));
 	values_set(object, "cookie", values_cookie(socket->cookie));
 	values_set(object, "inode", values_number(socket->inode));
+	values_set(object, "peer_state", json_string(text_peer_name(socket->peer_state)));
 	values_set(object, "uid", values_number(socket->uid));
 	values_set(object, "net_namespace", values_number(socket->net_namespace));
 	values_set(object, "mptcp", json_boolean(socket->is_mptcp));

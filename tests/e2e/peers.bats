@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# What reports say of the peers' ends, which lie in the same network: the kernel knows
+# them, too.  In a namespace whose peers forget after a second.
+
+bats_require_minimum_version 1.5.0
+load ../lib/command
+
+setup() {
+	command_setup
+	host=$fixtures/run_host
+}
+
+teardown() {
+	touch go
+	[ -z "$keeper" ] || kill "$keeper"
+	wait
+}
+
+needs_namespace() {
+	unshare -n true 2>/dev/null || skip "network namespaces are not permitted here"
+	unshare -n sh -c 'sysctl -qw net.ipv4.tcp_fin_timeout=1 && ip link set lo up && exec sleep 60' 3>&- &
+	keeper=$!
+	wait_until 10 eval '[ "$(cat /proc/$keeper/comm)" = sleep ]'
+}
+
+# Runs in the namespace.
+inside() {
+	nsenter -t "$keeper" -n "$@"
+}
+
+# begin VERBS...: run_host under sockleak run, its report in `json`
+begin() {
+	# Not by a function, whose pid would be a shell's.
+	nsenter -t "$keeper" -n "$sockleak" run --quiet --json=json --ledger=ledgers --grace=100ms -o interval=20ms -- \
+		"$host" "$@" 3>&- &
+}
+
+# live: what a report on the running program says
+live() {
+	inside "$sockleak" report --quiet --json=live ledgers && [ "$(jq -c "[.leaks[].sockets[].peer_state]" live)" = "$1" ]
+}
+
+# listed STATES: what list says of the program
+listed() {
+	local ledger=(ledgers/*.sockleak)
+	inside "$sockleak" list --json "$(basename "${ledger[0]%%.*}")" |
+		jq -e "[.processes[].sockets[] | select(.verdict == \"grace\").peer_state] == $1"
+}
+
+# n_waits PID: how often it has waited for something
+n_waits() {
+	awk '/^voluntary/ { print $2 }' "/proc/$1/status"
+}
+
+# waits_again PID N: more often than N times
+waits_again() {
+	[ "$(n_waits "$1")" -gt "$2" ]
+}
+
+@test "a report on a running program says FIN_WAIT_2, and forgotten once it is" {
+	needs_namespace
+	begin leak 2 wait go
+	wait_until 10 live '["FIN_WAIT_2","FIN_WAIT_2"]'
+	valid_report live
+	wait_until 10 live '["forgotten","forgotten"]'
+	valid_report live
+	run -0 inside "$sockleak" report ledgers
+	[[ $output == *"  The peer has forgotten these connections."* ]]
+}
+
+@test "so does list" {
+	needs_namespace
+	begin leak 1 wait go
+	wait_until 10 listed '["FIN_WAIT_2"]'
+	wait_until 10 listed '["forgotten"]'
+	run -0 inside "$sockleak" list
+	[[ $output == *" CLOSE_WAIT 127.0.0.1:"*", forgotten by its peer, opened "* ]]
+}
+
+@test "what was forgotten while the program ran is told at its end" {
+	needs_namespace
+	begin leak 2 wait go
+	local run=$!
+	wait_until 10 live '["forgotten","forgotten"]'
+	# Until run has looked, too: after one look that may have been under way.
+	wait_until 10 waits_again "$run" "$(n_waits "$run")"
+	wait_until 10 waits_again "$run" "$(n_waits "$run")"
+	touch go
+	wait "$run"
+	valid_report json
+	same '["forgotten","forgotten"]' "$(of '[.leaks[].sockets[].peer_state]')"
+}
+
+@test "peers that waited when the program ended were in FIN_WAIT_2" {
+	needs_namespace
+	inside "$sockleak" run --quiet --json=json "$host" leak 2
+	same '["FIN_WAIT_2","FIN_WAIT_2"]' "$(of '[.leaks[].sockets[].peer_state]')"
+}
+
+@test "from another network, and from the ledger of a program that has ended, nothing is claimed" {
+	needs_namespace
+	begin leak 2 wait go
+	wait_until 10 live '["forgotten","forgotten"]'
+	"$sockleak" report --quiet --json=elsewhere ledgers
+	same '["unknown","unknown"]' "$(jq -c '[.leaks[].sockets[].peer_state]' elsewhere)"
+	touch go
+	wait "$!"
+	inside "$sockleak" report --quiet --json=later ledgers
+	same '["exit"]' "$(jq -c '[.processes[].ended]' later)"
+	same '["unknown","unknown"]' "$(jq -c '[.leaks[].sockets[].peer_state]' later)"
+}
