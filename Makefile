@@ -31,7 +31,8 @@ lib_cflags = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -U_FORTIFY_SOURCE \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full,-mbranch-protection=standard) \
 	-DLIBUNWIND_FILE='"$(libunwind_dir)/libunwind-$(shell uname -m).so.8"'
-lib_ldflags := -shared $(if $(filter x86_64,$(shell uname -m)),-z shstk) -Wl,-z,now,-z,relro,-z,noseparate-code,--sort-section=name -Xlinker --version-script=$(B)/exports \
+lib_ldflags := -shared $(if $(filter x86_64,$(shell uname -m)),-z shstk) -Wl,-z,now,-z,relro,-z,noseparate-code,--sort-section=name,-T,preload/order.ld \
+	-Xlinker --version-script=$(B)/exports \
 	$(if $(SAN),,-Wl,-z,defs)
 tool_cflags := -Itools -DLIBRARY_DIR='"$(libdir)/sockleak"'
 tool_libs := -ldw -lelf -ljansson -ldl
@@ -43,7 +44,7 @@ tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 	$(patsubst preload/%.c,$(B)/tools/shared/%.o,$(wildcard preload/text*.c))
 
 all: $(B)/libsockleak.so $(B)/sockleak
-$(B)/libsockleak.so: $(lib_objects) $(B)/exports
+$(B)/libsockleak.so: $(lib_objects) $(B)/exports preload/order.ld
 	$(CC) $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS) $(lib_ldflags) $(LDFLAGS) -o $@ $(lib_objects)
 $(B)/exports: preload/calls.h preload/sockleak.h
 	@mkdir -p $(@D)

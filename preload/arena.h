@@ -10,6 +10,10 @@
  * pages: a microsecond each. */
 #define ARENA_TABLE __attribute__((section(".bss.tables")))
 
+/* For the functions that every start and every end runs: they stand together, for the
+ * same reason (order.ld). */
+#define AT_START __attribute__((section(".text.startup")))
+
 /* Zeroed, aligned to 16 bytes; NULL when the kernel gives no more.  errno is not touched.
  */
 void *arena_take(size_t bytes);

@@ -54,7 +54,7 @@ static bool has_filter_at_start(void)
 	return answer && answer != '0';
 }
 
-void guard_start(void)
+AT_START void guard_start(void)
 {
 	guard_errno_offset = (char *)&errno - (char *)__builtin_thread_pointer();
 	guard_adopt_process();
@@ -86,18 +86,18 @@ void guard_ask_filter(void)
 	guard_has_filter = has_filter_at_start();
 }
 
-void guard_adopt_process(void)
+AT_START void guard_adopt_process(void)
 {
 	guard_pid = (pid_t)guard_sys(SYS_getpid);
 	mark_ours();
 }
 
-bool guard_is_copy(void)
+AT_START bool guard_is_copy(void)
 {
 	return ours && !*ours;
 }
 
-enum guard_process guard_process(void)
+AT_START enum guard_process guard_process(void)
 {
 	/* In a sandbox nothing can be asked: of a child without books of its own, and
 	 * without the means to begin them, we keep our hands off. */

@@ -1,6 +1,7 @@
 /* See helper.h. */
 #include "helper.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "origin.h"
 #include "watch.h"
@@ -35,7 +36,7 @@ static bool is_wanted;                                 /* by the options */
 static void (*last_work)(const struct probe_way *way); /* set before STOPPING */
 static _Atomic uint32_t thread_id; /* of the last thread that ran; 0 = none */
 
-void helper_start(bool wanted, unsigned long interval)
+AT_START void helper_start(bool wanted, unsigned long interval)
 {
 	interval_ns = interval;
 	is_wanted = wanted;
@@ -52,6 +53,11 @@ bool helper_is_looking(void)
 bool helper_hooks_look(void)
 {
 	return atomic_load_explicit(&state, memory_order_relaxed) == HOOKS_LOOK;
+}
+
+bool helper_is_me(void)
+{
+	return thread_id && guard_sys(SYS_gettid) == thread_id;
 }
 
 static void wait_word(_Atomic uint32_t *word, uint32_t value, uint64_t for_ns)

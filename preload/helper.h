@@ -22,6 +22,7 @@ void helper_want(void);
 
 bool helper_is_looking(void); /* a thread looks, or is about to */
 bool helper_hooks_look(void); /* no thread will: hooks must */
+bool helper_is_me(void);      /* the caller is the thread; one call */
 
 /* Something waits to be unwound: wakes the thread early.  Any hook. */
 void helper_wake(void);

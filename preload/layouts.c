@@ -68,7 +68,7 @@ extern const char _end[] __attribute__((visibility("hidden")));
 
 #define UNCHECKED __attribute__((no_sanitize_address, no_sanitize_thread))
 
-void layouts_start(void)
+AT_START void layouts_start(void)
 {
 	uint64_t from = (uint64_t)(uintptr_t)__ehdr_start;
 	uint64_t end = (uint64_t)(uintptr_t)_end, program = getauxval(AT_PHDR);

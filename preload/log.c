@@ -30,7 +30,7 @@ static struct {
 static uint64_t n_lost;
 static bool was_written;
 
-static bool identify(long fd, struct stat *is)
+AT_START static bool identify(long fd, struct stat *is)
 {
 	return guard_sys(SYS_newfstatat, fd, "", is, AT_EMPTY_PATH) == 0;
 }
@@ -113,7 +113,7 @@ static const char *start_file(const char *pattern)
 	return NULL;
 }
 
-const char *log_start(const struct settings *settings)
+AT_START const char *log_start(const struct settings *settings)
 {
 	struct stat is;
 
@@ -273,7 +273,7 @@ uint64_t log_lost(void)
 	return n_lost;
 }
 
-void log_end(void)
+AT_START void log_end(void)
 {
 	struct stat is;
 

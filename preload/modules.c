@@ -26,14 +26,14 @@ struct segment {
 };
 
 ARENA_TABLE static struct module *chunks[MAX_IDS / IDS_PER_CHUNK + 1]; /* by id - 1 */
-static uint32_t n_modules;                /* atomic, stored last */
-static uint32_t n_readings;               /* atomic */
-static struct module *buckets[N_BUCKETS]; /* by base */
+static uint32_t n_modules;                            /* atomic, stored last */
+static uint32_t n_readings;                           /* atomic */
+ARENA_TABLE static struct module *buckets[N_BUCKETS]; /* by base */
 static struct module *ours;
 
 /* Which ranges the last change took away; past MAX_LEFT: any. */
 #define MAX_LEFT 32
-static struct {
+ARENA_TABLE static struct {
 	uint64_t start, end;
 } left[MAX_LEFT];
 static unsigned n_left;

@@ -3,6 +3,8 @@
  * answered, a function in a table of DT_GNU_HASH; the rest is left to dlsym(). */
 #include "objects.h"
 
+#include "arena.h"
+
 #include <elf.h>
 #include <link.h>
 #include <string.h>
@@ -23,13 +25,19 @@ struct tables {
 	const uint32_t *sysv_hash;
 };
 
+#define MAX_NOTED 8
+
+static struct tables noted[MAX_NOTED];
+static size_t n_noted;
+static bool are_noted;
+
 struct walk {
-	struct objects_name *names;
+	struct objects_name *names; /* NULL: only read the list */
 	size_t n_names;
 	bool is_behind_us, imports_connections;
 };
 
-bool objects_is_ours(const void *address)
+AT_START bool objects_is_ours(const void *address)
 {
 	return (const char *)address >= __ehdr_start && (const char *)address < _end;
 }
@@ -41,8 +49,8 @@ static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) valu
 							: value);
 }
 
-static void find_tables(const struct dl_phdr_info *object, const ElfW(Dyn) * dynamic,
-			struct tables *found)
+AT_START static void find_tables(const struct dl_phdr_info *object,
+				 const ElfW(Dyn) * dynamic, struct tables *found)
 {
 	found->base = (const char *)object->dlpi_addr;
 	for (; dynamic->d_tag != DT_NULL; dynamic++) {
@@ -61,7 +69,7 @@ static void find_tables(const struct dl_phdr_info *object, const ElfW(Dyn) * dyn
 	}
 }
 
-static bool makes_connections(const char *name)
+AT_START static bool makes_connections(const char *name)
 {
 	if (*name != 'a' && *name != 'c' && *name != 'l')
 		return false;
@@ -70,7 +78,7 @@ static bool makes_connections(const char *name)
 }
 
 /* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
-static bool imports_connections(const struct tables *of)
+AT_START static bool imports_connections(const struct tables *of)
 {
 	uint32_t n = of->gnu_hash    ? of->gnu_hash[1]
 		     : of->sysv_hash ? of->sysv_hash[1]
@@ -148,7 +156,7 @@ static void find_names(const struct tables *of, struct walk *walk)
 	}
 }
 
-static bool is_our_object(const struct dl_phdr_info *object)
+AT_START static bool is_our_object(const struct dl_phdr_info *object)
 {
 	for (int i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
@@ -157,31 +165,64 @@ static bool is_our_object(const struct dl_phdr_info *object)
 	return false;
 }
 
-static int read_one(struct dl_phdr_info *object, size_t size, void *argument)
+AT_START static bool read_tables(const struct dl_phdr_info *object, struct tables *found)
+{
+	*found = (struct tables){0};
+	for (int i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			find_tables(object,
+				    (const void *)(object->dlpi_addr +
+						   object->dlpi_phdr[i].p_vaddr),
+				    found);
+	return found->symbols && found->strings;
+}
+
+AT_START static void note(const struct tables *tables)
+{
+	if (n_noted < MAX_NOTED && tables->gnu_hash)
+		noted[n_noted++] = *tables;
+	else
+		are_noted = false;
+}
+
+AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *argument)
 {
 	struct walk *walk = argument;
-	struct tables tables = {0};
+	struct tables tables;
 
 	(void)size;
 	if (is_our_object(object)) {
 		walk->is_behind_us = true;
 		return 0;
 	}
-	for (int i = 0; i < object->dlpi_phnum; i++)
-		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			find_tables(object,
-				    (const void *)(object->dlpi_addr +
-						   object->dlpi_phdr[i].p_vaddr),
-				    &tables);
-	if (!tables.symbols || !tables.strings)
+	if (!read_tables(object, &tables))
 		return 0;
-	walk->imports_connections |= imports_connections(&tables);
-	if (walk->is_behind_us)
+	if (walk->names && walk->is_behind_us) {
 		find_names(&tables, walk);
+	} else if (!walk->names) {
+		walk->imports_connections |= imports_connections(&tables);
+		if (walk->is_behind_us)
+			note(&tables);
+	}
 	return 0;
 }
 
-bool objects_read(struct objects_name *names, size_t n_names)
+AT_START bool objects_read(void)
+{
+	struct walk walk = {NULL, 0, false, false};
+
+	n_noted = 0;
+	are_noted = true;
+	dl_iterate_phdr(read_one, &walk);
+	return walk.imports_connections;
+}
+
+AT_START bool objects_are_noted(void)
+{
+	return are_noted;
+}
+
+void objects_find(struct objects_name *names, size_t n_names)
 {
 	struct walk walk = {names, n_names, false, false};
 
@@ -190,6 +231,8 @@ bool objects_read(struct objects_name *names, size_t n_names)
 		names[i].is_doubtful = false;
 		names[i].hash = hash_of(names[i].name);
 	}
-	dl_iterate_phdr(read_one, &walk);
-	return walk.imports_connections;
+	if (!are_noted)
+		dl_iterate_phdr(read_one, &walk);
+	for (size_t i = 0; are_noted && i < n_noted; i++)
+		find_names(&noted[i], &walk);
 }

@@ -1,5 +1,5 @@
-/* What the loaded objects import and export, read from their own tables: a start asks for
- * fifty names, and dlsym() takes 850 instructions for each.  Constructor only. */
+/* What the loaded objects import and export, read from their own tables: dlsym() takes
+ * 850 instructions for each of fifty names, and a lock that a hook may not wait for. */
 #ifndef SOCKLEAK_OBJECTS_H
 #define SOCKLEAK_OBJECTS_H
 
@@ -14,9 +14,17 @@ struct objects_name {
 	bool is_doubtful;
 };
 
-/* Fills in `found` for each of `names`.  Returns whether some object other than ours
- * imports a call that makes connections. */
-bool objects_read(struct objects_name *names, size_t n_names);
+/* By the constructor: one walk through the loader's list, which notes the objects that
+ * stand behind us.  Returns whether some object other than ours imports a call that makes
+ * connections. */
+bool objects_read(void);
+
+/* Whether all that stand behind us were noted: then objects_find() takes no lock, makes
+ * no call, and serves any thread at any time (what was there at the start is never
+ * unloaded). Else it walks the loader's list again, and is for the constructor alone. */
+bool objects_are_noted(void);
+/* Fills in `found` for each of `names`. */
+void objects_find(struct objects_name *names, size_t n_names);
 
 /* Whether an address lies in our own object. */
 bool objects_is_ours(const void *address);

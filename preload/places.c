@@ -144,7 +144,7 @@ static void read_rules(const char *path)
 	}
 }
 
-void places_start(const struct settings *settings)
+AT_START void places_start(const struct settings *settings)
 {
 	is_json = settings->json;
 	max_reports = settings->max_reports;

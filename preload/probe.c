@@ -1,6 +1,7 @@
 /* See probe.h. */
 #include "probe.h"
 
+#include "arena.h"
 #include "guard.h"
 
 #include <arpa/inet.h>
@@ -41,20 +42,20 @@ static long get_option(int fd, int level, int name, void *value, socklen_t size)
 	return guard_sys(SYS_getsockopt, fd, level, name, value, &size);
 }
 
-int probe_borrow(const struct probe_way *way, int fd)
+AT_START int probe_borrow(const struct probe_way *way, int fd)
 {
 	if (way->pidfd < 0)
 		return fd;
 	return (int)guard_sys(SYS_pidfd_getfd, way->pidfd, fd, 0);
 }
 
-void probe_return(const struct probe_way *way, int borrowed)
+AT_START void probe_return(const struct probe_way *way, int borrowed)
 {
 	if (way->pidfd >= 0)
 		guard_sys(SYS_close, borrowed);
 }
 
-int probe_protocol(int fd)
+AT_START int probe_protocol(int fd)
 {
 	int protocol = 0, type = 0;
 

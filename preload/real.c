@@ -1,7 +1,11 @@
-/* See real.h.  Everything is resolved eagerly: dlsym may allocate and takes the loader's
- * lock, so that a hook may never call it. */
+/* See real.h.  A hook may never call dlsym, which may allocate and takes the loader's
+ * lock.  So everything is resolved at the start, but for a process whose objects import
+ * no call that makes connections: looking fifty names up would be a third of what we cost
+ * /bin/true.  There a name is looked up when it is first called, in the tables that the
+ * start noted, with no lock. */
 #include "real.h"
 
+#include "arena.h"
 #include "guard.h"
 #include "objects.h"
 
@@ -109,77 +113,52 @@ static long early_syscall(long number, long a, long b, long c, long d, long e, l
 	return result_of(guard_call(number, a, b, c, d, e, f));
 }
 
+static bool resolve_all(void);
+
 /* Streams have no system call: the constructor of another library that closes one before
  * ours has run makes us resolve early. */
 static int early_fclose(FILE *stream)
 {
-	bool ignored;
-
-	return real_start(&ignored) ? real.fclose(stream) : EOF;
+	return resolve_all() ? real.fclose(stream) : EOF;
 }
 
 static FILE *early_freopen(const char *path, const char *mode, FILE *stream)
 {
-	bool ignored;
-
-	return real_start(&ignored) ? real.freopen(path, mode, stream) : NULL;
+	return resolve_all() ? real.freopen(path, mode, stream) : NULL;
 }
 
 /* By way of a pointer without a type: the stand-ins' six words differ from every
  * prototype on purpose. */
 #define EARLY(name, stand_in) .name = (__typeof__(real.name))(void *)(stand_in)
-struct real real = {
-	EARLY(socket, early_socket),
-	EARLY(accept, early_accept),
-	EARLY(accept4, early_accept4),
-	EARLY(connect, early_connect),
-	EARLY(__connect, early_connect),
-	EARLY(recvmsg, early_recvmsg),
-	EARLY(recvmmsg, early_recvmmsg),
-	EARLY(pidfd_getfd, early_pidfd_getfd),
-	EARLY(dup, early_dup),
-	EARLY(dup2, early_dup2),
-	EARLY(__dup2, early_dup2),
-	EARLY(dup3, early_dup3),
-	EARLY(fcntl, early_fcntl),
-	EARLY(fcntl64, early_fcntl),
-	EARLY(__fcntl, early_fcntl),
-	EARLY(close, early_close),
-	EARLY(__close, early_close),
-	EARLY(close_range, early_close_range),
-	EARLY(closefrom, early_closefrom),
-	EARLY(fclose, early_fclose),
-	EARLY(freopen, early_freopen),
-	EARLY(freopen64, early_freopen),
-	EARLY(shutdown, early_shutdown),
-	EARLY(syscall, early_syscall),
-	EARLY(read, early_read),
-	EARLY(__read, early_read),
-	EARLY(readv, early_readv),
-	EARLY(recv, early_recv),
-	EARLY(recvfrom, early_recvfrom),
-	EARLY(preadv2, early_preadv2),
-	EARLY(preadv64v2, early_preadv2),
-	EARLY(splice, early_splice),
-	EARLY(sendfile, early_sendfile),
-	EARLY(sendfile64, early_sendfile),
-	EARLY(__read_chk, early_read_chk),
-	EARLY(__recv_chk, early_recv_chk),
-	EARLY(__recvfrom_chk, early_recvfrom_chk),
-	EARLY(send, early_send),
-	EARLY(__send, early_send),
-	EARLY(sendto, early_sendto),
-	EARLY(sendmsg, early_sendmsg),
-	EARLY(sendmmsg, early_sendmmsg),
-	EARLY(write, early_write),
-	EARLY(__write, early_write),
-	EARLY(writev, early_writev),
-	EARLY(_exit, early_exit_group),
-	EARLY(_Exit, early_exit_group),
-	EARLY(prctl, early_prctl),
-	EARLY(pipe2, early_pipe2),
-	EARLY(mincore, early_mincore),
-};
+#define EARLY_TABLE                                                                      \
+	EARLY(socket, early_socket), EARLY(accept, early_accept),                        \
+		EARLY(accept4, early_accept4), EARLY(connect, early_connect),            \
+		EARLY(__connect, early_connect), EARLY(recvmsg, early_recvmsg),          \
+		EARLY(recvmmsg, early_recvmmsg), EARLY(pidfd_getfd, early_pidfd_getfd),  \
+		EARLY(dup, early_dup), EARLY(dup2, early_dup2),                          \
+		EARLY(__dup2, early_dup2), EARLY(dup3, early_dup3),                      \
+		EARLY(fcntl, early_fcntl), EARLY(fcntl64, early_fcntl),                  \
+		EARLY(__fcntl, early_fcntl), EARLY(close, early_close),                  \
+		EARLY(__close, early_close), EARLY(close_range, early_close_range),      \
+		EARLY(closefrom, early_closefrom), EARLY(fclose, early_fclose),          \
+		EARLY(freopen, early_freopen), EARLY(freopen64, early_freopen),          \
+		EARLY(shutdown, early_shutdown), EARLY(syscall, early_syscall),          \
+		EARLY(read, early_read), EARLY(__read, early_read),                      \
+		EARLY(readv, early_readv), EARLY(recv, early_recv),                      \
+		EARLY(recvfrom, early_recvfrom), EARLY(preadv2, early_preadv2),          \
+		EARLY(preadv64v2, early_preadv2), EARLY(splice, early_splice),           \
+		EARLY(sendfile, early_sendfile), EARLY(sendfile64, early_sendfile),      \
+		EARLY(__read_chk, early_read_chk), EARLY(__recv_chk, early_recv_chk),    \
+		EARLY(__recvfrom_chk, early_recvfrom_chk), EARLY(send, early_send),      \
+		EARLY(__send, early_send), EARLY(sendto, early_sendto),                  \
+		EARLY(sendmsg, early_sendmsg), EARLY(sendmmsg, early_sendmmsg),          \
+		EARLY(write, early_write), EARLY(__write, early_write),                  \
+		EARLY(writev, early_writev), EARLY(_exit, early_exit_group),             \
+		EARLY(_Exit, early_exit_group), EARLY(prctl, early_prctl),               \
+		EARLY(pipe2, early_pipe2), EARLY(mincore, early_mincore)
+
+static const struct real early = {EARLY_TABLE};
+struct real real = {EARLY_TABLE};
 
 enum need { REQUIRED, OPTIONAL };
 
@@ -193,16 +172,56 @@ static const struct {
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
+AT_START static void set(size_t row, void *function)
+{
+	__atomic_store_n((void **)((char *)&real + rows[row].at), function,
+			 __ATOMIC_RELAXED);
+}
+
+/* What a call made late in a process without connections forwards to; what is in doubt is
+ * left to the stand-in. */
+static void *find_now(enum sl_call call)
+{
+	size_t row = (size_t)call - 1;
+	struct objects_name wanted = {.name = rows[row].name};
+	void *function;
+
+	objects_find(&wanted, 1);
+	function = wanted.found;
+	if (!function || objects_is_ours(function))
+		function = *(void *const *)((const char *)&early + rows[row].at);
+	set(row, function);
+	return function;
+}
+
+/* They take the words of the longest call, as the stand-ins take six: syscall's last lies
+ * on the stack, where each caller has something. */
+typedef long seven_words(long, long, long, long, long, long, long);
+#define LATE(name, need)                                                                 \
+	static long late_##name(long a, long b, long c, long d, long e, long f, long g)  \
+	{                                                                                \
+		return ((seven_words *)find_now(SL_CALL_##name))(a, b, c, d, e, f, g);   \
+	}
+CALLS(LATE)
+#undef LATE
+
+AT_START static void resolve_late(void)
+{
+#define SET_LATE(name, need) set(SL_CALL_##name - 1, (void *)late_##name);
+	CALLS(SET_LATE)
+#undef SET_LATE
+}
+
 /* Two copies of the library in one process would forward to each other for ever: what is
  * found may not be ours. */
-bool real_start(bool *imports_connections)
+AT_START static bool resolve_all(void)
 {
 	struct objects_name names[N_ROWS];
 	struct real found = real;
 
 	for (size_t i = 0; i < N_ROWS; i++)
 		names[i].name = rows[i].name;
-	*imports_connections = objects_read(names, N_ROWS);
+	objects_find(names, N_ROWS);
 	for (size_t i = 0; i < N_ROWS; i++) {
 		void *function =
 			names[i].found ? names[i].found : dlsym(RTLD_NEXT, rows[i].name);
@@ -216,5 +235,14 @@ bool real_start(bool *imports_connections)
 	}
 	dlerror(); /* the host finds no error of ours pending */
 	real = found;
+	return true;
+}
+
+AT_START bool real_start(bool *imports_connections)
+{
+	*imports_connections = objects_read();
+	if (*imports_connections || !objects_are_noted())
+		return resolve_all();
+	resolve_late();
 	return true;
 }

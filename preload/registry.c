@@ -33,7 +33,7 @@ static _Atomic uint64_t forked_ns; /* the last fork of these books; 0 = none */
 static uint32_t generation_at_fork;
 static _Atomic bool was_told_here; /* since these books began */
 
-uint64_t registry_now_ns(void)
+AT_START uint64_t registry_now_ns(void)
 {
 	struct timespec now;
 
@@ -41,7 +41,7 @@ uint64_t registry_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-unsigned registry_top(void)
+AT_START unsigned registry_top(void)
 {
 	return atomic_load_explicit(&top, memory_order_acquire);
 }
@@ -518,7 +518,7 @@ void registry_dissolve(int fd)
 			registry_clear_bits((int)other, ROW_CONNECTED | ROW_ESTABLISHED);
 }
 
-bool registry_has_connection(void)
+AT_START bool registry_has_connection(void)
 {
 	for (unsigned fd = 0; fd < registry_top(); fd++) {
 		struct row *row = registry_row((int)fd);

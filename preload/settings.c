@@ -1,12 +1,13 @@
 /* SOCKLEAK_OPTIONS, "name=value:name='a:b'".
  *
- * One table: from a row come the name, the default (a text, read by the same code as a
- * value of the user's), the meaning that `help=1` prints, and how the value is read. */
+ * One table: from a row come the name, the default as `help=1` prints it, the meaning,
+ * and how the value is read. */
 #include "settings.h"
 
-#include <string.h>
-
+#include "arena.h"
 #include "text.h"
+
+#include <string.h>
 
 #define SECOND_NS     UINT64_C(1000000000)
 #define COMPLAIN_SIZE 256 /* one line; what is longer is cut */
@@ -74,16 +75,30 @@ const char settings_help[] = "SOCKLEAK_OPTIONS=\"name=value:name=value\", a valu
 #undef HELP
 
 static const struct option {
-	const char *name, *fallback;
+	const char *name;
 	enum form form;
 	size_t member; /* its offset in struct settings */
 } options_table[] = {
 #define ROW(name, fallback, form, member, meaning)                                       \
-	{#name, fallback, form, offsetof(struct settings, member)},
+	{#name, form, offsetof(struct settings, member)},
 	OPTIONS(ROW)
 #undef ROW
 };
 #define N_OPTIONS (sizeof options_table / sizeof *options_table)
+
+/* The defaults of the table as they are once read: a start without options reads none. */
+static const struct settings defaults = {
+	.grace_ns = 0,
+	.interval_ns = SECOND_NS,
+	.frames = 32,
+	.max_reports = 100,
+	.at_exit = AT_EXIT_TOLD,
+	.thread = true,
+	.log_is_stderr = true,
+	.log = "",
+	.ledger = "",
+	.suppressions = "",
+};
 
 /* A piece of the options; not terminated. */
 struct piece {
@@ -197,14 +212,21 @@ static bool parse_at_exit(struct piece value, enum settings_at_exit *to)
 	return false;
 }
 
-static bool parse_path(struct piece value, const char *off, char to[SETTINGS_PATH_BYTES])
+/* Where the paths are kept, since a host may write over its environment: a start without
+ * any does not touch it. */
+ARENA_TABLE static char paths[A_FILE - A_LOG + 1][SETTINGS_PATH_BYTES];
+
+static bool parse_path(struct piece value, const char *off, char *kept, const char **to)
 {
-	if (is_word(value, off))
-		value.bytes = 0;
-	else if (value.bytes == 0 || value.bytes >= SETTINGS_PATH_BYTES)
+	if (is_word(value, off)) {
+		*to = "";
+		return true;
+	}
+	if (value.bytes == 0 || value.bytes >= SETTINGS_PATH_BYTES)
 		return false;
-	memcpy(to, value.at, value.bytes);
-	to[value.bytes] = 0;
+	memcpy(kept, value.at, value.bytes);
+	kept[value.bytes] = 0;
+	*to = kept;
 	return true;
 }
 
@@ -212,10 +234,10 @@ static bool parse_log(struct settings *settings, struct piece value)
 {
 	bool is_stderr = is_word(value, "stderr");
 
-	if (!is_stderr && !parse_path(value, "none", settings->log))
+	if (!is_stderr && !parse_path(value, "none", paths[0], &settings->log))
 		return false;
 	if (is_stderr)
-		settings->log[0] = 0;
+		settings->log = "";
 	settings->log_is_stderr = is_stderr;
 	return true;
 }
@@ -245,9 +267,9 @@ static bool parse_value(struct settings *settings, const struct option *option,
 	case A_LOG:
 		return parse_log(settings, value);
 	case A_DIRECTORY:
-		return parse_path(value, "off", to);
+		return parse_path(value, "off", paths[A_DIRECTORY - A_LOG], to);
 	case A_FILE:
-		return parse_path(value, "none", to);
+		return parse_path(value, "none", paths[A_FILE - A_LOG], to);
 	}
 	return false;
 }
@@ -343,18 +365,12 @@ static void take_option(struct settings *settings, struct piece *rest,
 		*rest = (struct piece){rest->at + 1, rest->bytes - 1};
 }
 
-void settings_parse(struct settings *settings, const char *options,
-		    void (*complain)(const char *line))
+AT_START void settings_parse(struct settings *settings, const char *options,
+			     void (*complain)(const char *line))
 {
 	struct piece rest = {options, options ? strlen(options) : 0};
 
-	memset(settings, 0, sizeof *settings);
-	for (unsigned i = 0; i < N_OPTIONS; i++) {
-		const char *fallback = options_table[i].fallback;
-
-		parse_value(settings, &options_table[i],
-			    (struct piece){fallback, strlen(fallback)});
-	}
+	*settings = defaults;
 	while (rest.bytes > 0) {
 		if (*rest.at == ':')
 			rest = (struct piece){rest.at + 1, rest.bytes - 1};

@@ -20,10 +20,11 @@ struct settings {
 	bool thread;
 	bool json;
 	bool help;
-	bool log_is_stderr;                     /* else log[0] is 0 (none) or the path */
-	char log[SETTINGS_PATH_BYTES];          /* %p and %e not yet replaced */
-	char ledger[SETTINGS_PATH_BYTES];       /* directory; "" = off */
-	char suppressions[SETTINGS_PATH_BYTES]; /* file; "" = none */
+	bool log_is_stderr; /* else log[0] is 0 (none) or the path */
+	/* Less than SETTINGS_PATH_BYTES long, in memory of settings.c: parsed once. */
+	const char *log;          /* %p and %e not yet replaced */
+	const char *ledger;       /* directory; "" = off */
+	const char *suppressions; /* file; "" = none */
 };
 
 /* Fills `settings` from `options` (NULL = all defaults).  For each unknown name or bad

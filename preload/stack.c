@@ -48,7 +48,7 @@ static uint64_t stack_end; /* of the main thread; 0 = not known */
  * Atomic. */
 static uint32_t foreign_bytes = 32u << 10;
 
-void stack_start(void)
+AT_START void stack_start(void)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
 	uint64_t end =

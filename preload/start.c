@@ -84,7 +84,7 @@ static uint64_t system_grace_ns(void)
 	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;
 }
 
-static void open_ledger(bool forked)
+AT_START static void open_ledger(bool forked)
 {
 	static bool was_tried;
 	const char *problem;
@@ -108,9 +108,22 @@ void start_first_socket(void)
 		return;
 	start_has_socket = true;
 	guard_ask_filter();
-	origin_find_program();
+	origin_note_files();
 	if (!settings.grace_ns)
 		settings.grace_ns = system_grace_ns();
+}
+
+static void fork_prepare(void);
+static void fork_parent(void);
+static void fork_child(void);
+
+static void register_fork_handlers(void)
+{
+	static bool are_registered;
+
+	if (__register_atfork && !are_registered)
+		__register_atfork(fork_prepare, fork_parent, fork_child, NULL);
+	are_registered = true;
 }
 
 /* What the start left undone: for a process whose objects import no call that makes
@@ -118,6 +131,10 @@ void start_first_socket(void)
 static void prepare(void)
 {
 	start_first_socket();
+	/* The handlers keep a fork from the helper's work; a hook may not wait for the
+	 * lock that their list has. */
+	if (helper_is_me())
+		register_fork_handlers();
 	/* Another thread may be about to ask. */
 	if (!settings.grace_ns)
 		settings.grace_ns = system_grace_ns();
@@ -133,7 +150,7 @@ static bool was_looked_at;
 
 static bool unwinds_at_end, was_unwound;
 
-static void last_look(const struct probe_way *way)
+AT_START static void last_look(const struct probe_way *way)
 {
 	if (!watch_await(EXIT_PATIENCE_MS))
 		return;
@@ -155,7 +172,7 @@ static void unwind_the_rest(const struct probe_way *way)
 	watch_release();
 }
 
-int start_last_words(int status)
+AT_START int start_last_words(int status)
 {
 	if (atomic_exchange(&has_spoken, true))
 		return status;
@@ -186,7 +203,7 @@ int start_last_words(int status)
 
 /* Runs after the host's own handlers and all destructors: it was registered before them.
  */
-static void at_exit(int status, void *nothing)
+AT_START static void at_exit(int status, void *nothing)
 {
 	(void)nothing;
 	if (guard_process() == GUARD_BORROWED)
@@ -271,7 +288,7 @@ void start_connection(void)
 
 /* The C library that we need was set up before us.  A constructor's arguments are glibc's
  * alone: of musl they are what was left in the registers. */
-static const char *find_options(void)
+AT_START static const char *find_options(void)
 {
 	static const char name[] = "SOCKLEAK_OPTIONS=";
 
@@ -307,8 +324,9 @@ static void register_handlers(void)
 		atexit(at_plain_exit);
 	if (__cxa_at_quick_exit)
 		__cxa_at_quick_exit(quick_end, NULL);
-	if (__register_atfork)
-		__register_atfork(fork_prepare, fork_parent, fork_child, NULL);
+	/* Two microseconds and two pages of the C library: not for /bin/true. */
+	if (imports_connections || settings.ledger[0] || !settings.thread)
+		register_fork_handlers();
 	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not.
 	 */
 	if (imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
@@ -344,7 +362,7 @@ static void take_options(const char *options)
 	keep_directory();
 }
 
-static void start_all(void)
+AT_START static void start_all(void)
 {
 	guard_start();
 	settings_parse(&settings, NULL, log_complain);

@@ -49,7 +49,7 @@ static void (*prepare)(void);
 static bool is_prepared;
 static uint64_t forked_ns; /* when these books began; 0 = not by a fork */
 
-void watch_start(const struct settings *chosen, void (*first)(void))
+AT_START void watch_start(const struct settings *chosen, void (*first)(void))
 {
 	settings = chosen;
 	prepare = first;
@@ -64,7 +64,7 @@ static void get_ready(void)
 }
 
 /* Returns 0 = ours now, or whose it is. */
-static uintptr_t try_to_own(void)
+AT_START static uintptr_t try_to_own(void)
 {
 	uintptr_t whose = 0;
 
@@ -80,7 +80,7 @@ static void wait_a_millisecond(void)
 	guard_sys(SYS_nanosleep, &millisecond, NULL);
 }
 
-bool watch_own(unsigned patience_ms)
+AT_START bool watch_own(unsigned patience_ms)
 {
 	uintptr_t whose;
 
@@ -92,7 +92,7 @@ bool watch_own(unsigned patience_ms)
 	return true;
 }
 
-bool watch_await(unsigned patience_ms)
+AT_START bool watch_await(unsigned patience_ms)
 {
 	struct guard_patience patience = {.idle_ms = patience_ms};
 	uintptr_t whose;
@@ -635,7 +635,7 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	return cost_ns;
 }
 
-uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
+AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
 {
 	struct tick tick = {.now_ns = now_ns,
 			    .way = way,
@@ -662,7 +662,7 @@ uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
 
 /* What a child inherited is as old as the child, and what was told before the fork does
  * not count: one that touched nothing has no leak before its grace is over. */
-bool watch_has_nothing(void)
+AT_START bool watch_has_nothing(void)
 {
 	return forked_ns && !is_prepared && registry_is_untouched() &&
 	       registry_now_ns() - forked_ns < settings->grace_ns;
@@ -712,14 +712,14 @@ void watch_limit_hit(void)
 	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
 }
 
-bool watch_limit_was_hit(void)
+AT_START bool watch_limit_was_hit(void)
 {
 	return atomic_load(&limit_was_hit);
 }
 
 /* ---- what was opened unseen ---- */
 
-static void adopt(const struct probe_way *way, int fd, enum sl_note note)
+AT_START static void adopt(const struct probe_way *way, int fd, enum sl_note note)
 {
 	int borrowed = probe_borrow(way, fd);
 	int protocol = borrowed < 0 ? 0 : probe_protocol(borrowed);
@@ -761,7 +761,8 @@ static void consider(const struct probe_way *way, int fd, enum sl_note note, boo
 
 /* Open descriptors by the absence of POLLNVAL: no file needed, but it sees the calling
  * thread's table. */
-static void adopt_by_poll(const struct probe_way *way, enum sl_note note, bool at_once)
+AT_START static void adopt_by_poll(const struct probe_way *way, enum sl_note note,
+				   bool at_once)
 {
 	ARENA_TABLE static struct pollfd all[SCAN_NUMBERS];
 	struct timespec none = {0, 0};
@@ -829,7 +830,7 @@ static void adopt_by_list(const struct probe_way *way, enum sl_note note)
 	guard_sys(SYS_close, directory);
 }
 
-void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once)
+AT_START void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once)
 {
 	if (guard_is_sandboxed)
 		return;

@@ -31,6 +31,42 @@ rows() {
 	same_cases "$calls" thread=no
 }
 
+# A process whose objects import no connect, listen or accept: there each name is looked
+# up when it is first called.
+late_host() {
+	local at=$BATS_TEST_TMPDIR
+
+	cc -std=gnu11 -D_GNU_SOURCE -Itests/lib -Ipreload -w -shared -fPIC -o "$at/calls.so" \
+		tests/fixtures/guest_calls.c
+	cc -w -DPLUGIN="\"$at/calls.so\"" -o "$at/late" -x c - <<-'C'
+		#include <dlfcn.h>
+		int main(int argc, char **argv)
+		{
+			void *plugin = dlopen(PLUGIN, RTLD_NOW);
+			return ((int (*)(int, char **))dlsym(plugin, "main"))(argc, argv);
+		}
+	C
+	nm -D "$at/late" | grep -c "connect\|listen\|accept" | grep -qx 0
+	calls=$at/late
+}
+
+@test "each call gives the same result, errno and number to a plug-in loaded late" {
+	local differ=0
+
+	late_host
+	export GUEST_BOOKS_ARE_LATE=1
+	for name in $("$calls"); do
+		same log=none:interval=20ms "$calls" "$name" || differ=1
+	done
+	[ $differ = 0 ]
+}
+
+@test "a plug-in loaded late leaks, and is found out" {
+	late_host
+	GUEST_BOOKS_ARE_LATE=1 run -0 preloaded interval=20ms "$calls" prctl
+	[[ $output == *"why: eof-read"* ]]
+}
+
 @test "the library exports the calls and the header's functions, and nothing else (item 15)" {
 	without_sanitizer
 	{

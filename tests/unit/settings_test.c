@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +52,32 @@ static void has_the_documented_defaults(void **state)
 	assert_string_equal(settings.ledger, "");
 	assert_string_equal(settings.suppressions, "");
 	assert_int_equal(n_complaints, 0);
+}
+
+/* As `help=1` prints them: "  name=default", a line each. */
+static void has_the_defaults_that_the_help_prints(void **state)
+{
+	char options[512] = "";
+	unsigned n_options = 0;
+
+	(void)state;
+	for (const char *line = settings_help; (line = strstr(line, "\n  "));) {
+		size_t length = strcspn(line += 3, "\n");
+
+		if (*line == ' ')
+			continue;
+		snprintf(options + strlen(options), sizeof options - strlen(options),
+			 "%.*s:", (int)length, line);
+		n_options++;
+	}
+	assert_int_equal(n_options, 12);
+	struct settings written = parse(options), none = parse(NULL);
+	assert_int_equal(n_complaints, 0);
+	assert_string_equal(written.log, none.log);
+	assert_string_equal(written.ledger, none.ledger);
+	assert_string_equal(written.suppressions, none.suppressions);
+	assert_memory_equal(&written, &none, offsetof(struct settings, log_is_stderr));
+	assert_int_equal(written.log_is_stderr, none.log_is_stderr);
 }
 
 static void reads_every_option(void **state)
@@ -238,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(has_the_documented_defaults),
+		cmocka_unit_test(has_the_defaults_that_the_help_prints),
 		cmocka_unit_test(reads_every_option),
 		cmocka_unit_test(a_later_value_wins_and_empty_items_are_nothing),
 		cmocka_unit_test(a_quoted_value_may_hold_a_colon),
