@@ -199,6 +199,8 @@ static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool
 		return;
 	if (!row.family)
 		keep_peer(fd);
+	if (!(word & ROW_MPTCP))
+		registry_identify(fd, probe.cookie);
 	registry_tell(fd, call, origin_capture(), by_error);
 	wake_whoever_looks();
 }
@@ -612,8 +614,13 @@ EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode,
 
 static int after_shutdown(int fd, int how, int result)
 {
-	if (result == 0 && registry_knows(fd) && may_forget())
-		registry_shut(fd, how);
+	struct row row;
+
+	if (result != 0 || !registry_read(fd, &row) || !may_forget())
+		return result;
+	if (!(atomic_load(&row.word) & ROW_MPTCP))
+		registry_identify(fd, probe_cookie(fd, false));
+	registry_shut(fd, how);
 	return result;
 }
 

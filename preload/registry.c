@@ -653,6 +653,29 @@ void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 		share_facts(shared, side, ROW_GENERATION(word));
 }
 
+UNCHECKED void registry_identify(int fd, uint64_t cookie)
+{
+	struct row *row = registry_row(fd);
+	struct side *side = registry_side(fd, true);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+
+	if (!word || !side || !cookie)
+		return;
+	side->cookie = cookie;
+	atomic_store_explicit(&side->known_at, ROW_GENERATION(word),
+			      memory_order_release);
+}
+
+UNCHECKED uint64_t registry_cookie(int fd, uint32_t generation)
+{
+	struct side *side = registry_side(fd, false);
+
+	return side && atomic_load_explicit(&side->known_at, memory_order_acquire) ==
+				       generation
+		       ? side->cookie
+		       : 0;
+}
+
 UNCHECKED void registry_shut(int fd, int how)
 {
 	static const uint8_t directions[] = {1, 2, 3}; /* SHUT_RD, SHUT_WR, SHUT_RDWR */

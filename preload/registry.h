@@ -67,6 +67,9 @@ struct side {
 	_Atomic uint32_t told_at; /* generation that was told; stored last */
 	_Atomic uint32_t
 		shut_at; /* generation on which shutdown was called; stored last */
+	_Atomic uint32_t known_at; /* generation that `cookie` speaks of; stored last */
+	uint64_t cookie; /* of the socket that was told: by the first look the number may
+			  * be another's, unseen */
 	uint64_t told_ns;
 	uint64_t shut_ns;
 	uint32_t told_origin;
@@ -76,7 +79,6 @@ struct side {
 	uint8_t shut_era;
 	uint8_t shut_how; /* bit 0: receiving, bit 1: sending */
 	uint8_t reserved[3];
-	uint32_t shut_call;
 
 	/* The ticker's, of generation row.looked_at. */
 	uint32_t gone_at; /* generation */
@@ -187,6 +189,11 @@ void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);
 /* The program was told (or called shutdown, `how` as in shutdown(2)) on `fd`. */
 void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error);
 void registry_shut(int fd, int how);
+/* What was just told was told of the socket with this cookie.  Not of MPTCP: what speaks
+ * TCP after all gets another identity by the first look.  registry_cookie(): that
+ * cookie, if it is of this generation, else 0. */
+void registry_identify(int fd, uint64_t cookie);
+uint64_t registry_cookie(int fd, uint32_t generation);
 bool registry_was_told(int fd);
 /* The program shut the reading side of it: poll says then what it says when the peer has
  * gone. */

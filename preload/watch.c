@@ -386,9 +386,10 @@ static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 		registry_change_bits(look->fd, look->generation, 0, ROW_MPTCP);
 		atomic_store(&look->row.word, word);
 	}
-	enum probe_result result =
-		probe_socket(borrowed, word & ROW_MPTCP, is_first ? 0 : look->row.cookie,
-			     &look->probe);
+	enum probe_result result = probe_socket(
+		borrowed, word & ROW_MPTCP,
+		is_first ? registry_cookie(look->fd, look->generation) : look->row.cookie,
+		&look->probe);
 	if (result == PROBE_TCP) {
 		if (is_first)
 			first_look(look, row, borrowed);

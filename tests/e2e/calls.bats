@@ -67,7 +67,7 @@ late_host() {
 	[[ $output == *"why: eof-read"* ]]
 }
 
-@test "the library exports the calls and the header's functions, and nothing else (item 15)" {
+@test "the library exports the calls and the header's functions, and nothing else" {
 	without_sanitizer
 	{
 		rows
@@ -77,14 +77,14 @@ late_host() {
 		diff "$BATS_TEST_TMPDIR/wanted" -
 }
 
-@test "the library needs nothing but libc.so.6 (items 6 and 24)" {
+@test "the library needs nothing but libc.so.6" {
 	without_sanitizer
 	run -0 readelf -d "$library"
 	[ "$(grep -c NEEDED <<<"$output")" = 1 ]
 	[[ $output == *"NEEDED"*"[libc.so.6]"* ]]
 }
 
-@test "what the library is built with lets exceptions pass and protections stand (item 22)" {
+@test "what the library is built with lets exceptions pass and protections stand" {
 	without_sanitizer
 	readelf -lW "$library" | grep -q 'GNU_STACK.* RW '
 	readelf -SW "$library" | grep -q '\.eh_frame_hdr'
@@ -92,13 +92,13 @@ late_host() {
 	if [ "$(uname -m)" = x86_64 ]; then
 		readelf -nW "$library" | grep -q SHSTK
 	fi
-	# Thread-local storage is of the kind that never allocates, and small (item 21).
+	# Thread-local storage is of the kind that never allocates, and small.
 	nm -D "$library" >"$BATS_TEST_TMPDIR/symbols"
 	run ! grep __tls_get_addr "$BATS_TEST_TMPDIR/symbols"
 	(($(readelf -lW "$library" | awk '$1 == "TLS" { print $6 }') < 256))
 }
 
-@test "a program of another C library starts with the library preloaded (item 24)" {
+@test "a program of another C library starts with the library preloaded" {
 	without_sanitizer
 	type musl-gcc || skip "musl-gcc is not installed"
 	cat >"$BATS_TEST_TMPDIR/musl.c" <<-'C'

@@ -174,7 +174,7 @@ disturbed() {
 	[ "$(cat "$tmp/mine")" = mine ]
 }
 
-@test "files may not grow beyond a limit: no SIGXFSZ comes of us (item 58)" {
+@test "files may not grow beyond a limit: no SIGXFSZ comes of us" {
 	without_sanitizer
 	mkdir -m 700 "$tmp/ledger"
 	for blocks in 0 1 2 64 128 200; do # of 1024 bytes

@@ -24,21 +24,21 @@ storm() {
 	done
 }
 
-@test "calls from signal handlers at 10 kHz while threads serve (rule 5, item 33)" {
+@test "calls from signal handlers at 10 kHz while threads serve: nothing is locked" {
 	storm handlers
 }
 
-@test "64 threads replace and close the same numbers (items 39 and 40)" {
+@test "64 threads replace and close the same numbers: each row is one socket's, or nobody's" {
 	[[ $SAN != *thread* ]] || skip "the races are the program's own"
 	storm replacing
 }
 
-@test "fork, _Fork, vfork and posix_spawn while threads serve (items 10b, 35, 36)" {
+@test "fork, _Fork, vfork and posix_spawn while threads serve: no child hangs or changes our books" {
 	[[ $SAN != *thread* ]] || skip "its runtime does not survive a raw fork"
 	storm children
 }
 
-@test "libraries come and go while threads serve (items 9, 13, 17)" {
+@test "libraries come and go while threads serve: nobody is held up, or named by another's code" {
 	export STORM_PLUGIN=$BATS_TEST_TMPDIR/plugin.so
 	printf '#include "guest.h"\nvoid run_guest(void) { finish(ended()); }\n' |
 		cc -x c -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -shared -fPIC \
@@ -46,15 +46,15 @@ storm() {
 	storm loading
 }
 
-@test "threads are cancelled wherever they are (rule 1, item 30)" {
+@test "threads are cancelled wherever they are: nothing was held" {
 	without_sanitizer
 	storm cancelling
 }
 
-@test "the limit of descriptors goes up and down, and is hit (items 37, 55)" {
+@test "the limit of descriptors goes up and down, and is hit: none of them is ours" {
 	storm limits
 }
 
-@test "closefrom, close_range and loops of close while threads serve (item 44)" {
+@test "closefrom, close_range and loops of close while threads serve: what they end is forgotten first" {
 	storm closing-ranges
 }

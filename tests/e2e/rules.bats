@@ -1,0 +1,176 @@
+#!/usr/bin/env bats
+# Rules of a guest, each broken once in a program that would show it.  What the calls
+# themselves give is in calls.bats, signals, children and the end are in witness.bats,
+# sandboxes in witness_sandbox.bats.
+
+bats_require_minimum_version 1.5.0
+load ../lib/guest
+
+setup() {
+	guest_setup
+	rules=$fixtures/guest_rules
+	tmp=$BATS_TEST_TMPDIR
+}
+
+# same_case CASE: with the helper thread and without, with a ledger for its questions
+same_case() {
+	local thread
+
+	for thread in yes no; do
+		rm -rf "$tmp/ledger"
+		mkdir -m 700 "$tmp/ledger"
+		GUEST_LEDGER=$tmp/ledger same \
+			"log=none:interval=1ms:ledger=$tmp/ledger:thread=$thread" "$rules" "$1"
+	done
+}
+
+needs_strace() {
+	without_sanitizer
+	strace -o /dev/null true || skip "strace may not trace here"
+}
+
+@test "a socket is forgotten before it is closed: its number may be another's before the close is over" {
+	same_case number-is-taken-during-a-close
+}
+
+@test "main() finds no error number and no error of the loader that is ours" {
+	same_case starts
+}
+
+@test "the environment is what the program was given" {
+	same_case says-its-environment
+	run -0 preloaded log=none:thread=no printenv LD_PRELOAD SOCKLEAK_OPTIONS
+	[ "$output" = "$preloads"$'\n'log=none:thread=no ]
+}
+
+@test "what is closed past us, by other handles of the C library, is never reported" {
+	without_sanitizer
+	same_case closes-past-us
+}
+
+@test "what daemon() replaces inside the C library is never reported" {
+	same_case becomes-a-daemon
+}
+
+@test "a busy socket that is closed by putting another in its place is gone" {
+	same_case is-closed-by-replacing
+}
+
+@test "a look takes away neither the pending error, nor a byte, nor the end of stream" {
+	same_case error-waits-for-the-host
+}
+
+@test "a look holds no socket open: the FIN of a close leaves at once" {
+	same_case fin-leaves-at-once
+}
+
+@test "what the program asks of the library leaves errno alone" {
+	same_case questions-leave-errno
+}
+
+@test "the helper looks the more rarely the more there is to look at" {
+	without_sanitizer
+	run -0 preloaded interval=1ms "$rules" helper-is-cheap
+	[ "$output" = "less than a twentieth of a second: 1" ]
+}
+
+@test "no call waits for a thread that sits in dl_iterate_phdr, in new threads neither" {
+	same_case calls-beside-the-loader
+}
+
+@test "what the destructor of a thread's key closes is no leak" {
+	same_case closes-in-a-key
+}
+
+@test "what the destructor of a library closes, after everybody's, is no leak" {
+	without_sanitizer
+	cat >"$tmp/late.c" <<-'C'
+		#include "peer.h"
+		static int fd;
+		void keep(void)
+		{
+			int listener = peer_listen(), client = peer_connect(listener);
+			fd = peer_accept(listener);
+			peer_close(client);
+			read_to_end(fd);
+			peer_close(listener);
+		}
+		__attribute__((destructor)) static void end(void)
+		{
+			printf("late: %d\n", close(fd));
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Itests/lib -shared -fPIC -o "$tmp/liblate.so" "$tmp/late.c"
+	echo 'void keep(void); int main(void) { keep(); return 0; }' |
+		cc -x c -o "$tmp/host" - -L"$tmp" -Wl,--no-as-needed -llate -Wl,-rpath,"$tmp"
+	same thread=yes "$tmp/host"
+	same thread=no "$tmp/host"
+	# Also where the library is preloaded itself, on either side of ours.
+	echo 'int main(void) { return 0; }' | cc -x c -o "$tmp/other" -
+	sed 's/void keep(void)/__attribute__((constructor)) &/' "$tmp/late.c" |
+		cc -x c -std=gnu11 -D_GNU_SOURCE -Itests/lib -shared -fPIC -o "$tmp/both.so" -
+	for order in "$preloads:$tmp/both.so" "$tmp/both.so:$preloads"; do
+		LD_PRELOAD=$order run -0 "$tmp/other"
+		[ "$output" = "late: 0" ]
+	done
+}
+
+@test "the report is written to a high number, out of the way of the program's own" {
+	needs_strace
+	strace -f -e trace=write,openat,close,fcntl -o "$tmp/trace" -E LD_PRELOAD="$preloads" \
+		-E SOCKLEAK_OPTIONS="thread=no:log=$tmp/log" "$fixtures/guest_processes" leaks
+	grep -q 'SUMMARY: sockleak: 1 socket leaked' "$tmp/log"
+	grep -oE 'write\([0-9]+, "==' "$tmp/trace" | tr -dc '0-9\n' >"$tmp/numbers"
+	[ -s "$tmp/numbers" ]
+	while read -r number; do
+		((number >= 200))
+	done <"$tmp/numbers"
+}
+
+@test "no netlink socket is made" {
+	needs_strace
+	for thread in yes no; do
+		strace -f -e trace=socket -o "$tmp/trace" -E LD_PRELOAD="$preloads" \
+			-E SOCKLEAK_OPTIONS="log=none:interval=1ms:thread=$thread" \
+			"$fixtures/guest_processes" leaks
+		grep -q 'socket(AF_INET' "$tmp/trace"
+		run ! grep NETLINK "$tmp/trace"
+	done
+}
+
+@test "a socket that was inherited is found though fewer numbers are allowed than are asked for at once" {
+	without_sanitizer
+	run -0 bash -c "ulimit -n 40; SOCKLEAK_OPTIONS=grace=20ms:thread=no LD_PRELOAD=$preloads \
+		exec $fixtures/actor open 1 leave exec linger 100"
+	[[ $output == *"1 socket left in CLOSE_WAIT"*"SUMMARY: sockleak: 1 socket leaked"* ]]
+}
+
+@test "another file in libunwind's place since the start is not loaded" {
+	without_sanitizer
+	[ "$(id -u)" = 0 ] && unshare -m true || skip "only root may put one there"
+	local theirs
+	theirs=$(strings "$library" | grep -m1 '/libunwind-.*\.so\.8$')
+	printf '%s\n' '#include <unistd.h>' '__attribute__((constructor)) static void load(void)' \
+		'{ write(1, "another was loaded\n", 19); }' |
+		cc -w -x c -shared -fPIC -o "$tmp/another.so" -
+	printf '%s\n' '#include "guest.h"' '#include <sys/mount.h>' \
+		'void replace(void) { must(!mount(getenv("ANOTHER"), getenv("THEIRS"), 0, MS_BIND, 0)); }' \
+		'void leak(void) { read_to_end(ended().server); }' |
+		cc -x c -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -shared -fPIC -o "$tmp/plugin.so" -
+	cat >"$tmp/host.c" <<-'C'
+		#include <dlfcn.h>
+		int main(int argc, char **argv)
+		{
+			for (int i = 2; i < argc; i++)
+				((void (*)(void))dlsym(dlopen(argv[1], RTLD_NOW), argv[i]))();
+			return 0;
+		}
+	C
+	cc -o "$tmp/host" "$tmp/host.c" -ldl
+	export ANOTHER=$tmp/another.so THEIRS=$theirs
+	run -0 unshare -m env LD_PRELOAD="$preloads" "$tmp/host" "$tmp/plugin.so" leak
+	[[ $output == *"in leak+"* && $output != *"origin: short"* ]]
+	run -0 unshare -m env LD_PRELOAD="$preloads" "$tmp/host" "$tmp/plugin.so" replace leak
+	[[ $output == *"1 socket leaked at 1 place"* && $output == *"origin: short"* ]]
+	[[ $output != *"another was loaded"* ]]
+}
