@@ -1,10 +1,14 @@
 /* One child, in our process group, so that the terminal's keys reach both of us.
  *
- * Signals.  What other processes send to us alone is passed on.  What the terminal sends
- * reaches the child by itself and is not doubled; what the child sends to its whole group
- * is not sent back.  All of them are blocked here and fetched one by one, so that no
- * handler runs and none is lost; the child gets the mask and the dispositions that we
- * were started with.
+ * Signals.  What other processes send to us alone is passed on.  What the terminal sends,
+ * or anybody to our whole group, reaches the child by itself and is not doubled; what the
+ * child sends to its whole group is not sent back.  All of them are blocked here and
+ * fetched one by one, so that no handler runs and none is lost; the child gets the mask
+ * and the dispositions that we were started with.
+ *
+ * Nothing in a signal tells whether it was sent to one process or to its group.  So a
+ * third process sits in the group, the lookout, which has them all blocked and does
+ * nothing: what it, too, has pending was sent to all.
  *
  * Job control.  When the child stops as jobs do (SIGTSTP, SIGTTIN, SIGTTOU), we stop too,
  * so that the shell sees its job stopped; when we are continued, the child is. */
@@ -14,7 +18,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +32,7 @@ struct waiting {
 	struct launch *launch;
 	sigset_t mask; /* of the caller */
 	void (*child_handler)(int);
+	pid_t lookout; /* -1 = none could be made */
 };
 
 /* -- the child -------------------------------------------------------------------- */
@@ -118,13 +125,73 @@ static bool child_changed(struct launch *launch)
 	return false;
 }
 
-static void pass_on(const struct launch *launch, const siginfo_t *got)
+/* It keeps no file open, and ends with us. */
+static _Noreturn void be_lookout(pid_t parent)
 {
-	bool by_terminal = got->si_code == SI_KERNEL;
-	bool by_child = got->si_code <= 0 && got->si_pid == launch->pid;
+	sigset_t all;
 
-	if (got->si_signo == SIGCONT || (!by_terminal && !by_child))
-		kill(launch->pid, got->si_signo);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "sockleak-group");
+	close_range(0, ~0U, 0);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+static pid_t start_lookout(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == 0)
+		be_lookout(parent);
+	return pid;
+}
+
+static void end_lookout(pid_t pid)
+{
+	if (pid < 0)
+		return;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static bool has_pending(pid_t pid, int signal_number)
+{
+	char path[64], line[256];
+	unsigned long long pending = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return pending >> (signal_number - 1) & 1;
+}
+
+/* A fresh lookout forgets it. */
+static bool was_sent_to_group(struct waiting *waiting, int signal_number)
+{
+	if (waiting->lookout < 0 || !has_pending(waiting->lookout, signal_number))
+		return false;
+	end_lookout(waiting->lookout);
+	waiting->lookout = start_lookout();
+	return true;
+}
+
+static void pass_on(struct waiting *waiting, const siginfo_t *got)
+{
+	pid_t child = waiting->launch->pid;
+	bool by_terminal = got->si_code == SI_KERNEL;
+	bool by_child = got->si_code <= 0 && got->si_pid == child;
+	bool reached_child =
+		was_sent_to_group(waiting, got->si_signo) && getpgid(child) == getpgrp();
+
+	if (!by_terminal && !by_child && !reached_child)
+		kill(child, got->si_signo);
 }
 
 static void block(struct waiting *waiting, sigset_t *watched)
@@ -149,9 +216,10 @@ static int fetch(const sigset_t *watched, siginfo_t *got, uint64_t wait_ms)
 	return sigtimedwait(watched, got, wait_ms ? &wait : NULL);
 }
 
-static void wait_for_end(struct launch *launch, const sigset_t *watched,
+static void wait_for_end(struct waiting *waiting, const sigset_t *watched,
 			 uint64_t (*tick)(void *), void *of)
 {
+	struct launch *launch = waiting->launch;
 	uint64_t wait_ms = tick ? tick(of) : 0;
 
 	while (!child_changed(launch)) {
@@ -159,7 +227,7 @@ static void wait_for_end(struct launch *launch, const sigset_t *watched,
 
 		if (fetch(watched, &got, wait_ms) >= 0) {
 			if (got.si_signo != SIGCHLD)
-				pass_on(launch, &got);
+				pass_on(waiting, &got);
 		} else if (errno == EAGAIN && tick) {
 			wait_ms = tick(of);
 		}
@@ -179,7 +247,9 @@ int launch_run(struct launch *launch, const char *path, char *const argv[],
 	if (start(&waiting, path, argv, environment) < 0)
 		return -1;
 	/* The signals stay blocked: what comes now, comes after the program's end. */
-	wait_for_end(launch, &watched, launch->exec_errno ? NULL : tick, of);
+	waiting.lookout = launch->exec_errno ? -1 : start_lookout();
+	wait_for_end(&waiting, &watched, launch->exec_errno ? NULL : tick, of);
+	end_lookout(waiting.lookout);
 	return 0;
 }
 

@@ -178,6 +178,28 @@ refuses() {
 	same "ready 1 2 3 10 12 14 15 28" "$(sort -n signals | tr '\n' ' ' | sed 's/ $//')"
 }
 
+@test "signals sent to the whole group reach the program, each once, and so do those to run" {
+	setsid "$sockleak" run --quiet -- "$host" signals >signals &
+	local run=$! signal n=0
+	wait_until 10 grep -q ready signals
+	for signal in INT USR1 INT; do
+		# To the group; then to run alone, which shows that nothing more was on its way.
+		n=$((n + 2))
+		kill "-$signal" -- "-$run"
+		wait_until 5 at_least $((n - 1)) signals
+		kill "-$signal" "$run"
+		wait_until 5 at_least "$n" signals
+	done
+	kill -TERM "$run"
+	wait "$run"
+	same "ready 2 2 10 10 2 2 15" "$(tr '\n' ' ' <signals | sed 's/ $//')"
+}
+
+# at_least N FILE: lines behind the first
+at_least() {
+	[ "$(wc -l <"$2")" -gt "$1" ]
+}
+
 @test "the terminal's interrupt key reaches the program, once" {
 	run -0 "$top/tests/lib/terminal" "expect:ready key:C expect:2 key:C expect:2 key:C expect:2 signal:TERM end" \
 		"$sockleak" run --quiet -- "$host" signals
