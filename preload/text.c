@@ -124,7 +124,9 @@ static void origin_of(struct text *text, const struct text_place *place)
 		note < sizeof reasons / sizeof *reasons ? reasons[note] : NULL;
 
 	text_frames(text, place->origin, place->n_origin);
-	if (!reason && place->n_origin == 0)
+	if (place->origin_is_pending)
+		reason = "pending, its backtrace was captured and not unwound yet";
+	else if (!reason && place->n_origin == 0)
 		reason = "lost, the backtrace could not be kept";
 	if (!reason)
 		return;

@@ -51,7 +51,8 @@ struct text_place {
 	enum sl_note note;
 	const struct text_frame *origin;
 	unsigned n_origin;
-	enum sl_call eof_call; /* SL_CALL_NONE = the program was not told */
+	bool origin_is_pending; /* captured, and not unwound when the process ended */
+	enum sl_call eof_call;  /* SL_CALL_NONE = the program was not told */
 	const struct text_frame *eof;
 	unsigned n_eof;
 	uint64_t told_ms; /* how long ago the program was told; with eof_call */

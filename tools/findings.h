@@ -72,6 +72,7 @@ struct findings_place {
 	const struct text_frame *origin,
 		*eof; /* innermost first, inlined ones included */
 	unsigned n_origin, n_eof;
+	bool origin_is_pending; /* captured, and not unwound; note is SL_NOTE_UNKNOWN */
 	uint64_t oldest_ms, newest_ms;
 	uint64_t unread_bytes, kernel_bytes;
 	struct findings_socket *sockets; /* the oldest first */

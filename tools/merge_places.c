@@ -41,6 +41,7 @@ static struct place *intern_place(struct merge *merge, const struct joined *sock
 	if (!from->origin) {
 		key.note = (uint8_t)note_of(from);
 		key.call = from->row.call;
+		key.origin_is_pending = from->row.origin == SL_ORIGIN_PENDING;
 	}
 	HASH_FIND(hh, *places, &key, sizeof(key), place);
 	if (place)
@@ -51,6 +52,7 @@ static struct place *intern_place(struct merge *merge, const struct joined *sock
 	place->found.kind = kind;
 	place->found.call = from->row.call;
 	place->found.note = note_of(from);
+	place->found.origin_is_pending = key.origin_is_pending;
 	if (from->origin) {
 		place->found.origin = from->origin->frames;
 		place->found.n_origin = from->origin->n_frames;

@@ -79,7 +79,9 @@ struct joined {
 
 struct place_key {
 	char id[TEXT_ID_BYTES];
-	uint8_t note; /* of places without frames, which the id does not tell apart */
+	/* Of places without frames, which the id does not tell apart. */
+	uint8_t note;
+	bool origin_is_pending;
 	uint16_t call;
 };
 

@@ -45,6 +45,17 @@ reported() {
 	reported '.leaks[0].count == 1 and .leaks[0].sockets[0].verdict == "exit"'
 }
 
+@test "what a killed process could not unwind any more is said to be pending" {
+	# Without the helper backtraces are unwound at exit.
+	begin "$options:thread=no" "$actor" open 2 leave linger 200 until "$go"
+	wait_until 5 reported '.leaks[0].count == 2'
+	kill -9 "$host"
+	wait "$host" || true
+	reported '.leaks[0] | .count == 2 and .call == "accept" and .origin == []'
+	"$B/sockleak" report "$ledgers" >"$errors"
+	says '^  origin: pending, its backtrace was captured and not unwound yet\.$'
+}
+
 @test "a crash is as a kill" {
 	begin "$options" "$actor" open 1 leave until "$go"
 	wait_until 5 reported '.leaks[0].count == 1'

@@ -49,6 +49,18 @@ setup() {
 		"$(of '[(.leaks,.pending)[0].sockets[0] | [.verdict, .why, .holders[0].fd]]')"
 }
 
+@test "an origin that was not unwound before the process was killed is said to be pending" {
+	make_ledgers pending_origin
+	json_of --junit=junit ledgers
+	# The note is one of five words; that the call was seen tells the rest.
+	same '[[2,"accept","unknown",[]],[1,"accept","unknown",[]]]' \
+		"$(of '[.leaks[] | [.count, .call, .origin_note, .origin]]')"
+	run -0 "$sockleak" report ledgers
+	[[ ${lines[1]} == "  origin: pending, its backtrace was captured and not unwound yet." ]]
+	[[ $output == *"ERROR: sockleak: 1 socket "*$'\n'"  origin: lost, the backtrace could not be kept."* ]]
+	grep -q "2 sockets left in CLOSE_WAIT, origin pending" junit
+}
+
 @test "a socket that a child holds has its opener's origin, and the opener is named" {
 	make_ledgers fork_child
 	json_of ledgers

@@ -64,6 +64,7 @@ struct text_place format_place(const struct findings *findings,
 		.note = place->note,
 		.origin = place->origin,
 		.n_origin = place->n_origin,
+		.origin_is_pending = place->origin_is_pending,
 		.eof_call = place->eof_call,
 		.eof = place->eof,
 		.n_eof = place->n_eof,
@@ -85,7 +86,7 @@ struct text_place format_place(const struct findings *findings,
 		.test = first->test,
 	};
 
-	/* The call was seen, and its backtrace lost: killed before it was unwound. */
+	/* The call was seen, and its backtrace lost. */
 	if (shown.note == SL_NOTE_UNKNOWN && shown.call != SL_CALL_NONE)
 		shown.note = SL_NOTE_NONE;
 	memcpy(shown.local, first->local, sizeof(shown.local));
@@ -134,7 +135,9 @@ void format_headline(const struct findings_place *place, char *line, size_t size
 		put_frame(&text, frame);
 	} else if (place->note != SL_NOTE_NONE) {
 		text_string(&text, ", origin ");
-		text_string(&text, text_note_name(place->note));
+		text_string(&text, place->origin_is_pending
+					   ? "pending"
+					   : text_note_name(place->note));
 	}
 	line[text.used] = 0;
 }
