@@ -36,11 +36,12 @@ static dev_t file_device;
 static ino_t file_inode;
 static _Atomic uint32_t n_reserved; /* blocks the file has room for */
 ARENA_TABLE static _Atomic uint16_t
-	blocks_of_rows[ROW_RANGES];          /* block + 1 of each range; 0 = none */
-static _Atomic uint32_t n_row_blocks;        /* how many of them hold rows */
-static _Atomic uint64_t n_lost_records;      /* found no room, for good */
-static uint64_t n_unwritten;                 /* rows that had none at the last look */
-static uint32_t records_block, records_used; /* block + 1 and bytes; the ticker's */
+	blocks_of_rows[ROW_RANGES];            /* block + 1 of each range; 0 = none */
+static _Atomic uint32_t n_row_blocks;          /* how many of them hold rows */
+static _Atomic uint64_t n_lost_records;        /* found no room, for good */
+static uint64_t n_unwritten;                   /* what had none at the last look */
+static _Atomic uint32_t n_backtraces, n_names; /* in the file */
+static uint32_t records_block, records_used;   /* block + 1 and bytes; the ticker's */
 
 static _Atomic uint64_t *counter(uint64_t *field)
 {
@@ -333,16 +334,27 @@ static void end_row(struct sl_descriptor *row, uint32_t sequence)
 			      memory_order_release);
 }
 
-void ledger_publish(int fd, const struct sl_descriptor *from)
+uint32_t ledger_origin(uint32_t origin)
+{
+	return origin <= atomic_load(&n_backtraces) ? origin : SL_ORIGIN_PENDING;
+}
+
+bool ledger_publish(int fd, const struct sl_descriptor *from)
 {
 	struct sl_descriptor *row = ours() ? row_of(fd, true) : NULL;
 	uint32_t sequence;
 
 	if (!row || !begin_row(row, &sequence))
-		return;
+		return true;
 	memcpy(&row->sequence + 1, &from->sequence + 1,
 	       sizeof(*row) - sizeof(row->sequence));
+	row->origin = ledger_origin(from->origin);
+	row->eof_origin = ledger_origin(from->eof_origin);
+	row->name = from->name <= atomic_load(&n_names) ? from->name : 0;
+	bool is_whole = row->origin == from->origin && row->name == from->name &&
+			row->eof_origin == from->eof_origin;
 	end_row(row, sequence);
+	return is_whole;
 }
 
 void ledger_told(int fd, uint64_t told_ns, enum sl_call call)
@@ -381,22 +393,23 @@ __attribute__((no_sanitize("thread"))) bool ledger_has(int fd)
 
 /* ---- records ---- */
 
-void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes)
+bool ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes)
 {
 	if (!ours())
-		return;
+		return true;
 	uint32_t head_bytes = record->bytes;
 	uint32_t bytes = (head_bytes + tail_bytes + 7) & ~7U;
 	uint32_t kind = record->kind;
 
 	if (bytes > SL_BLOCK_BYTES)
-		return;
+		return false;
 	if (!records_block || records_used + bytes > SL_BLOCK_BYTES) {
 		uint32_t fresh = take_block();
 
 		if (!fresh) {
-			atomic_fetch_add(&n_lost_records, 1);
-			return;
+			if (kind == SL_RECORD_EVENT) /* the others are tried again */
+				atomic_fetch_add(&n_lost_records, 1);
+			return false;
 		}
 		name_block(fresh, SL_BLOCK_RECORDS, 0);
 		records_block = fresh;
@@ -410,6 +423,11 @@ void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_byt
 	atomic_store_explicit((_Atomic uint32_t *)&((struct sl_record *)at)->kind, kind,
 			      memory_order_release);
 	records_used += bytes;
+	if (kind == SL_RECORD_BACKTRACE)
+		atomic_fetch_add(&n_backtraces, 1);
+	if (kind == SL_RECORD_NAME)
+		atomic_fetch_add(&n_names, 1);
+	return true;
 }
 
 void ledger_count(const struct ledger_counts *counts)
@@ -532,7 +550,7 @@ void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns)
 		if (atomic_load_explicit(&gift->state, memory_order_acquire) !=
 		    GIFT_READY)
 			continue;
-		uint32_t origin = settle(gift->origin);
+		uint32_t origin = ledger_origin(settle(gift->origin));
 		/* Where nobody unwinds before the exit, many may wait for it. */
 		if (origin == SL_ORIGIN_PENDING && ++n_waiting < N_GIFTS / 2)
 			continue;
@@ -579,6 +597,8 @@ void ledger_fork_child(void)
 	n_given = 0;
 	n_unwritten = 0;
 	atomic_store(&n_lost_records, 0);
+	atomic_store(&n_backtraces, 0);
+	atomic_store(&n_names, 0);
 	atomic_store(&n_row_blocks, 0);
 	records_block = 0;
 	memset((void *)blocks_of_rows, 0, sizeof(blocks_of_rows));

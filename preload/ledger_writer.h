@@ -14,9 +14,14 @@ const char *ledger_start(const char *directory, uint64_t grace_ns, unsigned at_e
 			 unsigned frames, bool forked);
 bool ledger_is_kept(void);
 
-/* Any thread, any signal: the row of `fd` becomes `row` (sequence excepted).  A row that
- * another thread is writing, or has no room, is left to ledger_has() and the ticker. */
-void ledger_publish(int fd, const struct sl_descriptor *row);
+/* Any thread, any signal: the row of `fd` becomes `row` (sequence excepted).  Its origins
+ * are as in origin.h; what is not in the file yet is pending there, and a name none: then
+ * false, and the ticker tells it again.  A row that another thread is writing, or has no
+ * room, is left to ledger_has() and the ticker. */
+bool ledger_publish(int fd, const struct sl_descriptor *row);
+/* As a row or an event may name it: SL_ORIGIN_PENDING while its backtrace is not in the
+ * file. */
+uint32_t ledger_origin(uint32_t origin);
 /* The program was told just now, by `call`: known even if it is killed before the next
  * look. */
 void ledger_told(int fd, uint64_t told_ns, enum sl_call call);
@@ -30,13 +35,14 @@ bool ledger_has(int fd);
 void ledger_give(uint64_t cookie, uint32_t origin, enum sl_call call, int fd);
 
 /* The ticker's alone: one thread at a time. */
-/* Writes what was given; `settle` as origin_settle(), but SL_ORIGIN_PENDING while it
- * waits. */
+/* Writes what was given; `settle` as origin_settle(). */
 void ledger_write_given(uint32_t (*settle)(uint32_t origin), uint64_t now_ns);
-void ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
+/* false = there is no room, now.  Ids of backtraces and names are appended in order, from
+ * 1. */
+bool ledger_append(struct sl_record *record, const void *tail, uint32_t tail_bytes);
 struct ledger_counts {
 	uint64_t opened, closed, missed, closed_late, closed_late_max_ms;
-	uint64_t unwritten; /* rows that are held and not in the file */
+	uint64_t unwritten; /* rows that are held, and records, not in the file (yet) */
 	uint64_t looked_ns;
 };
 void ledger_count(const struct ledger_counts *counts);

@@ -595,67 +595,82 @@ const char *places_name_text(uint16_t name)
 
 /* ---- into the ledger ---- */
 
-static void publish_module(const struct origin_module *module)
+static bool publish_module(uint32_t id)
 {
+	const struct origin_module *module = origin_module(id);
+
+	if (!module)
+		return true;
 	struct sl_module record = {
 		.head = {SL_RECORD_MODULE, sizeof(record)},
-		.id = module->id,
+		.id = id,
 		.path_bytes = (uint16_t)strnlen(module->path, 4096),
 		.build_id_bytes = (uint16_t)module->build_id_bytes,
 		.base = module->base,
 		.size = module->size,
 	};
-
 	memcpy(record.build_id, module->build_id, sizeof(record.build_id));
-	ledger_append(&record.head, module->path, record.path_bytes);
+	return ledger_append(&record.head, module->path, record.path_bytes);
 }
 
-static void publish_backtrace(const struct origin_backtrace *trace)
+static bool publish_backtrace(uint32_t id)
 {
+	const struct origin_backtrace *trace = origin_backtrace(id);
 	struct sl_backtrace record = {
 		.head = {SL_RECORD_BACKTRACE, sizeof(record)},
-		.id = trace->id,
+		.id = id,
 		.n_frames = trace->n_frames,
 		.is_short = trace->is_short,
 	};
 
-	ledger_append(&record.head, trace->frames,
-		      (uint32_t)(trace->n_frames * sizeof(trace->frames[0])));
+	return ledger_append(&record.head, trace->frames,
+			     (uint32_t)(trace->n_frames * sizeof(trace->frames[0])));
 }
 
-static void publish_name(uint32_t id, const char *text)
+static bool publish_name(uint32_t id)
 {
+	const char *text = atomic_load(&test_names[id - 1]);
 	struct sl_name record = {.head = {SL_RECORD_NAME, sizeof(record)}, .id = id};
 
+	if (!text)
+		return false;
 	record.text_bytes = (uint32_t)strnlen(text, 1024);
-	ledger_append(&record.head, text, record.text_bytes);
+	return ledger_append(&record.head, text, record.text_bytes);
+}
+
+static uint32_t n_names_kept(void)
+{
+	unsigned n = atomic_load(&n_test_names);
+
+	return n < N_TEST_NAMES ? n : N_TEST_NAMES;
+}
+
+/* What finds no room waits for the file to grow: nothing may be named that is not there.
+ */
+static bool publish_new(uint32_t *published, uint32_t n, bool (*publish)(uint32_t id))
+{
+	while (*published < n && publish(*published + 1))
+		++*published;
+	return *published >= n;
 }
 
 void places_publish(void)
 {
 	if (!ledger_is_kept())
 		return;
-	while (published_modules < origin_n_modules()) {
-		const struct origin_module *module = origin_module(++published_modules);
+	if (publish_new(&published_modules, origin_n_modules(), publish_module))
+		publish_new(&published_backtraces, origin_n_backtraces(),
+			    publish_backtrace);
+	publish_new(&published_names, n_names_kept(), publish_name);
+}
 
-		if (module)
-			publish_module(module);
-	}
-	while (published_backtraces < origin_n_backtraces()) {
-		const struct origin_backtrace *trace =
-			origin_backtrace(++published_backtraces);
-
-		if (trace)
-			publish_backtrace(trace);
-	}
-	while (published_names < atomic_load(&n_test_names) &&
-	       published_names < N_TEST_NAMES) {
-		const char *text = atomic_load(&test_names[published_names]);
-
-		if (!text)
-			break;
-		publish_name(++published_names, text);
-	}
+uint64_t places_unpublished(void)
+{
+	return !ledger_is_kept()
+		       ? 0
+		       : (uint64_t)(origin_n_modules() - published_modules) +
+				 (origin_n_backtraces() - published_backtraces) +
+				 (n_names_kept() - published_names);
 }
 
 void places_fork_child(void)

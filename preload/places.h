@@ -40,6 +40,7 @@ const char *places_name_text(uint16_t name);
 
 /* New backtraces, modules and names go into the ledger. */
 void places_publish(void);
+uint64_t places_unpublished(void); /* of them, what found no room yet */
 /* In a child: nothing was printed or counted yet. */
 void places_fork_child(void);
 

@@ -221,13 +221,12 @@ static UNCHECKED void publish(int fd, const struct row *row)
 	if (!ledger_is_kept())
 		return;
 	uint64_t word = atomic_load(&row->word);
-	uint32_t origin = atomic_load(&row->origin);
 	struct sl_descriptor d = {
 		.held = 1,
 		.call = row->call,
 		.note = row->note,
 		.opened_ns = row->opened_ns,
-		.origin = origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin,
+		.origin = atomic_load(&row->origin),
 		.name = row->name,
 		.family = row->family,
 		.peer_port = row->peer_port,

@@ -239,13 +239,8 @@ struct look {
 	bool is_gone;
 };
 
-static uint32_t origin_in_ledger(uint32_t origin)
-{
-	origin = origin_settle(origin);
-	return origin & ORIGIN_PENDING_BIT ? SL_ORIGIN_PENDING : origin;
-}
-
-static void publish(const struct look *look, const struct told *told)
+/* false = not all that is known was in the file to be named. */
+static bool publish(const struct look *look, const struct told *told)
 {
 	const struct row *row = &look->row;
 	const struct side *side = look->is_gone ? look->side : NULL;
@@ -258,7 +253,7 @@ static void publish(const struct look *look, const struct told *told)
 		.cookie = row->cookie,
 		.opened_ns = row->opened_ns,
 		.looked_ns = side ? side->looked_ns : 0,
-		.origin = origin_in_ledger(atomic_load(&row->origin)),
+		.origin = origin_settle(atomic_load(&row->origin)),
 		.name = row->name,
 		.family = row->family,
 		.peer_port = row->peer_port,
@@ -291,12 +286,12 @@ static void publish(const struct look *look, const struct told *told)
 	if (told && told->eof_ns) {
 		d.told_ns = told->eof_ns;
 		d.eof_call = told->eof_call;
-		d.eof_origin = origin_in_ledger(told->eof_origin);
+		d.eof_origin = origin_settle(told->eof_origin);
 	} else if (side && told && shut_tells(told, side->state)) {
 		d.told_ns = told->shut_ns;
 		d.eof_call = SL_CALL_shutdown;
 	}
-	ledger_publish(look->fd, &d);
+	return ledger_publish(look->fd, &d);
 }
 
 static void event(enum sl_event_kind kind, const struct look *look, uint64_t now_ns,
@@ -318,7 +313,8 @@ static void event(enum sl_event_kind kind, const struct look *look, uint64_t now
 		record.note = look->row.note;
 		record.socket_kind = look->side ? look->side->kind : 0;
 		record.cookie = look->row.cookie;
-		record.origin = origin_in_ledger(atomic_load(&look->row.origin));
+		record.origin =
+			ledger_origin(origin_settle(atomic_load(&look->row.origin)));
 		record.fd = (uint32_t)look->fd;
 	}
 	ledger_append(&record.head, NULL, 0);
@@ -531,10 +527,8 @@ static void look_at(int fd, struct tick *tick)
 		if (side && side->gone_at == look.generation)
 			side->gone_at = 0; /* dissolved, or connected anew */
 		uint32_t stamp = stamp_of(&look);
-		if (row->published != stamp || is_unwritten(fd)) {
-			publish(&look, NULL);
-			row->published = stamp;
-		}
+		if (row->published != stamp || is_unwritten(fd))
+			row->published = publish(&look, NULL) ? stamp : 0;
 		tick->n_unwritten += is_unwritten(fd);
 		return;
 	}
@@ -560,7 +554,7 @@ static void count_all(const struct tick *tick)
 		.opened = atomic_load(&registry_counts.opened),
 		.closed = atomic_load(&registry_counts.closed),
 		.missed = atomic_load(&registry_counts.missed) + origin_lost(),
-		.unwritten = tick->n_unwritten,
+		.unwritten = tick->n_unwritten + places_unpublished(),
 		.looked_ns = tick->now_ns,
 	};
 
@@ -573,7 +567,7 @@ static void sweep(struct tick *tick)
 	unsigned top = registry_top();
 
 	n_sweeps++;
-	ledger_write_given(origin_in_ledger, tick->now_ns);
+	ledger_write_given(origin_settle, tick->now_ns);
 	places_begin();
 	for (unsigned fd = 0; fd < top; fd++) {
 		if (!registry_row((int)fd))

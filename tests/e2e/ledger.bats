@@ -115,6 +115,16 @@ reported() {
 	[ -z "$(ls "$ledgers")" ]
 }
 
+@test "names that find no room are counted, and the rest of the ledger is told" {
+	local long i words=()
+	long=$(printf 'x%.0s' {1..900})
+	for i in {1..80}; do words+=(name "$i $long" open 1); done
+	(ulimit -f 120 && preloaded "$options" "$actor" "${words[@]}" leave read)
+	says_nothing
+	reported '(.processes[0].dropped | . > 0 and . < 80) and .leaks[0].count == 80 and
+		([.leaks[0].sockets[].test] | index(null) != null and any(. != null))'
+}
+
 @test "a thousand descriptors fit, and closing them shows" {
 	preloaded "$options" "$actor" open 900 leave read
 	reported '.leaks[0].count == 900 and .processes[0].dropped == 0'

@@ -208,6 +208,64 @@ static void the_words_have_their_numbers(void **state)
 	assert_int_equal(SL_EVENT_COUNTS, 4);
 }
 
+/* Rows and events keep them; a reader refuses numbers it does not know. */
+static void the_calls_have_their_numbers(void **state)
+{
+	(void)state;
+	assert_int_equal(SL_CALL_NONE, 0);
+	assert_int_equal(SL_CALL_socket, 1);
+	assert_int_equal(SL_CALL_accept, 2);
+	assert_int_equal(SL_CALL_accept4, 3);
+	assert_int_equal(SL_CALL_connect, 4);
+	assert_int_equal(SL_CALL___connect, 5);
+	assert_int_equal(SL_CALL_recvmsg, 6);
+	assert_int_equal(SL_CALL_recvmmsg, 7);
+	assert_int_equal(SL_CALL_pidfd_getfd, 8);
+	assert_int_equal(SL_CALL_dup, 9);
+	assert_int_equal(SL_CALL_dup2, 10);
+	assert_int_equal(SL_CALL___dup2, 11);
+	assert_int_equal(SL_CALL_dup3, 12);
+	assert_int_equal(SL_CALL_fcntl, 13);
+	assert_int_equal(SL_CALL_fcntl64, 14);
+	assert_int_equal(SL_CALL___fcntl, 15);
+	assert_int_equal(SL_CALL_close, 16);
+	assert_int_equal(SL_CALL___close, 17);
+	assert_int_equal(SL_CALL_close_range, 18);
+	assert_int_equal(SL_CALL_closefrom, 19);
+	assert_int_equal(SL_CALL_fclose, 20);
+	assert_int_equal(SL_CALL_freopen, 21);
+	assert_int_equal(SL_CALL_freopen64, 22);
+	assert_int_equal(SL_CALL_shutdown, 23);
+	assert_int_equal(SL_CALL_syscall, 24);
+	assert_int_equal(SL_CALL_read, 25);
+	assert_int_equal(SL_CALL___read, 26);
+	assert_int_equal(SL_CALL_readv, 27);
+	assert_int_equal(SL_CALL_recv, 28);
+	assert_int_equal(SL_CALL_recvfrom, 29);
+	assert_int_equal(SL_CALL_preadv2, 30);
+	assert_int_equal(SL_CALL_preadv64v2, 31);
+	assert_int_equal(SL_CALL_splice, 32);
+	assert_int_equal(SL_CALL_sendfile, 33);
+	assert_int_equal(SL_CALL_sendfile64, 34);
+	assert_int_equal(SL_CALL___read_chk, 35);
+	assert_int_equal(SL_CALL___recv_chk, 36);
+	assert_int_equal(SL_CALL___recvfrom_chk, 37);
+	assert_int_equal(SL_CALL_send, 38);
+	assert_int_equal(SL_CALL___send, 39);
+	assert_int_equal(SL_CALL_sendto, 40);
+	assert_int_equal(SL_CALL_sendmsg, 41);
+	assert_int_equal(SL_CALL_sendmmsg, 42);
+	assert_int_equal(SL_CALL_write, 43);
+	assert_int_equal(SL_CALL___write, 44);
+	assert_int_equal(SL_CALL_writev, 45);
+	assert_int_equal(SL_CALL__exit, 46);
+	assert_int_equal(SL_CALL__Exit, 47);
+	assert_int_equal(SL_CALL_prctl, 48);
+	assert_int_equal(SL_CALL_pipe2, 49);
+	assert_int_equal(SL_CALL_mincore, 50);
+	assert_int_equal(SL_N_CALLS, 51);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +279,7 @@ int main(void)
 		cmocka_unit_test(an_event_lies_as_pinned),
 		cmocka_unit_test(the_header_lies_as_pinned),
 		cmocka_unit_test(the_words_have_their_numbers),
+		cmocka_unit_test(the_calls_have_their_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
