@@ -55,16 +55,16 @@ AT_START void origin_start(unsigned n_frames, bool load_now)
 	guard_inside++;
 	if (load_now)
 		unwinder_load();
+	else
+		unwinder_note();
 	guard_inside--;
 	may_load = !load_now;
 	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
 }
 
-void origin_note_files(void)
+void origin_find_program(void)
 {
 	modules_find_program();
-	if (may_load)
-		unwinder_note();
 }
 
 /* Not inlined and with a frame of its own: the registers and the stack from here up are

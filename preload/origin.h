@@ -38,9 +38,8 @@ struct origin_module {
 void origin_start(unsigned n_frames, bool load_now);
 
 /* By whoever sees the first socket, before the host may change its root: keeps the path
- * of the program and which file libunwind's is, if that is to be loaded yet.  Any thread,
- * any signal. */
-void origin_note_files(void);
+ * of the program.  Any thread, any signal. */
+void origin_find_program(void);
 
 /* In a hook, called from the hook itself or from a function that it called, all with
  * frame pointers: the origin of the caller of the hook.  Never blocks, allocates from

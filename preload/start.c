@@ -108,7 +108,7 @@ void start_first_socket(void)
 		return;
 	start_has_socket = true;
 	guard_ask_filter();
-	origin_note_files();
+	origin_find_program();
 	if (!settings.grace_ns)
 		settings.grace_ns = system_grace_ns();
 }

@@ -238,7 +238,7 @@ static unw_accessors_t accessors = {
 	.resume = resume,
 };
 
-static bool identify(uint64_t *device, uint64_t *inode)
+AT_START static bool identify(uint64_t *device, uint64_t *inode)
 {
 	struct stat status;
 
@@ -250,7 +250,7 @@ static bool identify(uint64_t *device, uint64_t *inode)
 	return true;
 }
 
-void unwinder_note(void)
+AT_START void unwinder_note(void)
 {
 	lib.is_noted = true;
 	if (!identify(&lib.device, &lib.inode))

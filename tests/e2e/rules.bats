@@ -151,7 +151,7 @@ needs_strace() {
 	local theirs
 	theirs=$(strings "$library" | grep -m1 '/libunwind-.*\.so\.8$')
 	printf '%s\n' '#include <unistd.h>' '__attribute__((constructor)) static void load(void)' \
-		'{ write(1, "another was loaded\n", 19); }' |
+		'{ _exit(77); }' |
 		cc -w -x c -shared -fPIC -o "$tmp/another.so" -
 	printf '%s\n' '#include "guest.h"' '#include <sys/mount.h>' \
 		'void replace(void) { must(!mount(getenv("ANOTHER"), getenv("THEIRS"), 0, MS_BIND, 0)); }' \
@@ -172,5 +172,4 @@ needs_strace() {
 	[[ $output == *"in leak+"* && $output != *"origin: short"* ]]
 	run -0 unshare -m env LD_PRELOAD="$preloads" "$tmp/host" "$tmp/plugin.so" replace leak
 	[[ $output == *"1 socket leaked at 1 place"* && $output == *"origin: short"* ]]
-	[[ $output != *"another was loaded"* ]]
 }
