@@ -3,9 +3,9 @@
  * The peer sends its request, shuts its write side and waits for the answer.  This end
  * reads the end of stream, and the kernel shows CLOSE_WAIT from then on, just as for a
  * forgotten socket.  The difference is that this side still sends.  Here the answer takes
- * five times the grace; then the socket is closed.
+ * three times the grace; then the socket is closed.
  *
- *     $ SOCKLEAK_OPTIONS=grace=200ms:interval=50ms \
+ *     $ SOCKLEAK_OPTIONS=grace=1s:interval=50ms \
  *       LD_PRELOAD=build/libsockleak.so build/examples/half_close
  */
 #include "expect.h" /* expect_none(): nothing may be reported */
@@ -16,7 +16,7 @@ static NOINLINE int answer_slowly(int fd)
 	int n_sent = 0;
 
 	for (; n_sent < 20; n_sent++) {
-		pause_ms(50); /* a slow query */
+		pause_ms(150); /* a slow query */
 		if (send(fd, "row\n", 4, MSG_NOSIGNAL) < 0)
 			break;
 	}

@@ -157,7 +157,7 @@ static void show(const char *what)
 }
 
 #define await_end(one, other, wanted)                                                    \
-	for (long until = now_ms() + 10000; look(&one, &other).state != wanted;          \
+	for (long until = now_ms() + 30000; look(&one, &other).state != wanted;          \
 	     pause_ms(2))                                                                \
 	must(now_ms() < until)
 
@@ -211,6 +211,7 @@ static void both_close(void)
 	show("the client closes");
 	close_end(&server);
 	await_end(client, server, TCP_TIME_WAIT);
+	await_end(server, client, 0);
 	show("the server closes");
 }
 
@@ -275,7 +276,7 @@ static void full_queues(void)
 	await_end(client, server, TCP_FIN_WAIT1);
 	show("the client closes");
 	read_to_end(server.fd);
-	await_end(server, client, TCP_CLOSE_WAIT);
+	await_end(client, server, TCP_FIN_WAIT2);
 	show("the server reads to the end");
 	close_end(&server);
 	begin("The same, the other way round");
@@ -293,6 +294,16 @@ static void full_queues(void)
 	close_end(&client);
 }
 
+/* ms since a segment of the peer's was taken. */
+static long last_ack_ms(int fd)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	must(!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
+	return info.tcpi_last_ack_recv;
+}
+
 static void keepalive(void)
 {
 	int on = 1, seconds = 2;
@@ -306,8 +317,10 @@ static void keepalive(void)
 	close_end(&client);
 	await_end(client, server, TCP_FIN_WAIT2);
 	show("the client closes");
-	/* halfway between the first probe and the end of FIN_WAIT_2 */
-	pause_ms(2500);
+	/* An answer that came well after the FIN: to the first probe. */
+	for (long closed = now_ms(); last_ack_ms(server.fd) + 1000 > now_ms() - closed;
+	     pause_ms(2))
+		must(now_ms() - closed < 30000);
 	show("a probe, answered in FIN_WAIT_2");
 	await_end(client, server, 0);
 	show("FIN_WAIT_2 is over");
@@ -383,7 +396,7 @@ static void show_slabs(void)
 
 int main(void)
 {
-	alarm(60);
+	alarm(180);
 	own_namespace = !getenv("LIFECYCLE_NO_NAMESPACE") && make_namespace();
 	if (!own_namespace)
 		puts("no network namespace: TCP_LINGER2 for tcp_fin_timeout, no "

@@ -30,7 +30,7 @@ reported() {
 
 @test "after kill -9 the leaks known at the last look are told, with their origin" {
 	begin "$options" "$actor" open 3 leave until "$go"
-	wait_until 5 reported '.leaks[0].count == 3 and .processes[0].ended == "running"'
+	wait_until 60 reported '.leaks[0].count == 3 and .processes[0].ended == "running"'
 	kill -9 "$host"
 	wait "$host" || true
 	reported '.leaks[0].count == 3 and .leaks[0].origin[0].function == "take" and
@@ -39,7 +39,7 @@ reported() {
 
 @test "what a killed program was told of and kept is a leak, younger than grace too" {
 	begin "ledger='$ledgers':log=none:interval=10ms" "$actor" open 1 leave read until "$go"
-	wait_until 5 reported '.processes[0].open > 0 and (.leaks + .pending | length) > 0'
+	wait_until 60 reported '.processes[0].open > 0 and (.leaks + .pending | length) > 0'
 	kill -9 "$host"
 	wait "$host" || true
 	reported '.leaks[0].count == 1 and .leaks[0].sockets[0].verdict == "exit"'
@@ -58,16 +58,18 @@ reported() {
 
 @test "a crash is as a kill" {
 	begin "$options" "$actor" open 1 leave until "$go"
-	wait_until 5 reported '.leaks[0].count == 1'
+	wait_until 60 reported '.leaks[0].count == 1'
 	kill -SEGV "$host"
 	wait "$host" || true
 	reported '.leaks[0].count == 1'
 }
 
 @test "over exec the old books are closed and the new ones know the origin" {
-	begin "$options" "$actor" open 1 leave linger 300 exec until "$go"
-	wait_until 8 reported '[.processes[].ended] | sort == ["exec", "running"]'
-	wait_until 8 reported '.leaks[0].origin[0].function == "take"'
+	begin "$options" "$actor" open 1 leave until "$go.1" exec until "$go"
+	wait_until 60 reported '.leaks[0].origin[0].function == "take"'
+	touch "$go.1"
+	wait_until 60 reported '[.processes[].ended] | sort == ["exec", "running"]'
+	wait_until 60 reported '.leaks[0].origin[0].function == "take"'
 	touch "$go"
 	wait "$host"
 }
@@ -132,7 +134,7 @@ reported() {
 
 @test "a ledger removed while its program runs harms nobody" {
 	begin "$options" "$actor" open 1 until "$go" open 500 leave read
-	wait_until 5 eval '[ -n "$(ls "$ledgers")" ]'
+	wait_until 60 eval '[ -n "$(ls "$ledgers")" ]'
 	rm "$ledgers"/*
 	touch "$go"
 	wait "$host"

@@ -38,9 +38,10 @@ start() {
 }
 
 wait_until() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until eval "$1"; do
 		[ $SECONDS -lt $end ] || { echo "in vain: $1"; return 1; }
+		sleep 0.02
 	done
 }
 

@@ -32,7 +32,7 @@ setup() {
 
 @test "a leak is printed while the program runs, once grace is over" {
 	begin grace=50ms:interval=10ms "$actor" open 1 leave until "$go" drop
-	wait_until 5 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for'
+	wait_until 60 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for'
 	says '    #0 .* in take\+'
 	touch "$go"
 	wait "$host"
@@ -41,14 +41,15 @@ setup() {
 }
 
 @test "later only a count line comes, each time the number has doubled" {
+	# Whether a look finds three or not, it says nothing of them.
 	begin grace=20ms:interval=5ms "$actor" open 1 leave until "$go.1" open 1 leave \
-		until "$go.2" open 1 leave until "$go.3" open 5 leave until "$go.4"
-	wait_until 5 says ' 1 socket .*CLOSE_WAIT'
+		until "$go.2" open 1 leave linger 100 open 1 leave until "$go.3"
+	wait_until 60 says ' 1 socket .*CLOSE_WAIT'
 	touch "$go.1"
-	wait_until 5 says ' 2 sockets .*CLOSE_WAIT'
-	touch "$go.2" "$go.3"
-	wait_until 5 says ' 8 sockets .*CLOSE_WAIT'
-	touch "$go.4"
+	wait_until 60 says ' 2 sockets .*CLOSE_WAIT'
+	touch "$go.2"
+	wait_until 60 says ' 4 sockets .*CLOSE_WAIT'
+	touch "$go.3"
 	wait "$host"
 	[ "$(count_of '^    #0 .* in take')" -eq 1 ]
 	[ "$(count_of ' 3 sockets')" -eq 0 ]
@@ -65,7 +66,7 @@ setup() {
 
 @test "a late close is an event of its own" {
 	begin format=json:grace=20ms:interval=5ms "$actor" open 1 leave until "$go" drop
-	wait_until 5 says '"event":"leak"'
+	wait_until 60 says '"event":"leak"'
 	touch "$go"
 	wait "$host"
 	jq -es 'map(.event) == ["leak", "closed-late", "summary"]' <"$errors"
@@ -88,10 +89,10 @@ setup() {
 @test "a log that another process removed, since it was empty, is made anew for the report" {
 	begin "log='$BATS_TEST_TMPDIR/log'" "$actor" until "$go.1"
 	local first=$host
-	wait_until 5 test -e "$BATS_TEST_TMPDIR/log"
+	wait_until 60 test -e "$BATS_TEST_TMPDIR/log"
 	begin "log='$BATS_TEST_TMPDIR/log'" "$actor" say ready until "$go.2" open 1 leave read \
 		>"$BATS_TEST_TMPDIR/said"
-	wait_until 5 says ready "$BATS_TEST_TMPDIR/said"
+	wait_until 60 says ready "$BATS_TEST_TMPDIR/said"
 	touch "$go.1"
 	wait "$first"
 	[ ! -e "$BATS_TEST_TMPDIR/log" ]
@@ -215,7 +216,7 @@ deeper()'
 
 @test "a program without a free number still reports, and says once that the limit was hit" {
 	begin grace=20ms:interval=5ms "$actor" numbers 60 open 2 leave exhaust until "$go"
-	wait_until 5 says 'ERROR: sockleak: 2 sockets'
+	wait_until 60 says 'ERROR: sockleak: 2 sockets'
 	touch "$go"
 	wait "$host"
 	says '^==[0-9]+==WARNING: sockleak: the limit of open descriptors \(60\) was reached'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # What reports say of the peers' ends, which lie in the same network: the kernel knows
-# them, too.  In a namespace whose peers forget after a second.
+# them, too.  In a namespace whose peers forget after four seconds.
 
 bats_require_minimum_version 1.5.0
 load ../lib/command
@@ -18,9 +18,9 @@ teardown() {
 
 needs_namespace() {
 	unshare -n true 2>/dev/null || skip "network namespaces are not permitted here"
-	unshare -n sh -c 'sysctl -qw net.ipv4.tcp_fin_timeout=1 && ip link set lo up && exec sleep 60' 3>&- &
+	unshare -n sh -c 'sysctl -qw net.ipv4.tcp_fin_timeout=4 && ip link set lo up && exec sleep 600' 3>&- &
 	keeper=$!
-	wait_until 10 eval '[ "$(cat /proc/$keeper/comm)" = sleep ]'
+	wait_until 60 eval '[ "$(cat /proc/$keeper/comm)" = sleep ]'
 }
 
 # Runs in the namespace.
@@ -60,9 +60,9 @@ waits_again() {
 @test "a report on a running program says FIN_WAIT_2, and forgotten once it is" {
 	needs_namespace
 	begin leak 2 wait go
-	wait_until 10 live '["FIN_WAIT_2","FIN_WAIT_2"]'
+	wait_until 60 live '["FIN_WAIT_2","FIN_WAIT_2"]'
 	valid_report live
-	wait_until 10 live '["forgotten","forgotten"]'
+	wait_until 60 live '["forgotten","forgotten"]'
 	valid_report live
 	run -0 inside "$sockleak" report ledgers
 	[[ $output == *"  The peer has forgotten these connections."* ]]
@@ -71,8 +71,8 @@ waits_again() {
 @test "so does list" {
 	needs_namespace
 	begin leak 1 wait go
-	wait_until 10 listed '["FIN_WAIT_2"]'
-	wait_until 10 listed '["forgotten"]'
+	wait_until 60 listed '["FIN_WAIT_2"]'
+	wait_until 60 listed '["forgotten"]'
 	run -0 inside "$sockleak" list
 	[[ $output == *" CLOSE_WAIT 127.0.0.1:"*", forgotten by its peer, opened "* ]]
 }
@@ -81,10 +81,10 @@ waits_again() {
 	needs_namespace
 	begin leak 2 wait go
 	local run=$!
-	wait_until 10 live '["forgotten","forgotten"]'
+	wait_until 60 live '["forgotten","forgotten"]'
 	# Until run has looked, too: after one look that may have been under way.
-	wait_until 10 waits_again "$run" "$(n_waits "$run")"
-	wait_until 10 waits_again "$run" "$(n_waits "$run")"
+	wait_until 60 waits_again "$run" "$(n_waits "$run")"
+	wait_until 60 waits_again "$run" "$(n_waits "$run")"
 	touch go
 	wait "$run"
 	valid_report json
@@ -100,7 +100,7 @@ waits_again() {
 @test "from another network, and from the ledger of a program that has ended, nothing is claimed" {
 	needs_namespace
 	begin leak 2 wait go
-	wait_until 10 live '["forgotten","forgotten"]'
+	wait_until 60 live '["forgotten","forgotten"]'
 	"$sockleak" report --quiet --json=elsewhere ledgers
 	same '["unknown","unknown"]' "$(jq -c '[.leaks[].sockets[].peer_state]' elsewhere)"
 	touch go

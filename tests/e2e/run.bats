@@ -166,11 +166,11 @@ refuses() {
 @test "signals sent to run reach the program, each once" {
 	"$sockleak" run --quiet -- "$host" signals >signals &
 	local run=$! got=0
-	wait_until 10 grep -q ready signals
+	wait_until 60 grep -q ready signals
 	local signal
 	for signal in HUP INT QUIT USR1 USR2 ALRM WINCH; do
 		kill "-$signal" "$run"
-		wait_until 5 grep -qx "$(kill -l "$signal")" signals
+		wait_until 60 grep -qx "$(kill -l "$signal")" signals
 	done
 	kill -TERM "$run"
 	wait "$run" || got=$?
@@ -219,7 +219,7 @@ at_least() {
 	rm go
 	# Long enough for progress to have been shown: until a leak of that age is found.
 	"$sockleak" run --ledger=live --grace=1s -o interval=50ms -- "$host" leak 2 open wait go 2>errors &
-	wait_until 20 bash -c "'$sockleak' report --quiet --error-exitcode=1 live; [ \$? -eq 1 ]"
+	wait_until 60 bash -c "'$sockleak' report --quiet --error-exitcode=1 live; [ \$? -eq 1 ]"
 	touch go
 	wait
 	[[ $(cat errors) == "=="*"==ERROR: sockleak: 2 sockets"* ]]

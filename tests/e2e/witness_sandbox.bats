@@ -148,7 +148,7 @@ same_both_with() {
 	local server=$! tries=0
 	until redis-cli -s "$BATS_TEST_TMPDIR/s" ping 2>/dev/null | grep -q PONG; do
 		kill -0 "$server"
-		((tries++ < 100))
+		((tries++ < 1200))
 		sleep 0.05
 	done
 	redis-cli -s "$BATS_TEST_TMPDIR/s" shutdown nosave || true

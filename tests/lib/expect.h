@@ -38,7 +38,7 @@
 /* How long a fixture in mode grace stays by itself, with three times its grace. */
 #define EXPECT_GRACE_MS 300
 /* How long it waits for the runner to look at it. */
-#define EXPECT_WITNESS_MS 10000
+#define EXPECT_WITNESS_MS 100000
 
 /* The place of a call that opens a socket: the claim on it may come later. */
 struct site {
@@ -255,7 +255,7 @@ static inline int expect_main(const struct pattern *patterns, size_t n_patterns,
 				   patterns[i].mode,
 				   patterns[i].options ? patterns[i].options : "-");
 		} else if (argc > 1 && !strcmp(argv[1], patterns[i].name)) {
-			alarm(20);
+			alarm(120);
 			if (!strcmp(patterns[i].verdict, "part"))
 				return patterns[i].run();
 			peer_net = patterns[i].net;

@@ -200,7 +200,7 @@ struct guest_case {
 static inline int guest_main(const struct guest_case *cases, size_t n, int argc,
 			     char **argv)
 {
-	alarm(20);
+	alarm(120);
 	for (size_t i = 0; i < n; i++) {
 		if (argc < 2)
 			puts(cases[i].name);

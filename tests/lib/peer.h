@@ -17,7 +17,7 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-#define PEER_WAIT_MS 5000
+#define PEER_WAIT_MS 30000
 
 enum peer_net { NET_IPV4, NET_IPV6, NET_MPTCP, NET_MAPPED /* IPv4 in IPv6 sockets */ };
 int peer_net; /* what sockets are made of from now on */

@@ -6,7 +6,7 @@
 #     $options   SOCKLEAK_OPTIONS for it
 #     $D         the private directory
 
-patience_s=${patience_s:-30}
+patience_s=${patience_s:-60}
 started=() # pids
 
 # preloaded COMMAND [ARGUMENT...]: with the library, or bare

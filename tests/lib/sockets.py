@@ -28,7 +28,7 @@ def pair(host="127.0.0.1", protocol=0):
     return accepted, peer, listener.getsockname()[1]
 
 
-def until_state(sock, *states, seconds=10):
+def until_state(sock, *states, seconds=60):
     """tcpi_state is the first byte of TCP_INFO"""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -79,7 +79,7 @@ def successor():
     name = peer.getsockname()
     peer.close()
     assert accepted.recv(1) == b""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         follower = socket.socket()
         follower.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -116,6 +116,6 @@ int main(void)
 #endif
 	};
 
-	alarm(30);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

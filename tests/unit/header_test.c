@@ -71,6 +71,6 @@ int main(void)
 		cmocka_unit_test(looks_by_the_name_the_library_exports),
 	};
 
-	alarm(10);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ int main(void)
 		cmocka_unit_test(stays_out_in_a_child_whose_parent_was_inside),
 	};
 
-	alarm(20);
+	alarm(180);
 	guard_start();
 	loader_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -343,7 +343,7 @@ static void reads_a_large_table_through_one_window(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	alarm(60);
+	alarm(180);
 	if (!mkdtemp(directory))
 		return -1;
 	snprintf(path, sizeof path, "%s/elf", directory);

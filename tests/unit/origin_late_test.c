@@ -55,6 +55,6 @@ int main(void)
 		cmocka_unit_test(is_loaded_by_the_first_work),
 	};
 
-	alarm(20);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ static void libraries_come_and_go_meanwhile(void **state)
 /* What a child's first captures come to. */
 static int child_finds(void)
 {
-	alarm(20);
+	alarm(180);
 	guard_adopt_process();
 	origin_fork_child();
 	for (volatile unsigned i = 0; i < 3; i++) {
@@ -213,7 +213,7 @@ __attribute__((unused)) static void forks_meanwhile(void **state)
 static int start(void **state)
 {
 	(void)state;
-	alarm(60);
+	alarm(180);
 	guard_start();
 	origin_start(32, true);
 	return 0;

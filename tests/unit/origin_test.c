@@ -669,7 +669,7 @@ static int in_child(pid_t (*make)(void), int (*body)(uint32_t), uint32_t origin)
 	pid_t child = make();
 
 	if (child == 0) {
-		alarm(20);
+		alarm(180);
 		guard_adopt_process();
 		origin_fork_child();
 		_exit(body(origin));
@@ -773,7 +773,7 @@ static int keeps_short_origins(uint32_t origin)
 /* Waits for a condition that another thread brings about. */
 static bool comes_true(bool (*condition)(void))
 {
-	for (unsigned ms = 0; ms < 5000; ms++) {
+	for (unsigned ms = 0; ms < 30000; ms++) {
 		if (condition())
 			return true;
 		usleep(1000);
@@ -803,8 +803,8 @@ a_child_of_a_fork_in_the_middle_keeps_short_origins(void **state)
 
 	assert_true(origin & ORIGIN_PENDING_BIT);
 	block_the_worker();
-	assert_true(comes_true(prepare_waits)); /* it is inside now */
-	assert_true(prepare_ms() < 1000);
+	/* It is inside now; and is not waited for until it leaves. */
+	assert_true(comes_true(prepare_waits));
 	assert_int_equal(in_child(_Fork, keeps_short_origins, origin), 0);
 	let_the_worker_go();
 	assert_false(origin_backtrace(settled(origin))->is_short);
@@ -813,7 +813,7 @@ a_child_of_a_fork_in_the_middle_keeps_short_origins(void **state)
 static int start(void **state)
 {
 	(void)state;
-	alarm(100);
+	alarm(180);
 	guard_start();
 	n_descriptors_at_start = n_descriptors();
 	origin_start(32, true);

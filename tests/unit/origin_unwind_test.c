@@ -553,7 +553,7 @@ static void handle(int number, int flags, void (*handler)(int))
 static int start(void **state)
 {
 	(void)state;
-	alarm(100);
+	alarm(180);
 	handle(SIGUSR1, SA_NODEFER, on_signal);
 	handle(SIGUSR2, SA_NODEFER | SA_ONSTACK, on_signal);
 #if defined __x86_64__ && !SANITIZED

@@ -20,7 +20,7 @@
 static int begin(void **state)
 {
 	(void)state;
-	alarm(20);
+	alarm(180);
 	registry_forget_range(0, ~0U);
 	atomic_store(&registry_counts.opened, 0);
 	atomic_store(&registry_counts.closed, 0);

@@ -277,6 +277,6 @@ int main(void)
 		cmocka_unit_test(the_help_shows_each_default_as_it_would_be_given),
 	};
 
-	alarm(10);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -671,6 +671,6 @@ int main(void)
 		cmocka_unit_test(rules_are_read_one_a_line),
 	};
 
-	alarm(60);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

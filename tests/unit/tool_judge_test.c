@@ -274,6 +274,6 @@ int main(void)
 		cmocka_unit_test(only_the_very_process_is_alive),
 	};
 
-	alarm(30);
+	alarm(180);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

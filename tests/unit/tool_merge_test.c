@@ -450,6 +450,6 @@ int main(void)
 		TEST(a_test_is_named_by_who_knows_it),
 	};
 
-	alarm(30);
+	alarm(180);
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

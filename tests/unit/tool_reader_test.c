@@ -623,6 +623,6 @@ int main(void)
 		TEST(the_corpus_is_read_or_refused),
 	};
 
-	alarm(60);
+	alarm(180);
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

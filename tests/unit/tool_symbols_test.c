@@ -86,7 +86,7 @@ static int find_own(struct dl_phdr_info *module, size_t size, void *nothing)
 
 static int open_symbols(void **state)
 {
-	alarm(60);
+	alarm(180);
 	ssize_t n = readlink("/proc/self/exe", own_path, sizeof own_path - 1);
 	assert_true(n > 0);
 	dl_iterate_phdr(find_own, NULL);
