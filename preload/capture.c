@@ -97,7 +97,8 @@ static bool is_crowded(void)
 
 /* Enters a new capture among those that wait, and says by which word it goes: another's,
  * where one with the same callers waits already.  When many wait, and of one place more
- * than can be looked through, nobody seems to unwind: then it keeps no copy. */
+ * than can be looked through, nobody seems to unwind: then it keeps no copy, and those
+ * that come after it find it by its first callers. */
 static uint32_t enter(struct capture *capture)
 {
 	uint32_t word = word_of(number_of(capture)), twin = twins_find(capture);
@@ -108,6 +109,8 @@ static uint32_t enter(struct capture *capture)
 		capture->n_returns = stack_returns(capture->words, capture->returns,
 						   CAPTURE_MAX_SHORT);
 		twin = twins_find(capture);
+		if (!twin)
+			twins_replace(capture, word);
 	}
 	if (twin) {
 		drop(capture);

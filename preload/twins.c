@@ -131,3 +131,11 @@ bool twins_add(const struct capture *capture, uint32_t word)
 	}
 	return false;
 }
+
+void twins_replace(const struct capture *capture, uint32_t word)
+{
+	uint32_t *bucket = bucket_of(capture);
+
+	__atomic_store_n(&bucket[capture->key % N_ALIKE], word, __ATOMIC_RELEASE);
+	__atomic_store_n(&is_used, true, __ATOMIC_RELAXED);
+}

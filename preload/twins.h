@@ -16,6 +16,9 @@ uint32_t twins_find(const struct capture *capture);
  * place wait as there is room for. */
 bool twins_add(const struct capture *capture, uint32_t word);
 
+/* The same where there is no room: it takes the place of another. */
+void twins_replace(const struct capture *capture, uint32_t word);
+
 /* In a child of fork: threads that were about to queue what they entered are gone. */
 void twins_forget_all(void);
 
