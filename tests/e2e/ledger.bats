@@ -104,7 +104,7 @@ on_a_small_disk() {
 	mount -t tmpfs -o size=256k,mode=700 none "$BATS_TEST_TMPDIR/small"
 	cd "$BATS_TEST_TMPDIR/small" || return
 	preloaded "ledger='$PWD':log=none" "$actor" open 400 leave read drop say done
-	dd if=/dev/zero of=filler bs=4k 2>/dev/null || true
+	dd if=/dev/zero of=filler bs=4k count=100 2>/dev/null || true
 	preloaded "ledger='$PWD'" "$actor" open 10 drop say done
 }
 
