@@ -138,6 +138,15 @@ needs_strace() {
 	done
 }
 
+@test "the ledger is opened before the program gives up its rights" {
+	without_sanitizer
+	[ "$(id -u)" = 0 ] || skip "only root has rights to give up"
+	mkdir -m 700 "$tmp/ledger"
+	run -0 preloaded "log=none:ledger=$tmp/ledger" "$rules" gives-up-its-rights
+	"$build/sockleak" report --json "$tmp/ledger" |
+		jq -e '.leaks | length == 1 and .[0].count == 1 and .[0].call == "accept4"'
+}
+
 @test "a socket that was inherited is found though fewer numbers are allowed than are asked for at once" {
 	without_sanitizer
 	run -0 bash -c "ulimit -n 40; SOCKLEAK_OPTIONS=grace=20ms:thread=no LD_PRELOAD=$preloads \
