@@ -386,6 +386,7 @@ uint64_t places_print(const struct probe_way *way, bool at_exit, bool in_full)
 		n_leaked += count;
 		if (!count)
 			continue;
+		place->sums.runs_on = in_full;
 		/* At exit the last word on a place is its true count. */
 		if (!place->next_print || in_full)
 			print_place(place, count, true, way);

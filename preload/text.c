@@ -105,7 +105,7 @@ static void headline(struct text *text, const struct text_place *place, const ch
 	text_string(text, now);
 	text_string(text, dead ? " held by " : " left in CLOSE_WAIT by ");
 	text_string(text, one ? "its owner" : "their owner");
-	text_string(text, place->at_exit ? " at exit" : "");
+	text_string(text, place->at_exit && !place->runs_on ? " at exit" : "");
 	text_string(text, dead ? " although the connection is dead" : "");
 	text_string(text, one ? ", for " : ", oldest ");
 	text_duration(text, place->oldest_ms);

@@ -61,7 +61,8 @@ struct text_place {
 	uint64_t newest_ms;
 	uint64_t unread_bytes;
 	uint64_t kernel_bytes;
-	bool at_exit;              /* found at exit, not by grace */
+	bool at_exit;              /* by the rule of the exit, not by grace */
+	bool runs_on;              /* asked for by the program: this is not its end */
 	enum text_peer peer_state; /* of all of them, or unknown */
 	/* the oldest of the sockets, as an example */
 	int fd;

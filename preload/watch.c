@@ -237,6 +237,7 @@ struct look {
 	struct probe probe;
 	uint32_t generation;
 	bool is_gone;
+	bool runs_on; /* asked for by the program: this is not its end */
 };
 
 /* false = not all that is known was in the file to be named. */
@@ -268,7 +269,9 @@ static bool publish(const struct look *look, const struct told *told)
 		   (word & ROW_GIVEN ? SL_ROW_GIVEN : 0) |
 		   (word & ROW_MPTCP ? SL_ROW_MPTCP : 0);
 	if (side) {
-		d.verdict = side->verdict;
+		d.verdict = look->runs_on && side->verdict == SL_LEAK_EXIT
+				    ? SL_PENDING
+				    : side->verdict;
 		d.kind = side->kind;
 		d.why = side->why;
 		d.inode = side->inode;
@@ -420,6 +423,7 @@ struct tick {
 	bool at_exit;
 	uint32_t since; /* of sockets born after this generation */
 	bool all_gone;  /* every socket whose peer has gone counts */
+	bool runs_on;   /* as of struct look */
 	uint64_t n_leaks, n_held, n_unwritten;
 };
 
@@ -491,7 +495,7 @@ static void look_at(int fd, struct tick *tick)
 {
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
-	struct look look = {.fd = fd};
+	struct look look = {.fd = fd, .runs_on = tick->runs_on};
 	bool is_held = registry_read(fd, &look.row);
 
 	look.generation = is_held ? ROW_GENERATION(atomic_load(&look.row.word)) : 0;
@@ -669,7 +673,8 @@ uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool pri
 			    .way = &directly,
 			    .at_exit = true,
 			    .since = since,
-			    .all_gone = told_or_not};
+			    .all_gone = told_or_not,
+			    .runs_on = true};
 
 	get_ready();
 	origin_work();

@@ -64,6 +64,19 @@ reported() {
 	reported '.leaks[0].count == 1'
 }
 
+@test "what a program asks for while it runs is not said to be at exit, there or in its ledger" {
+	local ask
+	for ask in check since; do
+		rm -f "$ledgers"/* "$go"
+		begin "ledger='$ledgers':thread=no" "$actor" open 1 leave read "$ask" until "$go"
+		wait_until 5 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for '
+		reported '(.leaks | length) == 0 and .pending[0].count == 1'
+		touch "$go"
+		wait "$host"
+		reported '.leaks[0].count == 1 and .leaks[0].sockets[0].verdict == "exit"'
+	done
+}
+
 @test "over exec the old books are closed and the new ones know the origin" {
 	begin "$options" "$actor" open 1 leave until "$go.1" exec until "$go"
 	wait_until 60 reported '.leaks[0].origin[0].function == "take"'
