@@ -22,6 +22,7 @@ static bool is_stderr;
 static bool is_ours;  /* we made the file */
 static bool has_path; /* `path` is that of the log */
 ARENA_TABLE static char path[SETTINGS_PATH_BYTES + 64];
+ARENA_TABLE static char directory[512]; /* at the start, for a relative path; or "" */
 static struct {
 	dev_t device;
 	ino_t inode;
@@ -40,13 +41,13 @@ AT_START static bool identify(long fd, struct stat *is)
 static bool expand(const char *pattern)
 {
 	struct text text = {path, sizeof(path) - 1, 0, false};
-	char exe[512], here[512];
+	char exe[512];
 	const char *name = exe;
 
 	if (*pattern != '/') {
-		if (guard_sys(SYS_getcwd, here, sizeof(here)) < 0)
+		if (!directory[0])
 			return false;
-		text_string(&text, here);
+		text_string(&text, directory);
 		text_string(&text, "/");
 	}
 	for (const char *c = pattern; *c; c++) {
@@ -93,7 +94,7 @@ static long open_file(int flags)
 
 static const char *start_file(const char *pattern)
 {
-	struct stat is;
+	struct stat is = {0};
 
 	own_file.is_open = false;
 	if (!expand(pattern))
@@ -109,11 +110,18 @@ static const char *start_file(const char *pattern)
 	own_file.is_open = identify(fd, &is);
 	own_file.device = is.st_dev;
 	own_file.inode = is.st_ino;
+	/* What has our pid in its name and holds nothing is from before an exec. */
+	is_ours |= strstr(pattern, "%p") && own_file.is_open && is.st_size == 0;
 	guard_sys(SYS_close, fd);
 	return NULL;
 }
 
-AT_START const char *log_start(const struct settings *settings)
+static bool has_pattern(const struct settings *settings)
+{
+	return !settings->log_is_stderr && settings->log[0];
+}
+
+AT_START const char *log_start(const struct settings *settings, bool opens_now)
 {
 	struct stat is;
 
@@ -123,9 +131,12 @@ AT_START const char *log_start(const struct settings *settings)
 	at_start.is_open = identify(2, &is);
 	at_start.device = is.st_dev;
 	at_start.inode = is.st_ino;
-	if (is_stderr || !settings->log[0])
+	if (!has_pattern(settings))
 		return NULL;
-	return start_file(settings->log);
+	if (settings->log[0] != '/' &&
+	    guard_sys(SYS_getcwd, directory, sizeof(directory)) < 0)
+		directory[0] = '\0';
+	return opens_now ? start_file(settings->log) : NULL;
 }
 
 void log_disown(void)
@@ -134,10 +145,9 @@ void log_disown(void)
 	n_lost = 0;
 }
 
-void log_fork_child(const struct settings *settings)
+const char *log_open(const struct settings *settings)
 {
-	if (!is_stderr && settings->log[0])
-		start_file(settings->log);
+	return has_pattern(settings) ? start_file(settings->log) : NULL;
 }
 
 static bool is_writable(long fd, int patience_ms)

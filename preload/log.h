@@ -11,14 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* At start: remembers what standard error is, or makes the file.  NULL or the reason why
- * there is no log, a whole sentence. */
-const char *log_start(const struct settings *settings);
+/* At start: remembers what standard error is, or makes the file, or leaves that to
+ * log_open().  NULL or the reason why there is no log, a whole sentence. */
+const char *log_start(const struct settings *settings, bool opens_now);
 /* In a child, at once: the file is its parent's to remove. */
 void log_disown(void);
-/* In a child, by its ticker: a file of its own where the path has its pid.  What standard
- * error is it knows from its parent: the calling thread may have no descriptor 2. */
-void log_fork_child(const struct settings *settings);
+/* By the ticker, late, or in a child: a file of its own where the path has its pid.  What
+ * standard error is was known at the start: the calling thread may have no descriptor
+ * 2. */
+const char *log_open(const struct settings *settings);
 
 /* Whole lines.  Not for hooks: it opens the file. */
 void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes);

@@ -54,6 +54,7 @@
 
 static struct settings settings;
 static bool imports_connections;
+static bool opens_log_at_start; /* one that only executes another leaves no file */
 bool start_has_socket;
 ARENA_TABLE static char ledger_directory[SETTINGS_PATH_BYTES + 512];
 static _Atomic bool has_spoken; /* the last words were said */
@@ -126,6 +127,16 @@ static void register_fork_handlers(void)
 	are_registered = true;
 }
 
+/* As the ledger, in silence where a child has changed its rights. */
+static void open_log(void)
+{
+	const char *problem = log_open(&settings);
+
+	opens_log_at_start = true;
+	if (problem && !registry_era)
+		log_complain(problem);
+}
+
 /* What the start left undone: for a process whose objects import no call that makes
  * connections (yet), and for a forked child, the first look does it. */
 static void prepare(void)
@@ -138,8 +149,8 @@ static void prepare(void)
 	/* Another thread may be about to ask. */
 	if (!settings.grace_ns)
 		settings.grace_ns = system_grace_ns();
-	if (registry_era)
-		log_fork_child(&settings);
+	if (registry_era || !opens_log_at_start)
+		open_log();
 	open_ledger(registry_era != 0);
 }
 
@@ -354,7 +365,8 @@ static void say_help(void)
 static void take_options(const char *options)
 {
 	settings_parse(&settings, options, log_complain);
-	const char *problem = log_start(&settings);
+	opens_log_at_start = imports_connections || settings.help;
+	const char *problem = log_start(&settings, opens_log_at_start);
 	if (problem)
 		log_complain(problem);
 	if (settings.help)
@@ -366,7 +378,7 @@ AT_START static void start_all(void)
 {
 	guard_start();
 	settings_parse(&settings, NULL, log_complain);
-	log_start(&settings);
+	log_start(&settings, true);
 	if (!real_start(&imports_connections)) {
 		log_complain("the C library lacks a call that is needed: switched off");
 		return;

@@ -68,6 +68,7 @@ struct run {
 	struct output *output;
 	char **argv;    /* the program and its arguments */
 	char *settings; /* of -o and --grace, for SOCKLEAK_OPTIONS; owned */
+	char *new_log;  /* a log that is not there yet; owned, NULL = none */
 	const char *kept_directory;
 	bool force;
 	char *directory; /* of the ledgers, absolute; owned */
@@ -81,6 +82,33 @@ struct run {
 
 /* -- options ---------------------------------------------------------------------- */
 
+/* Whoever opens a log first removes it if it stayed empty; but not if it became another
+ * program meanwhile. */
+static void note_log(struct run *run, const char *value)
+{
+	size_t bytes = strlen(value);
+
+	free(run->new_log);
+	run->new_log = value[0] == '\'' && bytes > 1
+			       ? say_printf("%.*s", (int)bytes - 2, value + 1)
+			       : say_strdup(value);
+	bool is_none =
+		strcmp(run->new_log, "stderr") == 0 || strcmp(run->new_log, "none") == 0;
+	if (is_none || strchr(run->new_log, '%') || access(run->new_log, F_OK) == 0) {
+		free(run->new_log);
+		run->new_log = NULL;
+	}
+}
+
+static void remove_empty_log(const struct run *run)
+{
+	struct stat status;
+
+	if (run->new_log && lstat(run->new_log, &status) == 0 &&
+	    S_ISREG(status.st_mode) && status.st_size == 0)
+		unlink(run->new_log);
+}
+
 /* Adds "name=value", the value quoted where it holds what separates options. */
 static void add_setting(struct run *run, const char *setting)
 {
@@ -90,6 +118,8 @@ static void add_setting(struct run *run, const char *setting)
 		say_usage("run", "-o takes OPTION=VALUE, not '%s'", setting);
 	if (strncmp(setting, "ledger=", 7) == 0)
 		say_usage("run", "for a directory of ledgers there is --ledger=DIR");
+	if (strncmp(setting, "log=", 4) == 0)
+		note_log(run, value + 1);
 	bool quote = strchr(value, ':') && value[1] != '\'';
 	if (quote && strchr(value, '\''))
 		say_usage("run", "the value of '%s' holds both ':' and a quote", setting);
@@ -390,9 +420,11 @@ int command_run(int argc, char **argv)
 	if (status == 0)
 		status = run_program(&run);
 	remove_directory(&run);
+	remove_empty_log(&run);
 	peers_forget_known(run.forgotten);
 	output_close(run.output);
 	free(run.settings);
+	free(run.new_log);
 	free(run.path);
 	return status;
 }

@@ -86,6 +86,47 @@ setup() {
 	[ -z "$(ls "$BATS_TEST_TMPDIR"/*.log 2>/dev/null)" ]
 }
 
+@test "a program that becomes another leaves no empty log behind" {
+	local file=$BATS_TEST_TMPDIR/wrapped.log
+	preloaded "log='$file'" env "$actor" open 1 drop
+	preloaded "log='$file'" sh -c 'exec "$@"' - "$actor" open 1 drop
+	preloaded "log='$file'" env true
+	[ ! -e "$file" ]
+	preloaded "log='$file'" env "$actor" open 1 leave read
+	says 'ERROR: sockleak: 1 socket' "$file"
+	# What could make connections opens its log at the start: the next one knows it.
+	preloaded "log='$file.%p'" bash -c 'exec "$@"' - "$actor" open 1 drop
+	[ -z "$(ls "$file".*)" ] || { ls -l "$file".*; return 1; }
+	says_nothing
+}
+
+@test "a log that was there before, empty, stays" {
+	touch "$BATS_TEST_TMPDIR/mine.log"
+	preloaded "log='$BATS_TEST_TMPDIR/mine.log'" env "$actor" open 1 drop
+	[ -e "$BATS_TEST_TMPDIR/mine.log" ]
+}
+
+@test "a relative log is where the program was started, also a child's" {
+	local here=$PWD
+	cd "$BATS_TEST_TMPDIR"
+	SOCKLEAK_OPTIONS=log=child.%p LD_PRELOAD=$library /usr/bin/python3 - <<-'PYTHON'
+		import os, socket
+		os.mkdir("elsewhere")
+		os.chdir("elsewhere")
+		if os.fork() == 0:
+		    ls = socket.create_server(("127.0.0.1", 0))
+		    c = socket.create_connection(ls.getsockname())
+		    s, _ = ls.accept()
+		    c.close()
+		    s.recv(1)
+		    os._exit(0)
+		os.wait()
+	PYTHON
+	[ "$(ls child.* | wc -l)" -eq 1 ]
+	[ -z "$(ls elsewhere)" ]
+	cd "$here"
+}
+
 @test "a log that another process removed, since it was empty, is made anew for the report" {
 	begin "log='$BATS_TEST_TMPDIR/log'" "$actor" until "$go.1"
 	local first=$host

@@ -247,6 +247,16 @@ at_least() {
 	same "$build/libsockleak.so:libm.so.6" "${lines[1]}"
 }
 
+@test "a log that stayed empty goes, also one that a wrapper made, and one that was there stays" {
+	run -0 "$sockleak" run --quiet -o log="$PWD/made" bash -c 'exec "$@"' - "$host" open exit 0
+	[ ! -e made ]
+	touch there
+	run -0 "$sockleak" run --quiet -o log=there bash -c 'exec "$@"' - "$host" open exit 0
+	[ -e there ]
+	run -0 "$sockleak" run --quiet -o log="'made'" bash -c 'exec "$@"' - "$host" leak 1
+	grep -q 'ERROR: sockleak: 1 socket' made
+}
+
 @test "with a log of the user's both speak" {
 	run -0 --separate-stderr "$sockleak" run -o log=stderr "$host" leak 1
 	same 2 "$(grep -c '==ERROR: sockleak' <<<"$stderr")"
