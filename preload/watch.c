@@ -719,6 +719,28 @@ AT_START bool watch_limit_was_hit(void)
 
 /* ---- what was opened unseen ---- */
 
+/* A server that runs a program for a client gives it the connection as more than one
+ * standard stream.  Only at the start, where nobody closes one of them meanwhile. */
+static bool is_inherited_twice(int fd, uint64_t cookie)
+{
+	static struct {
+		uint64_t cookie;
+		int fd;
+	} known[8];
+	static unsigned n_known;
+
+	for (unsigned i = 0; cookie && i < n_known; i++)
+		if (known[i].cookie == cookie) {
+			registry_copy(known[i].fd, fd);
+			return registry_knows(fd);
+		}
+	if (cookie && n_known < sizeof(known) / sizeof(known[0])) {
+		known[n_known].cookie = cookie;
+		known[n_known++].fd = fd;
+	}
+	return false;
+}
+
 AT_START static void adopt(const struct probe_way *way, int fd, enum sl_note note)
 {
 	int borrowed = probe_borrow(way, fd);
@@ -729,6 +751,8 @@ AT_START static void adopt(const struct probe_way *way, int fd, enum sl_note not
 		probe_socket(borrowed, protocol == PROTOCOL_MPTCP, 0, &probe);
 	if (borrowed >= 0)
 		probe_return(way, borrowed);
+	if (note == SL_NOTE_INHERITED && is_inherited_twice(fd, probe.cookie))
+		return;
 	if (protocol)
 		registry_adopt(fd, note,
 			       (protocol == PROTOCOL_MPTCP ? ROW_MPTCP : 0) |

@@ -188,6 +188,21 @@ on_a_small_disk() {
 	reported '.leaks[0].count == 1 and .leaks[0].call == "accept4"'
 }
 
+@test "a connection that came as two standard streams is one socket" {
+	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+		import socket, subprocess, sys
+		ls = socket.create_server(("127.0.0.1", 0))
+		c = socket.create_connection(ls.getsockname())
+		s, _ = ls.accept()
+		c.close()
+		subprocess.run([sys.argv[1], "linger", "400"], stdin=s, stdout=s)
+		s.close()
+	PYTHON
+	reported '.leaks[0].count == 1 and ([.leaks[0].sockets[0].holders[].fd] | sort) == [0, 1]'
+	# The lingering opens sockets of its own, and closes them.
+	reported '.processes[] | select(.exe | endswith("/actor")) | .opened == .closed + 1'
+}
+
 @test "what exec inherits is joined with the parent that accepted it and let go" {
 	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
 		import os, socket, sys
