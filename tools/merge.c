@@ -375,6 +375,7 @@ struct findings *merge_close(struct merge *merge)
 	struct findings *findings = merge->findings;
 
 	settle_ends(merge);
+	merging_join_over_exec(merge);
 	for (struct joined *socket = merge->sockets; socket; socket = socket->hh.next) {
 		merging_judge_rows(merge, socket);
 		count_open(merge, socket);

@@ -1,5 +1,5 @@
 /* What the files of the merge share: rows on their way to sockets and places.  For
- * merge.c, merge_sockets.c and merge_places.c alone. */
+ * merge.c, merge_exec.c, merge_sockets.c and merge_places.c alone. */
 #ifndef SOCKLEAK_MERGING_H
 #define SOCKLEAK_MERGING_H
 
@@ -116,6 +116,11 @@ struct merge {
 	struct place *leaks, *pending;
 	struct seen_end *ends;
 };
+
+/* merge_exec.c */
+
+/* Before the sockets are judged. */
+void merging_join_over_exec(struct merge *merge);
 
 /* merge_sockets.c */
 

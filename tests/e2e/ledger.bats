@@ -87,6 +87,15 @@ reported() {
 	wait "$host"
 }
 
+@test "an exec before the first look takes no socket from its origin" {
+	# Looked at when the first connection begins, and not again for ten seconds.
+	preloaded "ledger='$ledgers':log=none:thread=no:interval=10s" \
+		"$actor" open 1 leave exec linger 10
+	reported '[.processes[].ended] | sort == ["exec", "exit"]'
+	reported '[(.leaks + .pending)[] | select(.why | index("held-by-child"))] | length == 1 and
+		.[0].call == "accept" and .[0].origin_note != "inherited"'
+}
+
 @test "a program that makes no connection leaves no ledger behind" {
 	preloaded "$options" "$actor" say x
 	preloaded "$options" /bin/true

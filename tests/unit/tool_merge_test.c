@@ -296,6 +296,81 @@ static void a_leak_before_an_exec_that_is_still_held_stays_one(void **state)
 	assert_false(only_socket()->opener_closed);
 }
 
+/* The former program of pid 1 became another before it looked at its socket. */
+static struct sl_descriptor *begin_unlooked(void)
+{
+	maker_begin(&maker, 1);
+	maker.head.ended = SL_RUNNING;
+	struct sl_descriptor *row = maker_leak(&maker, 5, 0);
+	row->origin = origin_in(1, 0x123);
+	row->kind = SL_KIND_NONE;
+	row->state = 0;
+	row->verdict = SL_NO_VERDICT;
+	row->why = 0;
+	row->told_ns = row->gone_ns = row->quiet_ns = row->looked_ns = 0;
+	row->eof_call = SL_CALL_NONE;
+	return row;
+}
+
+static void add_later_leak(void)
+{
+	later()->verdict = SL_LEAK_GRACE;
+	add();
+}
+
+static void what_was_accepted_and_carried_over_an_exec_unlooked_is_joined(void **state)
+{
+	(void)state;
+	begin_unlooked();
+	add();
+	add_later_leak();
+	close_merge();
+	assert_origin(0x123);
+	assert_int_equal(findings->leaks[0].call, SL_CALL_accept);
+	assert_int_equal(only_socket()->n_holders, 1);
+	assert_int_equal(only_socket()->holders[0].process, 1);
+	assert_false(only_socket()->opener_closed);
+}
+
+static void assert_not_joined(void)
+{
+	add();
+	add_later_leak();
+	close_merge();
+	only_socket();
+	assert_int_equal(findings->leaks[0].n_origin, 0);
+	assert_int_equal(findings->leaks[0].note, SL_NOTE_INHERITED);
+}
+
+static void another_peer_after_an_exec_is_another_socket(void **state)
+{
+	(void)state;
+	begin_unlooked()->peer_port++;
+	assert_not_joined();
+}
+
+static void what_was_connected_before_an_exec_may_be_another_socket(void **state)
+{
+	(void)state;
+	begin_unlooked()->call = SL_CALL_socket;
+	assert_not_joined();
+}
+
+static void what_was_closed_before_an_exec_is_another_socket(void **state)
+{
+	(void)state;
+	begin_unlooked()->held = 0;
+	assert_not_joined();
+}
+
+static void a_program_in_between_may_have_put_another_socket_there(void **state)
+{
+	(void)state;
+	begin_unlooked();
+	maker.sequence = 0;
+	assert_not_joined();
+}
+
 static void what_the_later_program_closed_is_no_leak(void **state)
 {
 	(void)state;
@@ -440,6 +515,11 @@ int main(void)
 		TEST(without_the_giver_the_note_says_why_there_is_no_origin),
 		TEST(an_origin_that_was_never_unwound_is_unknown),
 		TEST(a_leak_before_an_exec_that_is_still_held_stays_one),
+		TEST(what_was_accepted_and_carried_over_an_exec_unlooked_is_joined),
+		TEST(another_peer_after_an_exec_is_another_socket),
+		TEST(what_was_connected_before_an_exec_may_be_another_socket),
+		TEST(what_was_closed_before_an_exec_is_another_socket),
+		TEST(a_program_in_between_may_have_put_another_socket_there),
 		TEST(what_the_later_program_closed_is_no_leak),
 		TEST(a_later_ledger_in_the_directory_tells_of_the_exec),
 		TEST(a_program_that_was_seen_to_exit_had_become_another),
