@@ -69,7 +69,9 @@
 	CALL(prctl, REQUIRED)                                                            \
 	/* libunwind's own: answered, not made, while it is we who unwind */             \
 	CALL(pipe2, REQUIRED)                                                            \
-	CALL(mincore, REQUIRED)
+	CALL(mincore, REQUIRED)                                                          \
+	/* the C library makes the calls from now on (single.h) */                       \
+	CALL(pthread_cancel, OPTIONAL)
 
 #define SL_CALL_NUMBER(name, need) SL_CALL_##name,
 enum sl_call {

@@ -77,6 +77,15 @@ static inline bool guard_error_is(int error)
 #endif
 }
 
+static inline void guard_set_error(int error)
+{
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+	*(int __seg_fs *)guard_errno_offset = error;
+#else
+	*(int *)((char *)__builtin_thread_pointer() + guard_errno_offset) = error;
+#endif
+}
+
 /* Once, by the constructor. */
 void guard_start(void);
 /* From now on a real child is told from a vfork child.  At the start where connections

@@ -4,6 +4,7 @@
 #include "arena.h"
 #include "guard.h"
 #include "origin.h"
+#include "single.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -163,6 +164,7 @@ static void *run(void *nothing)
 	 * the end. */
 	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_LOOK);
 	wake_word_waiter(&state);
+	single_thread_goes();
 	return NULL;
 }
 
@@ -233,7 +235,10 @@ static bool create_thread(void)
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
+	single_thread_comes();
 	int failed = pthread_create(&thread, &attributes, run, NULL);
+	if (failed)
+		single_thread_goes();
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
 	pthread_attr_destroy(&attributes);
 	return !failed;
@@ -309,6 +314,7 @@ void helper_fork_child(void)
 {
 	uint32_t now = atomic_load(&state);
 
+	single_thread_goes();
 	atomic_store(&wake_word, 0);
 	atomic_store(&thread_id, 0);
 	/* Where the parent had (or wanted) a thread, the child wants one. */

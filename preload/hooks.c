@@ -17,6 +17,7 @@
 #include "probe.h"
 #include "real.h"
 #include "registry.h"
+#include "single.h"
 #include "start.h"
 #include "watch.h"
 
@@ -28,7 +29,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT    __attribute__((visibility("default")))
+#define UNCHECKED __attribute__((no_sanitize_thread))
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -37,11 +39,12 @@
 #define MAX_GIFTS    253 /* SCM_MAX_FD: descriptors in one message */
 
 bool hooks_are_on;
-_Atomic bool hooks_await_connection;
+bool hooks_await_connection;
 
-static inline bool awaits_connection(void)
+/* A plain load: an atomic one, however relaxed, costs every read an instruction more. */
+static inline UNCHECKED bool awaits_connection(void)
 {
-	return atomic_load_explicit(&hooks_await_connection, memory_order_relaxed);
+	return hooks_await_connection;
 }
 
 /* ---- what hooks tell ---- */
@@ -87,7 +90,7 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 	}
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
 	if ((bits & ROW_CONNECTED) || awaits_connection()) {
-		hooks_await_connection = false;
+		__atomic_store_n(&hooks_await_connection, false, __ATOMIC_RELAXED);
 		start_connection();
 	}
 	wake_whoever_looks();
@@ -220,7 +223,7 @@ static __attribute__((noinline, cold)) void used(int fd)
 
 	if (registry_read(fd, &row) && (atomic_load(&row.word) & ROW_CONNECTED) &&
 	    may_write()) {
-		hooks_await_connection = false;
+		__atomic_store_n(&hooks_await_connection, false, __ATOMIC_RELAXED);
 		start_connection();
 	}
 }
@@ -230,13 +233,12 @@ static __attribute__((noinline, cold)) void used(int fd)
 static inline ssize_t after_read(const volatile int *fd, ssize_t result,
 				 const volatile size_t *wanted, enum sl_call call)
 {
-	if (__builtin_expect(result <= 0, 0)) {
-		if (result < 0 && guard_error_is(EAGAIN))
+	if (__builtin_expect(result < 0, 0)) {
+		if (guard_error_is(EAGAIN))
 			return result;
-		if (result < 0)
-			failed(*fd, call);
-		else if (*wanted)
-			told(*fd, call, false);
+		failed(*fd, call);
+	} else if (__builtin_expect(result == 0, 0) && *wanted) {
+		told(*fd, call, false);
 	}
 	if (__builtin_expect(awaits_connection(), 0))
 		used(*fd);
@@ -268,6 +270,48 @@ static inline ssize_t after_send(const volatile int *fd, ssize_t result,
 		volatile int kept_fd = (fd);                                             \
 		after_send(&kept_fd, real.name(__VA_ARGS__), SL_CALL_##name);            \
 	})
+/* The same where the hook makes the system call itself (single.h): no frame of the C
+ * library lies between, and nothing waits on the stack. */
+static __attribute__((noinline, cold)) ssize_t
+ended_direct(long fd, long result, bool is_end, enum sl_call call)
+{
+	if (result < 0) {
+		guard_set_error((int)-result);
+		failed((int)fd, call);
+		return -1;
+	}
+	if (is_end)
+		told((int)fd, call, false);
+	if (awaits_connection())
+		used((int)fd);
+	return result;
+}
+
+static inline ssize_t after_direct(long fd, long result, bool is_end, enum sl_call call)
+{
+	if (__builtin_expect(result <= 0, 0)) {
+		if (result != -EAGAIN)
+			return ended_direct(fd, result, is_end, call);
+		guard_set_error(EAGAIN);
+		return -1;
+	}
+	if (__builtin_expect(awaits_connection(), 0))
+		return ended_direct(fd, result, false, call);
+	return result;
+}
+/* `fd` is widened once: the compiler need not keep it a second time. */
+#define DIRECT(name, number, fd, buffer, count, flags, wanted)                           \
+	({                                                                               \
+		long direct_fd = (fd);                                                   \
+		long direct_result = guard_call(number, direct_fd, (long)(buffer),       \
+						(long)(count), flags, 0, 0);             \
+		after_direct(direct_fd, direct_result, wanted, SL_CALL_##name);          \
+	})
+#define DIRECT_READ(name, number, fd, buffer, count, flags)                              \
+	DIRECT(name, number, fd, buffer, count, flags, (count) > 0)
+#define DIRECT_SEND(name, number, fd, buffer, count, flags)                              \
+	DIRECT(name, number, fd, buffer, count, flags, false)
+
 /* Where more is to be done in between. */
 #define AFTER_READ(fd, result, wanted, name)                                             \
 	after_read(&(volatile int){fd}, result, &(volatile size_t){wanted},              \
@@ -633,11 +677,15 @@ EXPORT int shutdown(int sockfd, int how)
 
 EXPORT ssize_t read(int fd, void *buffer, size_t count)
 {
+	if (single_is())
+		return DIRECT_READ(read, SYS_read, fd, buffer, count, 0);
 	return READS(fd, count, read, fd, buffer, count);
 }
 
 EXPORT ssize_t __read(int fd, void *buffer, size_t count)
 {
+	if (single_is())
+		return DIRECT_READ(__read, SYS_read, fd, buffer, count, 0);
 	return READS(fd, count, __read, fd, buffer, count);
 }
 
@@ -650,6 +698,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 
 EXPORT ssize_t recv(int sockfd, void *buffer, size_t count, int flags)
 {
+	if (single_is())
+		return DIRECT_READ(recv, SYS_recvfrom, sockfd, buffer, count, flags);
 	return READS(sockfd, count, recv, sockfd, buffer, count, flags);
 }
 
@@ -726,11 +776,15 @@ EXPORT ssize_t __recvfrom_chk(int sockfd, void *buffer, size_t count, size_t siz
 
 EXPORT ssize_t send(int sockfd, const void *buffer, size_t count, int flags)
 {
+	if (single_is())
+		return DIRECT_SEND(send, SYS_sendto, sockfd, buffer, count, flags);
 	return SENDS(sockfd, send, sockfd, buffer, count, flags);
 }
 
 EXPORT ssize_t __send(int sockfd, const void *buffer, size_t count, int flags)
 {
+	if (single_is())
+		return DIRECT_SEND(__send, SYS_sendto, sockfd, buffer, count, flags);
 	return SENDS(sockfd, __send, sockfd, buffer, count, flags);
 }
 
@@ -780,17 +834,29 @@ EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 
 EXPORT ssize_t write(int fd, const void *buffer, size_t count)
 {
+	if (single_is())
+		return DIRECT_SEND(write, SYS_write, fd, buffer, count, 0);
 	return SENDS(fd, write, fd, buffer, count);
 }
 
 EXPORT ssize_t __write(int fd, const void *buffer, size_t count)
 {
+	if (single_is())
+		return DIRECT_SEND(__write, SYS_write, fd, buffer, count, 0);
 	return SENDS(fd, __write, fd, buffer, count);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 {
 	return SENDS(fd, writev, fd, vector, count);
+}
+
+/* ---- what ends the short way ---- */
+
+EXPORT int pthread_cancel(pthread_t thread)
+{
+	single_no_more();
+	return real.pthread_cancel(thread);
 }
 
 /* ---- end of life ---- */
@@ -836,7 +902,8 @@ static long after_entering(bool has_entered, long result)
 	if (has_entered && result != 0) {
 		guard_is_sandboxed = false;
 		helper_return();
-		hooks_await_connection = registry_has_connection();
+		__atomic_store_n(&hooks_await_connection, registry_has_connection(),
+				 __ATOMIC_RELAXED);
 	}
 	return result;
 }

@@ -8,6 +8,6 @@
 extern bool hooks_are_on __attribute__((visibility("hidden")));
 /* Connections were inherited, and nobody looks at them yet: the first use of one starts
  * the helper. */
-extern _Atomic bool hooks_await_connection __attribute__((visibility("hidden")));
+extern bool hooks_await_connection __attribute__((visibility("hidden")));
 
 #endif

@@ -127,6 +127,13 @@ static FILE *early_freopen(const char *path, const char *mode, FILE *stream)
 	return resolve_all() ? real.freopen(path, mode, stream) : NULL;
 }
 
+static int early_pthread_cancel(pthread_t thread)
+{
+	return resolve_all() && real.pthread_cancel != early_pthread_cancel
+		       ? real.pthread_cancel(thread)
+		       : ENOSYS;
+}
+
 /* By way of a pointer without a type: the stand-ins' six words differ from every
  * prototype on purpose. */
 #define EARLY(name, stand_in) .name = (__typeof__(real.name))(void *)(stand_in)
@@ -155,7 +162,8 @@ static FILE *early_freopen(const char *path, const char *mode, FILE *stream)
 		EARLY(write, early_write), EARLY(__write, early_write),                  \
 		EARLY(writev, early_writev), EARLY(_exit, early_exit_group),             \
 		EARLY(_Exit, early_exit_group), EARLY(prctl, early_prctl),               \
-		EARLY(pipe2, early_pipe2), EARLY(mincore, early_mincore)
+		EARLY(pipe2, early_pipe2), EARLY(mincore, early_mincore),                \
+		EARLY(pthread_cancel, early_pthread_cancel)
 
 static const struct real early = {EARLY_TABLE};
 struct real real = {EARLY_TABLE};

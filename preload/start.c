@@ -12,7 +12,7 @@
  *     probe.c       what the kernel says about a socket
  *     watch.c       age and verdict: the tick
  *     places.c      leaks with the same origin, printed once
- *     helper.c      the thread that ticks
+ *     helper.c      the thread that ticks; single.c   a host that has no other
  *     ledger.c      the records, in a file (ledger.h) that outlives the process
  *     text.c, names.c, log.c   the report: words, function names, where the bytes go
  *     settings.c    SOCKLEAK_OPTIONS
@@ -38,6 +38,7 @@
 #include "real.h"
 #include "registry.h"
 #include "settings.h"
+#include "single.h"
 #include "text.h"
 #include "watch.h"
 
@@ -263,7 +264,8 @@ void start_child(void)
 	watch_fork_child();
 	helper_fork_child();
 	atomic_store(&has_spoken, false);
-	hooks_await_connection = registry_has_connection();
+	__atomic_store_n(&hooks_await_connection, registry_has_connection(),
+			 __ATOMIC_RELAXED);
 }
 
 static void fork_prepare(void)
@@ -354,7 +356,8 @@ static void start_books(void)
 	guard_inside--;
 	if (registry_top())
 		start_first_socket();
-	hooks_await_connection = registry_has_connection();
+	__atomic_store_n(&hooks_await_connection, registry_has_connection(),
+			 __ATOMIC_RELAXED);
 }
 
 static void say_help(void)
@@ -394,6 +397,7 @@ AT_START static void start_all(void)
 	if (imports_connections || !settings.thread)
 		loader_start();
 	if (imports_connections) {
+		single_start();
 		/* Should the end not be allowed to ask which modules there are. */
 		if (!settings.thread)
 			origin_work();
