@@ -115,6 +115,60 @@ needs_strace() {
 	done
 }
 
+@test "another library that stands in for the same calls is called by us, and calls us" {
+	without_sanitizer
+	cat >"$tmp/between.c" <<-'C'
+		#include <dlfcn.h>
+		#include <stdio.h>
+		#include <sys/socket.h>
+		#include <unistd.h>
+		static int n_accepted, n_read, n_closed;
+		int accept(int fd, struct sockaddr *address, socklen_t *size)
+		{
+			n_accepted++;
+			return ((int (*)())dlsym(RTLD_NEXT, "accept"))(fd, address, size);
+		}
+		ssize_t recv(int fd, void *to, size_t size, int flags)
+		{
+			n_read++;
+			return ((ssize_t(*)())dlsym(RTLD_NEXT, "recv"))(fd, to, size, flags);
+		}
+		int close(int fd)
+		{
+			n_closed++;
+			return ((int (*)())dlsym(RTLD_NEXT, "close"))(fd);
+		}
+		__attribute__((destructor)) static void say(void)
+		{
+			printf("%d %d %d\n", n_accepted, n_read, n_closed);
+		}
+	C
+	cc -w -D_GNU_SOURCE -shared -fPIC -o "$tmp/between.so" "$tmp/between.c" -ldl
+	cat >"$tmp/host.c" <<-'C'
+		#include "peer.h"
+		int main(void)
+		{
+			int listener = peer_listen(), client = peer_connect(listener);
+			int server = accept(listener, NULL, NULL), kept;
+			char byte;
+			close(client);
+			recv(server, &byte, 1, 0);
+			close(server);
+			client = peer_connect(listener);
+			kept = accept(listener, NULL, NULL);
+			close(client);
+			return recv(kept, &byte, 1, 0) != 0;
+		}
+	C
+	cc -w -std=gnu11 -D_GNU_SOURCE -Itests/lib -o "$tmp/host" "$tmp/host.c"
+	for order in "$preloads:$tmp/between.so" "$tmp/between.so:$preloads"; do
+		LD_PRELOAD=$order run -0 --separate-stderr "$tmp/host"
+		[ "$output" = "2 2 3" ]
+		# shellcheck disable=SC2154
+		[[ $stderr == *"SUMMARY: sockleak: 1 socket leaked"*"5 opened, 3 closed"* ]]
+	done
+}
+
 @test "the report is written to a high number, out of the way of the program's own" {
 	needs_strace
 	strace -f -e trace=write,openat,close,fcntl -o "$tmp/trace" -E LD_PRELOAD="$preloads" \
