@@ -122,25 +122,33 @@ static void sleep_until(uint64_t due_ns)
 	atomic_store(&wake_word, 0);
 }
 
+/* One look; how long to pause after it.  To its cost belongs what waking up for it cost
+ * since `idle_ns`, when this thread had nothing to do. */
+static uint64_t look(uint64_t now_ns, const struct probe_way *way, uint64_t idle_ns)
+{
+	if (!watch_own(0))
+		return interval_ns;
+	uint64_t cost_ns = watch_thread_ns() - idle_ns;
+	cost_ns += watch_tick(now_ns, way, true);
+	watch_release();
+	return COST_FACTOR * cost_ns > interval_ns ? COST_FACTOR * cost_ns : interval_ns;
+}
+
 static void look_around(const struct probe_way *way)
 {
-	uint64_t due_ns = registry_now_ns();
+	uint64_t due_ns = registry_now_ns(), idle_ns = watch_thread_ns();
 
 	while (!should_stop() && !leader_is_gone()) {
 		uint64_t now_ns = registry_now_ns();
 
 		if (now_ns >= due_ns) {
-			uint64_t pause_ns = 0;
-
-			if (watch_own(0)) {
-				pause_ns = COST_FACTOR * watch_tick(now_ns, way, true);
-				watch_release();
-			}
-			due_ns = now_ns +
-				 (pause_ns > interval_ns ? pause_ns : interval_ns);
+			uint64_t pause_ns = look(now_ns, way, idle_ns);
+			idle_ns = watch_thread_ns();
+			due_ns = registry_now_ns() + pause_ns;
 		} else if (origin_has_work() && watch_own(0)) {
 			origin_work();
 			watch_release();
+			idle_ns = watch_thread_ns();
 		}
 		sleep_until(due_ns);
 	}

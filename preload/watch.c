@@ -599,7 +599,7 @@ static void tell_limit(const struct probe_way *way)
 	places_print_holders(way, limit.rlim_cur);
 }
 
-static uint64_t thread_ns(void)
+uint64_t watch_thread_ns(void)
 {
 	struct timespec now;
 
@@ -614,7 +614,7 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	get_ready();
 	if (work)
 		origin_work();
-	uint64_t before_ns = thread_ns();
+	uint64_t before_ns = watch_thread_ns();
 	if (work) {
 		if (ticks_to_adoption-- == 0) {
 			watch_adopt(way, SL_NOTE_UNKNOWN, false);
@@ -624,7 +624,7 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	}
 	places_publish();
 	sweep(&tick);
-	uint64_t cost_ns = thread_ns() - before_ns;
+	uint64_t cost_ns = watch_thread_ns() - before_ns;
 	if (work) {
 		tell_limit(way);
 		/* By the next look they may have their origin. */

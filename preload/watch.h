@@ -27,6 +27,8 @@ void watch_release(void);
  * the processor time of the look in ns, of what every look costs: not of what is new to
  * unwind and to print. */
 uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work);
+/* The processor time of the calling thread so far. */
+uint64_t watch_thread_ns(void);
 /* The last look: the verdicts of 3.2, what is pending, the summary; `unwind` = what still
  * waits to be.  Returns how many sockets leaked. */
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind);
