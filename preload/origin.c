@@ -342,6 +342,7 @@ static bool await_loader(uint64_t *until_ms)
 			*until_ms = now_ms() + LOADER_WAIT_MS;
 		if (now_ms() >= *until_ms)
 			return false;
+		guard_progressed(); /* who waits for us waits for no longer than this */
 		nap(&unchanging, 0);
 	}
 	return true;
