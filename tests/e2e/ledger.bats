@@ -48,7 +48,7 @@ reported() {
 @test "what a killed process could not unwind any more is said to be pending" {
 	# Without the helper backtraces are unwound at exit.
 	begin "$options:thread=no" "$actor" open 2 leave linger 200 until "$go"
-	wait_until 5 reported '.leaks[0].count == 2'
+	wait_until 60 reported '.leaks[0].count == 2'
 	kill -9 "$host"
 	wait "$host" || true
 	reported '.leaks[0] | .count == 2 and .call == "accept" and .origin == []'
@@ -69,7 +69,7 @@ reported() {
 	for ask in check since; do
 		rm -f "$ledgers"/* "$go"
 		begin "ledger='$ledgers':thread=no" "$actor" open 1 leave read "$ask" until "$go"
-		wait_until 5 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for '
+		wait_until 60 says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for '
 		reported '(.leaks | length) == 0 and .pending[0].count == 1'
 		touch "$go"
 		wait "$host"

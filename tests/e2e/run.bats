@@ -181,14 +181,14 @@ refuses() {
 @test "signals sent to the whole group reach the program, each once, and so do those to run" {
 	setsid "$sockleak" run --quiet -- "$host" signals >signals &
 	local run=$! signal n=0
-	wait_until 10 grep -q ready signals
+	wait_until 60 grep -q ready signals
 	for signal in INT USR1 INT; do
 		# To the group; then to run alone, which shows that nothing more was on its way.
 		n=$((n + 2))
 		kill "-$signal" -- "-$run"
-		wait_until 5 at_least $((n - 1)) signals
+		wait_until 60 at_least $((n - 1)) signals
 		kill "-$signal" "$run"
-		wait_until 5 at_least "$n" signals
+		wait_until 60 at_least "$n" signals
 	done
 	kill -TERM "$run"
 	wait "$run"
