@@ -158,29 +158,13 @@ static void told(struct text *text, const struct text_place *place)
 	text_frames(text, place->eof, place->n_eof);
 }
 
-/* Who called: "local <- peer" was accepted, "local -> peer" connected. */
-static const char *arrow(enum sl_call call)
-{
-	switch (call) {
-	case SL_CALL_accept:
-	case SL_CALL_accept4:
-		return " <- ";
-	case SL_CALL_socket:
-	case SL_CALL_connect:
-	case SL_CALL___connect:
-		return " -> ";
-	default:
-		return " <-> ";
-	}
-}
-
 static void example(struct text *text, const struct text_place *place)
 {
 	if (place->family == 0) {
 		text_string(text, "Addresses not known");
 	} else {
 		text_address(text, place->family, place->local, place->local_port);
-		text_string(text, arrow(place->call));
+		text_string(text, text_arrow(place->call));
 		if (place->peer_port > 0)
 			text_address(text, place->family, place->peer, place->peer_port);
 		else

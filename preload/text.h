@@ -116,7 +116,9 @@ void text_json_summary(struct text *text, const struct text_summary *summary,
 void text_place_id(char id[TEXT_ID_BYTES], enum sl_kind kind,
 		   const struct text_frame *origin, unsigned n_origin);
 
-const char *text_call_name(enum sl_call call);   /* "accept"; NULL for SL_CALL_NONE */
+const char *text_call_name(enum sl_call call); /* "accept"; NULL for SL_CALL_NONE */
+/* Who called: "local <- peer" was accepted, "local -> peer" connected. */
+const char *text_arrow(enum sl_call call);
 const char *text_kind_name(enum sl_kind kind);   /* "close-wait", "dead" */
 const char *text_why_name(enum sl_why one);      /* "eof-read"; of a single bit */
 const char *text_note_name(enum sl_note note);   /* "inherited"; NULL for SL_NOTE_NONE */

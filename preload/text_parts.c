@@ -176,6 +176,21 @@ void text_address(struct text *text, uint16_t family, const uint8_t address[16],
 	text_unsigned(text, port);
 }
 
+const char *text_arrow(enum sl_call call)
+{
+	switch (call) {
+	case SL_CALL_accept:
+	case SL_CALL_accept4:
+		return " <- ";
+	case SL_CALL_socket:
+	case SL_CALL_connect:
+	case SL_CALL___connect:
+		return " -> ";
+	default:
+		return " <-> ";
+	}
+}
+
 const char *text_call_name(enum sl_call call)
 {
 #define NAME(name, need) [SL_CALL_##name] = #name,

@@ -308,28 +308,39 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-int command_list(int argc, char **argv)
+struct wanted {
+	bool is_json;
+	const char *json_path; /* NULL = standard output */
+	int error_exitcode;
+};
+
+static struct wanted take_options(int argc, char **argv)
 {
-	struct list list = {0};
-	struct timespec now;
-	const char *json_path = NULL;
-	bool is_json = false;
-	int error_exitcode = 0, status = 0;
+	struct wanted wanted = {0};
 	opterr = 0;
 	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
 		if (option == JSON) {
-			is_json = true;
-			json_path = optarg && strcmp(optarg, "-") != 0 ? optarg : NULL;
+			wanted.is_json = true;
+			wanted.json_path =
+				optarg && strcmp(optarg, "-") != 0 ? optarg : NULL;
 		} else if (option == ERROR_EXITCODE) {
-			error_exitcode = say_parse_exitcode("list", optarg);
+			wanted.error_exitcode = say_parse_exitcode("list", optarg);
 		} else if (option == 'h') {
 			fputs(help, stdout);
-			return 0;
+			exit(0);
 		} else {
 			say_bad_option("list", option, argv);
 		}
 	}
-	list.symbols = symbols_open();
+	return wanted;
+}
+
+int command_list(int argc, char **argv)
+{
+	struct wanted wanted = take_options(argc, argv);
+	struct list list = {.symbols = symbols_open()};
+	struct timespec now;
+	int status = 0;
 	if (optind == argc && add_all(&list) != 0)
 		status = SAY_USAGE;
 	for (int i = optind; i < argc; i++) {
@@ -341,14 +352,14 @@ int command_list(int argc, char **argv)
 	look_at_peers(&list);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	list.now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	if (!is_json || json_path)
+	if (!wanted.is_json || wanted.json_path)
 		list_print(&list, stdout);
 	if (fflush(stdout) != 0)
 		say_die(SAY_USAGE, "cannot write standard output:");
-	if (is_json && list_write_json(&list, json_path) != 0)
+	if (wanted.is_json && list_write_json(&list, wanted.json_path) != 0)
 		status = SAY_USAGE;
 	if (status == 0 && list_n_leaks(&list))
-		status = error_exitcode;
+		status = wanted.error_exitcode;
 	free_list(&list);
 	return status;
 }

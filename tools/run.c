@@ -7,16 +7,15 @@
 #include "output.h"
 #include "peers.h"
 #include "progress.h"
+#include "run_files.h"
 #include "say.h"
 #include "target.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,46 +67,16 @@ struct run {
 	struct output *output;
 	char **argv;    /* the program and its arguments */
 	char *settings; /* of -o and --grace, for SOCKLEAK_OPTIONS; owned */
-	char *new_log;  /* a log that is not there yet; owned, NULL = none */
 	const char *kept_directory;
 	bool force;
-	char *directory; /* of the ledgers, absolute; owned */
-	char *path;      /* of the program; owned */
-	char **old;      /* ledgers of former runs in a kept directory; owned */
-	size_t n_old;
+	char *path; /* of the program; owned */
+	struct run_files files;
 	size_t n_bad; /* ledgers that could not be read */
 	struct progress progress;
 	struct peers_known *forgotten; /* owned; by their peers, while it ran */
 };
 
 /* -- options ---------------------------------------------------------------------- */
-
-/* Whoever opens a log first removes it if it stayed empty; but not if it became another
- * program meanwhile. */
-static void note_log(struct run *run, const char *value)
-{
-	size_t bytes = strlen(value);
-
-	free(run->new_log);
-	run->new_log = value[0] == '\'' && bytes > 1
-			       ? say_printf("%.*s", (int)bytes - 2, value + 1)
-			       : say_strdup(value);
-	bool is_none =
-		strcmp(run->new_log, "stderr") == 0 || strcmp(run->new_log, "none") == 0;
-	if (is_none || strchr(run->new_log, '%') || access(run->new_log, F_OK) == 0) {
-		free(run->new_log);
-		run->new_log = NULL;
-	}
-}
-
-static void remove_empty_log(const struct run *run)
-{
-	struct stat status;
-
-	if (run->new_log && lstat(run->new_log, &status) == 0 &&
-	    S_ISREG(status.st_mode) && status.st_size == 0)
-		unlink(run->new_log);
-}
 
 /* Adds "name=value", the value quoted where it holds what separates options. */
 static void add_setting(struct run *run, const char *setting)
@@ -119,7 +88,7 @@ static void add_setting(struct run *run, const char *setting)
 	if (strncmp(setting, "ledger=", 7) == 0)
 		say_usage("run", "for a directory of ledgers there is --ledger=DIR");
 	if (strncmp(setting, "log=", 4) == 0)
-		note_log(run, value + 1);
+		run_files_note_log(&run->files, value + 1);
 	bool quote = strchr(value, ':') && value[1] != '\'';
 	if (quote && strchr(value, '\''))
 		say_usage("run", "the value of '%s' holds both ':' and a quote", setting);
@@ -171,72 +140,7 @@ static void take_options(struct run *run, int argc, char **argv)
 	run->argv = argv + optind;
 }
 
-/* -- the directory of ledgers ----------------------------------------------------- */
-
-static void note_old(const char *path, void *of)
-{
-	struct run *run = of;
-
-	run->old = say_realloc(run->old, run->n_old + 1, sizeof(*run->old));
-	run->old[run->n_old++] = say_strdup(path);
-}
-
-static int keep_directory(struct run *run)
-{
-	if (mkdir(run->kept_directory, 0700) < 0 && errno != EEXIST) {
-		say_warn("cannot make %s:", run->kept_directory);
-		return -1;
-	}
-	/* Children may change directory before they make theirs. */
-	run->directory = realpath(run->kept_directory, NULL);
-	if (!run->directory || ledgers_each(run->directory, note_old, run) < 0) {
-		say_warn("cannot open %s:", run->kept_directory);
-		return -1;
-	}
-	return 0;
-}
-
-static int make_directory(struct run *run)
-{
-	const char *parent = getenv("TMPDIR");
-
-	if (run->kept_directory)
-		return keep_directory(run);
-	run->directory = say_printf("%s/sockleak-XXXXXX",
-				    parent && *parent == '/' ? parent : "/tmp");
-	if (mkdtemp(run->directory))
-		return 0;
-	say_warn("cannot make %s:", run->directory);
-	free(run->directory);
-	run->directory = NULL;
-	return -1;
-}
-
-static void remove_ledger(const char *path, void *of)
-{
-	(void)of;
-	unlink(path);
-}
-
-static void remove_directory(struct run *run)
-{
-	if (run->directory && !run->kept_directory) {
-		ledgers_each(run->directory, remove_ledger, NULL);
-		rmdir(run->directory);
-	}
-	for (size_t i = 0; i < run->n_old; i++)
-		free(run->old[i]);
-	free(run->old);
-	free(run->directory);
-}
-
-static bool is_old(const struct run *run, const char *path)
-{
-	for (size_t i = 0; i < run->n_old; i++)
-		if (strcmp(run->old[i], path) == 0)
-			return true;
-	return false;
-}
+/* -- ledgers ---------------------------------------------------------------------- */
 
 struct adding {
 	struct run *run;
@@ -250,7 +154,7 @@ static void add_ledger(const char *path, void *of)
 	struct reader_ledger ledger;
 	char why[READER_WHY_BYTES];
 
-	if (is_old(adding->run, path))
+	if (run_files_is_old(&adding->run->files, path))
 		return;
 	int result = ledgers_read(path, &ledger, why);
 	if (result == 0) {
@@ -271,7 +175,7 @@ static char *settings_value(const struct run *run)
 	/* The report at the end takes the place of the library's, unless the user asks
 	 * for both; the last of two equal options counts. */
 	return say_printf("log=none%s%s%s:ledger='%s'", own && *own ? ":" : "",
-			  own ? own : "", run->settings, run->directory);
+			  own ? own : "", run->settings, run->files.directory);
 }
 
 static char *preload_value(const char *library, const char *asan)
@@ -304,9 +208,9 @@ static int prepare_environment(const struct run *run, const struct target *targe
 		free(library);
 		return -1;
 	}
-	if (strchr(run->directory, '\'')) {
+	if (strchr(run->files.directory, '\'')) {
 		say_warn("cannot keep ledgers in %s: its path holds a quote",
-			 run->directory);
+			 run->files.directory);
 		free(library);
 		return -1;
 	}
@@ -335,10 +239,12 @@ static int prepare(struct run *run)
 		target_free(&target);
 		return STATUS_REFUSED;
 	}
-	int status = output_prepare(run->output) < 0 || make_directory(run) < 0 ||
-				     prepare_environment(run, &target) < 0
-			     ? STATUS_FAILED
-			     : 0;
+	int status =
+		output_prepare(run->output) < 0 ||
+				run_files_make(&run->files, run->kept_directory) < 0 ||
+				prepare_environment(run, &target) < 0
+			? STATUS_FAILED
+			: 0;
 	target_free(&target);
 	return status;
 }
@@ -359,7 +265,7 @@ static uint64_t tick(void *of)
 	uint64_t before_ms = used_ms();
 	struct adding adding = {of, merge_open(), true};
 
-	ledgers_each(adding.run->directory, add_ledger, &adding);
+	ledgers_each(adding.run->files.directory, add_ledger, &adding);
 	struct findings *findings = merge_close(adding.merge);
 	peers_tell(findings, &adding.run->forgotten, false);
 	progress_show(&adding.run->progress, findings);
@@ -374,8 +280,8 @@ static int report(struct run *run, const struct launch *launch)
 	struct adding adding = {run, merge_open(), false};
 	int status = launch_exit_status(launch);
 
-	if (ledgers_each(run->directory, add_ledger, &adding) < 0) {
-		say_warn("cannot open %s:", run->directory);
+	if (ledgers_each(run->files.directory, add_ledger, &adding) < 0) {
+		say_warn("cannot open %s:", run->files.directory);
 		run->n_bad++;
 	}
 	merge_saw_end(adding.merge, (uint32_t)launch->pid,
@@ -419,12 +325,10 @@ int command_run(int argc, char **argv)
 	int status = prepare(&run);
 	if (status == 0)
 		status = run_program(&run);
-	remove_directory(&run);
-	remove_empty_log(&run);
+	run_files_remove(&run.files);
 	peers_forget_known(run.forgotten);
 	output_close(run.output);
 	free(run.settings);
-	free(run.new_log);
 	free(run.path);
 	return status;
 }

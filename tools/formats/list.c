@@ -44,21 +44,6 @@ static void put_process(struct text *text, const struct list *list,
 	text_string(text, process->n_sockets ? ":\n" : ".\n");
 }
 
-static const char *arrow(unsigned call)
-{
-	switch (call) {
-	case SL_CALL_accept:
-	case SL_CALL_accept4:
-		return " <- ";
-	case SL_CALL_socket:
-	case SL_CALL_connect:
-	case SL_CALL___connect:
-		return " -> ";
-	default:
-		return " <-> ";
-	}
-}
-
 static void put_verdict(struct text *text, const struct list *list,
 			const struct list_socket *socket)
 {
@@ -125,7 +110,7 @@ static void put_socket(struct text *text, const struct list *list,
 	if (row->family) {
 		text_string(text, " ");
 		text_address(text, row->family, row->local, row->local_port);
-		text_string(text, arrow(row->call));
+		text_string(text, text_arrow(row->call));
 		text_address(text, row->family, row->peer, row->peer_port);
 	}
 	put_verdict(text, list, socket);
