@@ -18,7 +18,7 @@ teardown() {
 
 needs_namespace() {
 	unshare -n true 2>/dev/null || skip "network namespaces are not permitted here"
-	unshare -n sh -c 'sysctl -qw net.ipv4.tcp_fin_timeout=4 && ip link set lo up && exec sleep 600' 3>&- &
+	unshare -n sh -c 'sysctl -qw net.ipv4.tcp_fin_timeout=4 && ip link set lo up && exec sleep 6000' 3>&- &
 	keeper=$!
 	wait_until 60 eval '[ "$(cat /proc/$keeper/comm)" = sleep ]'
 }
