@@ -139,6 +139,16 @@ uint64_t findings_n_leaked(const struct findings *findings)
 	return n;
 }
 
+bool findings_is_held(const struct findings *findings,
+		      const struct findings_socket *socket)
+{
+	for (uint32_t i = 0; i < socket->n_holders; i++)
+		if (findings->processes[socket->holders[i].process].ended ==
+		    FINDINGS_RUNNING)
+			return true;
+	return false;
+}
+
 void findings_free(struct findings *findings)
 {
 	if (!findings)

@@ -106,6 +106,9 @@ const char *findings_keep_string(struct findings *findings, const char *string);
  * or taken out, drops empty places and puts the rest in order. */
 void findings_settle(struct findings *findings);
 uint64_t findings_n_leaked(const struct findings *findings); /* sockets */
+/* By a process that runs. */
+bool findings_is_held(const struct findings *findings,
+		      const struct findings_socket *socket);
 void findings_free(struct findings *findings);
 
 const char *findings_ended_name(enum findings_ended ended); /* "exit", ... */

@@ -283,15 +283,20 @@ static enum text_peer recall(struct peers_known **known, uint64_t cookie,
 	return seen;
 }
 
+/* In this namespace, if that was asked for. */
+static bool has_just_ended(const struct telling *telling,
+			   const struct findings_process *process)
+{
+	return telling->net_namespace &&
+	       process->net_namespace == telling->net_namespace &&
+	       telling->now_ns - process->last_ns <= JUST_ENDED_NS;
+}
+
 /* It was closed a moment ago: what is left of the peer's end? */
 static enum text_peer state_after_end(const struct telling *telling,
-				      const struct findings_process *process,
 				      const struct findings_socket *socket)
 {
-	if (!telling->net_namespace || process->net_namespace != telling->net_namespace ||
-	    socket->state != TCP_CLOSE_WAIT || !socket->family || !socket->peer_port ||
-	    process->ended == FINDINGS_RUNNING ||
-	    telling->now_ns - process->last_ns > JUST_ENDED_NS)
+	if (socket->state != TCP_CLOSE_WAIT || !socket->family || !socket->peer_port)
 		return TEXT_PEER_UNKNOWN;
 	struct diag_socket wanted =
 		other_end(socket->family, socket->local, socket->local_port, socket->peer,
@@ -308,14 +313,16 @@ static void tell_of(struct telling *telling, struct findings_socket *socket)
 		&telling->findings->processes[socket->holders[0].process];
 	enum text_peer peer = TEXT_PEER_UNKNOWN;
 
+	bool is_held = findings_is_held(telling->findings, socket);
+
 	if (socket->peer_state != TEXT_PEER_UNKNOWN || socket->kind == SL_KIND_DEAD ||
 	    !socket->cookie || !process->is_of_this_boot)
 		return;
-	if (look_once(telling))
+	if (is_held && look_once(telling))
 		peer = peers_state_by_cookie(telling->peers, socket->cookie,
 					     socket->local_port);
-	if (peer == TEXT_PEER_UNKNOWN && telling->peers)
-		peer = state_after_end(telling, process, socket);
+	if (!is_held && has_just_ended(telling, process) && look_once(telling))
+		peer = state_after_end(telling, socket);
 	socket->peer_state = (uint8_t)recall(telling->known, socket->cookie, peer);
 }
 
@@ -327,15 +334,14 @@ static void tell_places(struct telling *telling, const struct findings_place *pl
 			tell_of(telling, &places[i].sockets[j]);
 }
 
-void peers_tell(struct findings *findings, struct peers_known **known,
-		bool has_just_ended)
+void peers_tell(struct findings *findings, struct peers_known **known, bool is_the_end)
 {
 	struct telling telling = {.findings = findings, .known = known};
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	telling.now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	if (has_just_ended)
+	if (is_the_end)
 		telling.net_namespace = diag_namespace();
 	tell_places(&telling, findings->leaks, findings->n_leaks);
 	tell_places(&telling, findings->pending, findings->n_pending);

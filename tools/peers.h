@@ -28,9 +28,8 @@ struct peers_known;
 void peers_forget_known(struct peers_known *known);
 
 /* Says of each finding what its peer's end is.  `known` (may be NULL) is added to, and
- * tells what is not to be seen any more.  `has_just_ended`: also of processes that ended
- * a moment ago. */
-void peers_tell(struct findings *findings, struct peers_known **known,
-		bool has_just_ended);
+ * tells what is not to be seen any more.  `is_the_end`: also of processes that ended a
+ * moment ago. */
+void peers_tell(struct findings *findings, struct peers_known **known, bool is_the_end);
 
 #endif

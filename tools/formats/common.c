@@ -26,16 +26,6 @@ void format_print(FILE *file, void (*write)(struct text *text, const void *of),
 	free(text.at);
 }
 
-static bool is_held_now(const struct findings *findings,
-			const struct findings_socket *socket)
-{
-	for (uint32_t i = 0; i < socket->n_holders; i++)
-		if (findings->processes[socket->holders[i].process].ended ==
-		    FINDINGS_RUNNING)
-			return true;
-	return false;
-}
-
 /* Of all its sockets, as a sentence in the present tense can tell. */
 static enum text_peer peer_of(const struct findings *findings,
 			      const struct findings_place *place)
@@ -46,7 +36,7 @@ static enum text_peer peer_of(const struct findings *findings,
 		const struct findings_socket *socket = &place->sockets[i];
 
 		if (socket->peer_state != peer ||
-		    (peer == TEXT_PEER_FIN_WAIT_2 && !is_held_now(findings, socket)))
+		    (peer == TEXT_PEER_FIN_WAIT_2 && !findings_is_held(findings, socket)))
 			return TEXT_PEER_UNKNOWN;
 	}
 	return peer;
