@@ -240,11 +240,48 @@ struct look {
 	bool runs_on; /* asked for by the program: this is not its end */
 };
 
-/* false = not all that is known was in the file to be named. */
+/* What is known of its end. */
+static void describe_side(struct sl_descriptor *d, const struct look *look)
+{
+	const struct side *side = look->side;
+
+	d->looked_ns = side->looked_ns;
+	d->verdict = look->runs_on && side->verdict == SL_LEAK_EXIT ? SL_PENDING
+								    : side->verdict;
+	d->kind = side->kind;
+	d->why = side->why;
+	d->inode = side->inode;
+	d->gone_ns = side->gone_ns;
+	d->quiet_ns = side->quiet_ns;
+	d->sent_ns = side->sent_ns;
+	d->unread_bytes = side->unread_bytes;
+	d->kernel_bytes = side->kernel_bytes;
+	d->local_port = side->local_port;
+	if (side->family)
+		d->family = side->family;
+	memcpy(d->local, side->local, sizeof(d->local));
+	if (side->peer_forgot)
+		d->flags |= SL_ROW_FORGOTTEN_PEER;
+}
+
+static void describe_told(struct sl_descriptor *d, const struct look *look,
+			  const struct told *told)
+{
+	if (told->eof_ns) {
+		d->told_ns = told->eof_ns;
+		d->eof_call = told->eof_call;
+		d->eof_origin = origin_settle(told->eof_origin);
+	} else if (shut_tells(told, look->side->state)) {
+		d->told_ns = told->shut_ns;
+		d->eof_call = SL_CALL_shutdown;
+	}
+}
+
+/* `told`: with a peer that has gone.  false = not all that is known was in the file to be
+ * named. */
 static bool publish(const struct look *look, const struct told *told)
 {
 	const struct row *row = &look->row;
-	const struct side *side = look->is_gone ? look->side : NULL;
 	uint64_t word = atomic_load(&row->word);
 	struct sl_descriptor d = {
 		.held = 1,
@@ -253,7 +290,6 @@ static bool publish(const struct look *look, const struct told *told)
 		.note = row->note,
 		.cookie = row->cookie,
 		.opened_ns = row->opened_ns,
-		.looked_ns = side ? side->looked_ns : 0,
 		.origin = origin_settle(atomic_load(&row->origin)),
 		.name = row->name,
 		.family = row->family,
@@ -268,32 +304,10 @@ static bool publish(const struct look *look, const struct told *told)
 		   (word & ROW_EXPECTED ? SL_ROW_EXPECTED : 0) |
 		   (word & ROW_GIVEN ? SL_ROW_GIVEN : 0) |
 		   (word & ROW_MPTCP ? SL_ROW_MPTCP : 0);
-	if (side) {
-		d.verdict = look->runs_on && side->verdict == SL_LEAK_EXIT
-				    ? SL_PENDING
-				    : side->verdict;
-		d.kind = side->kind;
-		d.why = side->why;
-		d.inode = side->inode;
-		d.gone_ns = side->gone_ns;
-		d.quiet_ns = side->quiet_ns;
-		d.sent_ns = side->sent_ns;
-		d.unread_bytes = side->unread_bytes;
-		d.kernel_bytes = side->kernel_bytes;
-		d.local_port = side->local_port;
-		d.family = side->family ? side->family : row->family;
-		memcpy(d.local, side->local, sizeof(d.local));
-		if (side->peer_forgot)
-			d.flags |= SL_ROW_FORGOTTEN_PEER;
-	}
-	if (told && told->eof_ns) {
-		d.told_ns = told->eof_ns;
-		d.eof_call = told->eof_call;
-		d.eof_origin = origin_settle(told->eof_origin);
-	} else if (side && told && shut_tells(told, side->state)) {
-		d.told_ns = told->shut_ns;
-		d.eof_call = SL_CALL_shutdown;
-	}
+	if (look->is_gone)
+		describe_side(&d, look);
+	if (told)
+		describe_told(&d, look, told);
 	return ledger_publish(look->fd, &d);
 }
 
@@ -491,6 +505,43 @@ static uint32_t stamp_of(const struct look *look)
 	return look->generation ^ (uint32_t)marks << 24;
 }
 
+static void note_state(const struct look *look)
+{
+	if (look->probe.state == STATE_LISTEN)
+		registry_change_bits(look->fd, look->generation, ROW_LISTENS, 0);
+	if (look->probe.was_connected)
+		ledger_keep();
+	if (look->probe.was_connected && look->probe.state != STATE_CLOSE &&
+	    !(atomic_load(&look->row.word) & ROW_ESTABLISHED))
+		registry_change_bits(look->fd, look->generation, ROW_ESTABLISHED, 0);
+}
+
+static void look_at_connected(const struct look *look, struct row *row)
+{
+	struct side *side = registry_side(look->fd, false);
+	uint32_t stamp = stamp_of(look);
+
+	if (side && side->gone_at == look->generation)
+		side->gone_at = 0; /* dissolved, or connected anew */
+	if (row->published != stamp || is_unwritten(look->fd))
+		row->published = publish(look, NULL) ? stamp : 0;
+}
+
+static void look_at_gone(struct look *look, struct tick *tick)
+{
+	judge(look, tick);
+	bool is_leak = look->side->verdict >= SL_LEAK_GRACE;
+	if (!is_leak && !tick->at_exit)
+		return;
+	struct place *place =
+		places_count(look->fd, &look->row, look->side, !is_leak, tick->now_ns);
+	if (is_leak && place) {
+		tick->n_leaks++;
+		if (look->side->verdict == SL_LEAK_GRACE)
+			look->side->place = place;
+	}
+}
+
 static void look_at(int fd, struct tick *tick)
 {
 	struct row *row = registry_row(fd);
@@ -520,34 +571,12 @@ static void look_at(int fd, struct tick *tick)
 	if (!ask(tick->way, &look, row))
 		return;
 	tick->n_held++;
-	if (look.probe.state == STATE_LISTEN)
-		registry_change_bits(fd, look.generation, ROW_LISTENS, 0);
-	if (look.probe.was_connected)
-		ledger_keep();
-	if (look.probe.was_connected && look.probe.state != STATE_CLOSE &&
-	    !(atomic_load(&look.row.word) & ROW_ESTABLISHED))
-		registry_change_bits(fd, look.generation, ROW_ESTABLISHED, 0);
-	if (!look.is_gone) {
-		if (side && side->gone_at == look.generation)
-			side->gone_at = 0; /* dissolved, or connected anew */
-		uint32_t stamp = stamp_of(&look);
-		if (row->published != stamp || is_unwritten(fd))
-			row->published = publish(&look, NULL) ? stamp : 0;
-		tick->n_unwritten += is_unwritten(fd);
-		return;
-	}
-	judge(&look, tick);
+	note_state(&look);
+	if (look.is_gone)
+		look_at_gone(&look, tick);
+	else
+		look_at_connected(&look, row);
 	tick->n_unwritten += is_unwritten(fd);
-	bool is_leak = look.side->verdict >= SL_LEAK_GRACE;
-	if (!is_leak && !tick->at_exit)
-		return;
-	struct place *place =
-		places_count(fd, &look.row, look.side, !is_leak, tick->now_ns);
-	if (is_leak && place) {
-		tick->n_leaks++;
-		if (look.side->verdict == SL_LEAK_GRACE)
-			look.side->place = place;
-	}
 }
 
 /* ---- one look at everything ---- */
