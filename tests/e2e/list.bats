@@ -156,8 +156,9 @@ has_leaked() {
 	as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/9 list)
 	run "${as_nobody[@]}"
 	[ "$status" -eq 0 ]
-	[[ $output == "sockleak: "*" processes of other users could not be looked at." ]]
-	[[ $output != *http_server* ]]
+	# That user may have processes of its own that keep a ledger.
+	[[ $output == *"sockleak: "*" processes of other users could not be looked at." ]]
+	[[ $output != *"(pid $pid)"* ]]
 	run "${as_nobody[@]}" "$pid"
 	[ "$status" -eq 2 ]
 	[[ ${lines[0]} == "sockleak: cannot look at process $pid: Permission denied" ]]
