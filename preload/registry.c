@@ -14,12 +14,11 @@
 #define N_SHARED 1024 /* serials of duplicated sockets at a time; more share no facts */
 #define N_PROBES 8    /* places one serial may take */
 
-ARENA_TABLE /* What a row (or a side record, or shared facts) says beside its atomic word
-	     * may be read while it is written: the word, read before and after, tells
-	     * whether it is believed. */
+/* What a row (or a side record, or shared facts) says beside its atomic word may be read
+ * while it is written: the word, read before and after, tells whether it is believed. */
 #define UNCHECKED __attribute__((no_sanitize_thread))
 
-	struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
+ARENA_TABLE struct row *_Atomic registry_chunks[REGISTRY_CHUNKS];
 struct registry_counts registry_counts;
 uint8_t registry_era;
 _Atomic uint16_t registry_name;
@@ -113,48 +112,105 @@ struct shared *registry_shared(uint32_t serial)
 	for (unsigned i = 0; table && i < N_PROBES; i++) {
 		struct shared *one = &table[(serial + i) % N_SHARED];
 
-		if (atomic_load(&one->serial) == serial)
+		if (atomic_load(&one->holders) >> 32 == serial)
 			return one;
 	}
 	return NULL;
 }
 
-/* For a socket that gets its first duplicate. */
-static struct shared *make_shared(uint32_t serial)
+static bool add_holder(struct shared *one, uint32_t serial)
 {
-	struct shared *table = shared_table();
+	uint64_t was = atomic_load(&one->holders);
 
+	while (was >> 32 == serial)
+		if (atomic_compare_exchange_weak(&one->holders, &was, was + 1))
+			return true;
+	return false;
+}
+
+/* One more descriptor holds the socket.  The first duplicate counts its source, too,
+ * which had no need of a count before; of two that come at once one is the first. */
+static void hold(uint32_t serial)
+{
+	struct shared *one = registry_shared(serial), *table = shared_table();
+
+	if (one && add_holder(one, serial))
+		return;
 	for (unsigned i = 0; table && i < N_PROBES; i++) {
-		struct shared *one = &table[(serial + i) % N_SHARED];
-		uint32_t none = 0;
+		uint64_t none = 0;
 
-		if (!atomic_compare_exchange_strong(&one->serial, &none, serial))
-			continue;
-		one->shut_how = 0;
-		atomic_store(&one->facts, 0);
-		atomic_store(&one->n_held, 1);
-		return one;
+		one = &table[(serial + i) % N_SHARED];
+		if (atomic_compare_exchange_strong(&one->holders, &none,
+						   (uint64_t)serial << 32 | 2) ||
+		    add_holder(one, serial))
+			return;
 	}
-	return NULL;
+}
+
+/* One less.  Returns whether others are left. */
+static bool let_go(uint32_t serial)
+{
+	struct shared *one = registry_shared(serial);
+	uint64_t was = one ? atomic_load(&one->holders) : 0, now;
+
+	do {
+		if (was >> 32 != serial)
+			return false;
+		now = (uint32_t)was > 1 ? was - 1 : 0;
+	} while (!atomic_compare_exchange_weak(&one->holders, &was, now));
+	return now != 0;
+}
+
+static uint32_t facts_of(const struct shared *shared, uint32_t serial)
+{
+	uint64_t facts = shared ? atomic_load(&shared->facts) : 0;
+
+	return facts >> 32 == serial ? (uint32_t)facts : 0;
+}
+
+uint32_t registry_facts(uint32_t serial)
+{
+	return facts_of(registry_shared(serial), serial);
+}
+
+/* Those of an earlier serial in this place end here. */
+static void add_facts(struct shared *shared, uint32_t serial, uint32_t facts)
+{
+	uint64_t was = atomic_load(&shared->facts), now;
+
+	do
+		now = (was >> 32 == serial ? was : (uint64_t)serial << 32) | facts;
+	while (atomic_load(&shared->holders) >> 32 == serial &&
+	       !atomic_compare_exchange_weak(&shared->facts, &was, now));
+}
+
+#define SHUT_HOW_UNIT (SHARED_SHUT_HOW & -SHARED_SHUT_HOW)
+
+static uint8_t shut_how_of(uint32_t facts)
+{
+	return (facts & SHARED_SHUT_HOW) / SHUT_HOW_UNIT;
 }
 
 /* `side` speaks of the row of `generation`. */
-static UNCHECKED void share_facts(struct shared *shared, const struct side *side,
+static UNCHECKED void share_facts(uint32_t serial, const struct side *side,
 				  uint32_t generation)
 {
+	struct shared *shared = registry_shared(serial);
+
+	if (!shared)
+		return;
 	if (atomic_load(&side->told_at) == generation) {
 		shared->told_ns = side->told_ns;
 		shared->told_origin = side->told_origin;
 		shared->told_call = side->told_call;
 		shared->told_era = side->told_era;
 		shared->told_error = side->told_error;
-		atomic_fetch_or(&shared->facts, SHARED_TOLD);
+		add_facts(shared, serial, SHARED_TOLD);
 	}
 	if (atomic_load(&side->shut_at) == generation) {
-		shared->shut_how |= side->shut_how;
 		shared->shut_ns = side->shut_ns;
 		shared->shut_era = side->shut_era;
-		atomic_fetch_or(&shared->facts, SHARED_SHUT);
+		add_facts(shared, serial, SHARED_SHUT | side->shut_how * SHUT_HOW_UNIT);
 	}
 }
 
@@ -283,6 +339,21 @@ bool registry_adopt(int fd, enum sl_note note, uint64_t bits)
 	return true;
 }
 
+/* The socket of `fd` gets a duplicate. */
+static void hold_both(int fd, const struct row *was)
+{
+	uint64_t word = atomic_load(&was->word);
+
+	hold(was->serial);
+	if (registry_change_bits(fd, ROW_GENERATION(word), ROW_DUPLICATED, 0) ||
+	    (word & ROW_DUPLICATED))
+		return;
+	/* Closed meanwhile, as the last that holds it: it was not. */
+	let_go(was->serial);
+	if (ROW_ERA(word) == registry_era)
+		atomic_fetch_sub(&registry_counts.closed, 1);
+}
+
 void registry_copy(int from, int to)
 {
 	struct row was;
@@ -296,13 +367,7 @@ void registry_copy(int from, int to)
 	}
 	uint64_t word = atomic_load(&was.word);
 	if (!(word & ROW_NOT_TCP)) {
-		struct shared *shared = registry_shared(was.serial);
-
-		if (!shared)
-			shared = make_shared(was.serial);
-		if (shared)
-			atomic_fetch_add(&shared->n_held, 1);
-		atomic_fetch_or(&source->word, ROW_DUPLICATED);
+		hold_both(from, &was);
 		word |= ROW_DUPLICATED;
 	}
 	if (atomic_load_explicit(&row->word, memory_order_relaxed))
@@ -317,9 +382,8 @@ void registry_copy(int from, int to)
 		return;
 	/* What the source was told, its copy knows too. */
 	struct side *side = registry_side(from, false);
-	struct shared *shared = registry_shared(was.serial);
-	if (side && shared)
-		share_facts(shared, side, ROW_GENERATION(atomic_load(&was.word)));
+	if (side)
+		share_facts(was.serial, side, ROW_GENERATION(atomic_load(&was.word)));
 	publish(to, row);
 }
 
@@ -346,12 +410,10 @@ static void count_end(const struct row *was)
 	if (word & ROW_DUPLICATED) {
 		struct shared *shared = registry_shared(was->serial);
 
-		if (shared) {
-			atomic_fetch_or(&shared->facts, SHARED_ONE_CLOSED);
-			if (atomic_fetch_sub(&shared->n_held, 1) > 1)
-				return;
-			atomic_store(&shared->serial, 0);
-		}
+		if (shared)
+			add_facts(shared, was->serial, SHARED_ONE_CLOSED);
+		if (let_go(was->serial))
+			return;
 	}
 	/* What was inherited over fork was never counted as opened here. */
 	if (ROW_ERA(word) == registry_era)
@@ -432,7 +494,7 @@ void registry_restore(int fd, const struct row *was)
 		return;
 	struct shared *shared =
 		word & ROW_DUPLICATED ? registry_shared(was->serial) : NULL;
-	if (shared && atomic_fetch_add(&shared->n_held, 1) > 0)
+	if (shared && add_holder(shared, was->serial))
 		return publish(fd, row);
 	if (ROW_ERA(word) == registry_era)
 		atomic_fetch_sub(&registry_counts.closed, 1);
@@ -464,15 +526,17 @@ bool registry_knows_any(unsigned first, unsigned last)
 
 /* ---- what the program was told ---- */
 
-void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear)
+bool registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear)
 {
 	struct row *row = registry_row(fd);
 	uint64_t word = row ? atomic_load(&row->word) : 0;
 
 	/* A row that dies meanwhile must not come alive by a bit. */
-	while (word && ROW_GENERATION(word) == generation &&
-	       !atomic_compare_exchange_weak(&row->word, &word, (word | set) & ~clear))
-		;
+	while (word && ROW_GENERATION(word) == generation)
+		if (atomic_compare_exchange_weak(&row->word, &word,
+						 (word | set) & ~clear))
+			return true;
+	return false;
 }
 
 void registry_set_bits(int fd, uint64_t bits)
@@ -592,7 +656,7 @@ UNCHECKED void registry_read_told(const struct row *row, const struct side *side
 	}
 	if (word & ROW_DUPLICATED)
 		shared = registry_shared(row->serial);
-	uint32_t facts = shared ? atomic_load(&shared->facts) : 0;
+	uint32_t facts = facts_of(shared, row->serial);
 	if (!told->eof_ns && (facts & SHARED_TOLD) && shared->told_era == registry_era) {
 		told->eof_ns = shared->told_ns;
 		told->eof_origin = shared->told_origin;
@@ -601,7 +665,7 @@ UNCHECKED void registry_read_told(const struct row *row, const struct side *side
 	}
 	if ((facts & SHARED_SHUT) && shared->shut_era == registry_era) {
 		told->shut_ns = shared->shut_ns;
-		told->shut_how |= shared->shut_how;
+		told->shut_how |= shut_how_of(facts);
 	}
 }
 
@@ -610,13 +674,11 @@ bool registry_reading_is_shut(int fd)
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
 	uint64_t word = row ? atomic_load(&row->word) : 0;
-	struct shared *shared =
-		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
+	uint32_t facts = word & ROW_DUPLICATED ? registry_facts(row->serial) : 0;
 
 	return (side && atomic_load(&side->shut_at) == ROW_GENERATION(word) &&
 		(side->shut_how & 1)) ||
-	       (shared && (atomic_load(&shared->facts) & SHARED_SHUT) &&
-		(shared->shut_how & 1));
+	       (shut_how_of(facts) & 1);
 }
 
 static UNCHECKED void write_told(struct side *side, enum sl_call call, uint32_t origin,
@@ -646,10 +708,8 @@ void registry_tell(int fd, enum sl_call call, uint32_t origin, bool by_error)
 	atomic_store_explicit(&side->told_at, ROW_GENERATION(word), memory_order_release);
 	atomic_store(&was_told_here, true);
 	ledger_told(fd, now_ns, call);
-	struct shared *shared =
-		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
-	if (shared)
-		share_facts(shared, side, ROW_GENERATION(word));
+	if (word & ROW_DUPLICATED)
+		share_facts(row->serial, side, ROW_GENERATION(word));
 }
 
 UNCHECKED void registry_identify(int fd, uint64_t cookie)
@@ -691,10 +751,8 @@ UNCHECKED void registry_shut(int fd, int how)
 	side->shut_era = registry_era;
 	atomic_store_explicit(&side->shut_at, generation, memory_order_release);
 	atomic_store(&was_told_here, true);
-	struct shared *shared =
-		word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
-	if (shared)
-		share_facts(shared, side, generation);
+	if (word & ROW_DUPLICATED)
+		share_facts(row->serial, side, generation);
 }
 
 bool registry_is_untouched(void)

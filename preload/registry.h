@@ -98,16 +98,19 @@ struct side {
 /* Facts that duplicates share, found by serial: closing one must not take what was told
  * on it from the others. */
 struct shared {
-	_Atomic uint32_t serial;
-	_Atomic uint32_t n_held; /* descriptors */
-	_Atomic uint32_t facts;  /* enum shared_facts */
-	uint32_t told_origin;
+	_Atomic uint64_t holders; /* serial << 32 | descriptors that hold it; 0 = free */
+	_Atomic uint64_t facts;   /* serial << 32 | enum shared_facts, of it alone */
 	uint64_t told_ns;
 	uint64_t shut_ns;
+	uint32_t told_origin;
 	uint8_t told_call, told_era, told_error, shut_era;
-	uint8_t shut_how;
 };
-enum shared_facts { SHARED_TOLD = 1, SHARED_SHUT = 2, SHARED_ONE_CLOSED = 4 };
+enum shared_facts {
+	SHARED_TOLD = 1,
+	SHARED_SHUT = 2,
+	SHARED_ONE_CLOSED = 4,
+	SHARED_SHUT_HOW = 0x18 /* bits as in side.shut_how */
+};
 
 /* What a program was told of a socket, in this process: by its row or by a duplicate's.
  */
@@ -160,6 +163,8 @@ bool registry_read(int fd, struct row *copy);
 /* Beside a row; `make` = create it where it is missing.  NULL = none. */
 struct side *registry_side(int fd, bool make);
 struct shared *registry_shared(uint32_t serial);
+/* Of enum shared_facts; 0 where nothing is shared. */
+uint32_t registry_facts(uint32_t serial);
 
 /* Everything below is for any thread and signal handler, never blocks, and leaves errno
  * alone.  `bits`: of enum row_bits.  `peer` may be NULL. */
@@ -181,8 +186,8 @@ void registry_set_bits(int fd, uint64_t bits);
 void registry_clear_bits(int fd, uint64_t bits);
 /* The connection was dissolved, on all its duplicates. */
 void registry_dissolve(int fd);
-/* Only in this life of the row. */
-void registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);
+/* Only in this life of the row: false = it is over. */
+bool registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);
 /* The ticker learned the peer of this life of the row: `from` has it. */
 void registry_learn_peer(int fd, uint32_t generation, const struct row *from);
 void registry_set_peer(int fd, const struct sockaddr *peer, socklen_t length);

@@ -16,12 +16,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define MS            UINT64_C(1000000)
-#define TOLD_SLACK_NS (10 * MS) /* the kernel's clock of sends is no finer */
-#define COST_FACTOR   1000 /* a look may cost a thousandth of the time between looks */
-#define MAX_EVENTS    4096 /* of a process, in its ledger */
-#define SCAN_NUMBERS                                                                     \
-	256 /* descriptors asked for in one poll: 13 ns each at every start */
+#define MS               UINT64_C(1000000)
+#define TOLD_SLACK_NS    (10 * MS) /* the kernel's clock of sends is no finer */
+#define COST_FACTOR      1000 /* a look may cost a thousandth of the time between looks */
+#define MAX_EVENTS       4096 /* of a process, in its ledger */
+#define SCAN_NUMBERS     256  /* asked for in one poll: 13 ns each at every start */
 #define ADOPT_INTERVALS  4 /* unseen descriptors are searched for every so many looks */
 #define FORK_PATIENCE_MS 100
 #define STATE_LISTEN     10
@@ -30,8 +29,8 @@
 #define PROTOCOL_MPTCP   262
 
 static const struct settings *settings;
-static _Atomic uintptr_t
-	owner; /* of the ticker, the address of a word of its own; 0 = nobody */
+/* The ticker: the address of a thread-local word of its own; 0 = nobody. */
+static _Atomic uintptr_t owner;
 static _Atomic uint64_t next_poll_ns;
 static _Atomic bool limit_was_hit;
 static bool limit_was_told;
@@ -46,7 +45,7 @@ ARENA_TABLE static uint8_t was_unknown[REGISTRY_ROWS * REGISTRY_CHUNKS / 8];
 static unsigned ticks_to_adoption;
 
 static void (*prepare)(void);
-static bool is_prepared;
+static _Atomic bool is_prepared;
 static uint64_t forked_ns; /* when these books began; 0 = not by a fork */
 
 AT_START void watch_start(const struct settings *chosen, void (*first)(void))
@@ -57,10 +56,8 @@ AT_START void watch_start(const struct settings *chosen, void (*first)(void))
 
 static void get_ready(void)
 {
-	if (is_prepared)
-		return;
-	is_prepared = true;
-	prepare();
+	if (!atomic_exchange(&is_prepared, true))
+		prepare();
 }
 
 /* Returns 0 = ours now, or whose it is. */
@@ -201,7 +198,6 @@ static unsigned reasons(const struct row *row, const struct side *side,
 			const struct probe_details *details)
 {
 	uint64_t word = atomic_load(&row->word);
-	const struct shared *shared = NULL;
 	unsigned why = 0;
 
 	if (told->eof_ns)
@@ -216,9 +212,7 @@ static unsigned reasons(const struct row *row, const struct side *side,
 	if (side->kind == SL_KIND_DEAD && !(told->shut_how & 2) &&
 	    !parent_knew(side, generation))
 		why |= SL_WHY_RESET;
-	if (word & ROW_DUPLICATED)
-		shared = registry_shared(row->serial);
-	if (shared && (atomic_load(&shared->facts) & SHARED_ONE_CLOSED))
+	if ((word & ROW_DUPLICATED) && (registry_facts(row->serial) & SHARED_ONE_CLOSED))
 		why |= SL_WHY_DUPLICATE;
 	if (ROW_ERA(word) != registry_era || row->note == SL_NOTE_INHERITED)
 		why |= SL_WHY_HELD_BY_CHILD;
@@ -692,7 +686,7 @@ AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool 
  * not count: one that touched nothing has no leak before its grace is over. */
 AT_START bool watch_has_nothing(void)
 {
-	return forked_ns && !is_prepared && registry_is_untouched() &&
+	return forked_ns && !atomic_load(&is_prepared) && registry_is_untouched() &&
 	       registry_now_ns() - forked_ns < settings->grace_ns;
 }
 
@@ -915,7 +909,7 @@ void watch_fork_parent(void)
 void watch_fork_child(void)
 {
 	owned_at_fork = false;
-	is_prepared = false;
+	atomic_store(&is_prepared, false);
 	forked_ns = registry_now_ns();
 	atomic_store(&owner, 0);
 	atomic_store(&limit_was_hit, false);

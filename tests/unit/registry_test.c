@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FD 700 /* no descriptor of this program's: the table asks nobody */
+#define FD       700 /* no descriptor of this program's: the table asks nobody */
+#define N_ROUNDS 20000
 
 static int begin(void **state)
 {
@@ -125,7 +126,7 @@ static void what_one_duplicate_is_told_the_other_knows(void **state)
 	registry_read(FD, &row);
 	registry_read_told(&row, registry_side(FD, true), &told);
 	assert_int_equal(told.shut_how, 3);
-	assert_true(atomic_load(&registry_shared(row.serial)->facts) & SHARED_ONE_CLOSED);
+	assert_true(registry_facts(row.serial) & SHARED_ONE_CLOSED);
 }
 
 static void a_socket_is_closed_with_its_last_descriptor(void **state)
@@ -197,6 +198,64 @@ static void keeps_the_peer_that_accept_gave(void **state)
 	assert_memory_equal(row.peer, &peer.sin_addr, 4);
 }
 
+/* Copies FD whenever the two that share the barrier have met. */
+static pthread_barrier_t barrier;
+
+static void *copy_each_round(void *to)
+{
+	for (int round = 0; round < N_ROUNDS; round++) {
+		pthread_barrier_wait(&barrier);
+		registry_copy(FD, (int)(intptr_t)to);
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+static void first_copies_at_once_are_of_one_socket(void **state)
+{
+	pthread_t thread;
+	struct row row;
+
+	(void)state;
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, copy_each_round, (void *)(intptr_t)(FD + 1));
+	for (uint64_t round = 0; round < N_ROUNDS; round++) {
+		open_one(FD);
+		assert_true(registry_read(FD, &row));
+		pthread_barrier_wait(&barrier);
+		registry_copy(FD, FD + 2);
+		pthread_barrier_wait(&barrier);
+		registry_forget(FD, NULL);
+		registry_forget(FD + 1, NULL);
+		assert_int_equal(atomic_load(&registry_counts.closed), round);
+		registry_forget(FD + 2, NULL);
+		assert_int_equal(atomic_load(&registry_counts.closed), round + 1);
+		assert_null(registry_shared(row.serial));
+	}
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&barrier);
+}
+
+static void a_number_that_dies_while_it_is_copied_stays_dead(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, copy_each_round, (void *)(intptr_t)(FD + 1));
+	for (uint64_t round = 0; round < N_ROUNDS; round++) {
+		open_one(FD);
+		pthread_barrier_wait(&barrier);
+		registry_forget(FD, NULL);
+		pthread_barrier_wait(&barrier);
+		assert_false(registry_knows(FD));
+		registry_forget(FD + 1, NULL);
+		assert_int_equal(atomic_load(&registry_counts.closed), round + 1);
+	}
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&barrier);
+}
+
 /* Threads that open, copy and close the same few numbers, as a program with a race does.
  */
 static void *storm(void *argument)
@@ -255,6 +314,8 @@ int main(void)
 		T(told_in_one_life_is_not_told_in_the_next),
 		T(told_before_a_fork_is_not_told_in_the_child),
 		T(keeps_the_peer_that_accept_gave),
+		T(first_copies_at_once_are_of_one_socket),
+		T(a_number_that_dies_while_it_is_copied_stays_dead),
 		T(survives_eight_threads_on_the_same_rows),
 	};
 	guard_start();
