@@ -22,9 +22,7 @@
 #define SYS_pidfd_open 434
 #endif
 
-#define STACK_BYTES                                                                      \
-	(256 * 1024) /* libunwind's frames and ours; touched only as needed              \
-		      */
+#define STACK_BYTES (256 * 1024) /* libunwind's frames and ours, touched as needed */
 #define RETIRE_MS   1000
 #define COST_FACTOR 1000 /* 0.1 % of one core */
 #define SCAN_PAGES  64   /* of stack searched for a signal frame */
@@ -177,22 +175,24 @@ static void *run(void *nothing)
 }
 
 #if defined __x86_64__
-/* Whether the word stands on this thread's stack, above us.  A page is read only once the
- * kernel has read it: rt_sigprocmask copies the set in before it refuses the `how`. */
+/* Whether a signal's frame stands on this thread's stack, above: the kernel puts the
+ * address of the restorer right below a multiple of 16, and where sigaction() had its
+ * copies, or we have ours, it stands on one.  A page is read only once the kernel has
+ * read it: rt_sigprocmask copies the set in before it refuses the `how`. */
 __attribute__((no_sanitize_address, no_sanitize_thread, noinline)) static bool
-stack_has(uint64_t word)
+stack_has_frame(const void *above, uint64_t restorer)
 {
 	const volatile uint64_t *at =
-		(const volatile uint64_t *)((uintptr_t)&word & ~7UL);
+		(const volatile uint64_t *)(((uintptr_t)above | 15) - 7);
 
 	for (unsigned page = 0; page < SCAN_PAGES; page++) {
 		if (guard_sys(SYS_rt_sigprocmask, ~0L, at, NULL, 8) != -EINVAL)
 			return false;
 		do {
-			if (*at == word && (void *)at != (void *)&word)
+			if (*at == restorer)
 				return true;
-			at++;
-		} while ((uintptr_t)at % 4096);
+			at += 2;
+		} while ((uintptr_t)at % 4096 != 8);
 	}
 	return false;
 }
@@ -223,7 +223,7 @@ static bool may_be_in_handler(void)
 		      (action[1] & SA_NODEFER)))
 			continue;
 #if defined __x86_64__
-		if (stack_has(action[2]))
+		if (stack_has_frame(__builtin_frame_address(0), action[2]))
 			return true;
 #else
 		return true;
@@ -232,24 +232,35 @@ static bool may_be_in_handler(void)
 	return false;
 }
 
-static bool create_thread(void)
+/* `stack_bytes`: 0 = as many as threads get here.  Returns an error number. */
+static int create_thread(size_t stack_bytes)
 {
 	uint64_t all = ~UINT64_C(0), before = 0;
 	pthread_attr_t attributes;
 	pthread_t thread;
+	int error = pthread_attr_init(&attributes);
 
-	if (pthread_attr_init(&attributes) != 0)
-		return false;
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	if (error)
+		return error;
+	if (stack_bytes)
+		pthread_attr_setstacksize(&attributes, stack_bytes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
 	single_thread_comes();
-	int failed = pthread_create(&thread, &attributes, run, NULL);
-	if (failed)
+	error = pthread_create(&thread, &attributes, run, NULL);
+	if (error)
 		single_thread_goes();
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
 	pthread_attr_destroy(&attributes);
-	return !failed;
+	return error;
+}
+
+/* A program with much thread-local storage has no room for it in so small a stack. */
+static bool create_some_thread(void)
+{
+	int error = create_thread(STACK_BYTES);
+
+	return !error || (error == EINVAL && !create_thread(0));
 }
 
 void helper_want(void)
@@ -260,7 +271,8 @@ void helper_want(void)
 		return;
 	int saved_errno = errno;
 	if (!guard_is_sandboxed && !guard_inside && !may_be_in_handler() &&
-	    atomic_compare_exchange_strong(&state, &wanted, STARTING) && !create_thread())
+	    atomic_compare_exchange_strong(&state, &wanted, STARTING) &&
+	    !create_some_thread())
 		atomic_store(&state, HOOKS_LOOK);
 	errno = saved_errno;
 }
@@ -316,6 +328,13 @@ void helper_retire(void)
 {
 	if (helper_stop(RETIRE_MS, NULL))
 		atomic_store(&state, HOOKS_LOOK);
+}
+
+void helper_fork_prepare(unsigned patience_ms)
+{
+	for (unsigned waited = 0;
+	     waited < 10 * patience_ms && atomic_load(&state) == STARTING; waited++)
+		wait_word(&state, STARTING, 100000);
 }
 
 void helper_fork_child(void)

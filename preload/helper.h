@@ -41,6 +41,10 @@ void helper_return(void);
 /* main() left by pthread_exit: the thread must not be the last one alive. */
 void helper_retire(void);
 
+/* In the parent, before a fork: a thread that is being started may hold locks of whatever
+ * starts threads here (the address sanitizer's allocator, for one), and the child would
+ * find them taken for ever.  Waits for it, at most `patience_ms`. */
+void helper_fork_prepare(unsigned patience_ms);
 /* In a child: there is no thread; the first connection starts one. */
 void helper_fork_child(void);
 

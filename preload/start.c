@@ -52,6 +52,7 @@
 
 #define DEFAULT_GRACE_NS UINT64_C(60000000000) /* tcp_fin_timeout's own default */
 #define EXIT_PATIENCE_MS 1000
+#define FORK_PATIENCE_MS 100
 
 static struct settings settings;
 static bool imports_connections;
@@ -213,15 +214,23 @@ AT_START int start_last_words(int status)
 	return status;
 }
 
-/* Runs after the host's own handlers and all destructors: it was registered before them.
- */
+/* Handlers run in children, too: one that borrows our memory has nothing to say, a copy
+ * that no handler of fork told so far gets books of its own now. */
+AT_START static bool is_ours_to_end(void)
+{
+	if (guard_process() == GUARD_BORROWED)
+		return false;
+	if (guard_is_copy())
+		start_child();
+	return true;
+}
+
+/* Runs after the host's own handlers and all destructors: it was registered before. */
 AT_START static void at_exit(int status, void *nothing)
 {
 	(void)nothing;
-	if (guard_process() == GUARD_BORROWED)
+	if (!is_ours_to_end())
 		return;
-	if (guard_is_copy())
-		start_child();
 	int ours = start_last_words(status);
 	/* The handlers that are left, and the flush of the streams, go on with this
 	 * status. */
@@ -237,10 +246,8 @@ static void at_plain_exit(void)
 static void quick_end(void *nothing)
 {
 	(void)nothing;
-	if (guard_process() == GUARD_BORROWED)
+	if (!is_ours_to_end())
 		return;
-	if (guard_is_copy())
-		start_child();
 	/* The status is not told to handlers: it is not ours to change. */
 	start_last_words(1);
 }
@@ -270,6 +277,7 @@ void start_child(void)
 
 static void fork_prepare(void)
 {
+	helper_fork_prepare(FORK_PATIENCE_MS);
 	registry_fork_prepare();
 	watch_fork_prepare();
 	origin_fork_prepare();

@@ -6,7 +6,6 @@ load ../lib/guest
 
 setup() {
 	guest_setup
-	without_sanitizer
 	reviewed=$fixtures/guest_reviewed
 	tmp=$BATS_TEST_TMPDIR
 }
@@ -108,12 +107,79 @@ leaks_once() {
 	same interval=20ms "$reviewed" first-in-a-nodefer-handler
 }
 
+@test "handlers that do not run keep no thread from starting" {
+	run -0 preloaded interval=20ms "$reviewed" first-beside-handlers
+	[ "$output" = "2 threads" ]
+}
+
+@test "a program with much thread-local storage gets its helper, too" {
+	cat >"$tmp/host.c" <<-'C'
+		#include "guest.h"
+		static __thread volatile char large[4 << 20];
+		int main(void)
+		{
+			large[0]++;
+			connected();
+			printf("%d threads\n", guest_n_threads());
+			return 0;
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -o "$tmp/host" "$tmp/host.c"
+	run -0 preloaded interval=20ms "$tmp/host"
+	[ "$output" = "2 threads" ]
+}
+
 @test "a connection dissolved through one descriptor is so on its duplicate" {
 	leaks_once grace=20ms:interval=5ms dissolves-by-a-duplicate
 }
 
 @test "after two forks at once somebody may still look" {
 	leaks_once "" forks-twice-at-once
+}
+
+@test "a fork waits for a helper that is being started: its runtime may hold locks" {
+	cat >"$tmp/host.c" <<-'C'
+		#include "guest.h"
+		#include <dlfcn.h>
+		#include <pthread.h>
+		#include <sys/wait.h>
+		static pthread_mutex_t of_the_runtime = PTHREAD_MUTEX_INITIALIZER;
+		static void *(*volatile begin)(void *);
+		static volatile int n_begun;
+		/* As a sanitizer does, which allocates before a thread begins. */
+		static void *begins(void *argument)
+		{
+			pthread_mutex_lock(&of_the_runtime);
+			n_begun++;
+			pause_ms(20);
+			pthread_mutex_unlock(&of_the_runtime);
+			return begin(argument);
+		}
+		int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+				   void *(*run)(void *), void *argument)
+		{
+			__typeof__(&pthread_create) real = dlsym(RTLD_NEXT, "pthread_create");
+			begin = run;
+			int failed = real(thread, attributes, begins, argument);
+			for (long until = now_ms() + PEER_WAIT_MS; !n_begun; pause_ms(1))
+				must(now_ms() < until);
+			return failed;
+		}
+		int main(void)
+		{
+			int status;
+			connected();
+			pid_t pid = fork();
+			if (!pid)
+				_exit(pthread_mutex_trylock(&of_the_runtime) ? 3 : 0);
+			must(waitpid(pid, &status, 0) == pid);
+			printf("%d begun, child %d\n", n_begun, WEXITSTATUS(status));
+			return 0;
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -rdynamic -o "$tmp/host" "$tmp/host.c"
+	run -0 preloaded interval=20ms "$tmp/host"
+	[ "$output" = "1 begun, child 0" ]
 }
 
 @test "a child with nothing to say leaves its parent's log where it is" {
