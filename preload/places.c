@@ -321,7 +321,9 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 	if (!place->n || age_ms > sums->oldest_ms) {
 		sums->oldest_ms = age_ms;
 		take_example(place, fd, row, side);
-		sums->opened_ms = (now_ns - row->opened_ns) / 1000000;
+		/* What was found in this very look is younger than the look. */
+		sums->opened_ms =
+			row->opened_ns < now_ns ? (now_ns - row->opened_ns) / 1000000 : 0;
 		take_told(place, row, side, now_ns);
 	}
 	if (!place->n || age_ms < sums->newest_ms)
