@@ -38,7 +38,7 @@ static struct piece *next_piece(struct piece *old)
 
 	if (!new)
 		return NULL;
-	new->used = (sizeof(*new) + 15) & ~(size_t)15;
+	__atomic_store_n(&new->used, (sizeof(*new) + 15) & ~(size_t)15, __ATOMIC_RELAXED);
 	if (__atomic_compare_exchange_n(&piece, &old, new, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
 		return new;

@@ -26,7 +26,7 @@
 #define LOADER_WAIT_MS 100
 
 static bool is_started;     /* until then, and in a broken child for a moment: nothing */
-static bool may_load;       /* libunwind, by the first work */
+static bool may_load;       /* atomic; libunwind, by the first work */
 static unsigned max_frames; /* kept of a backtrace */
 static uint64_t n_lost;     /* atomic */
 
@@ -58,7 +58,7 @@ AT_START void origin_start(unsigned n_frames, bool load_now)
 	else
 		unwinder_note();
 	guard_inside--;
-	may_load = !load_now;
+	__atomic_store_n(&may_load, !load_now, __ATOMIC_RELAXED);
 	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
 }
 
@@ -89,7 +89,7 @@ origin_capture(void)
 
 void origin_load_no_more(void)
 {
-	may_load = false;
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
 }
 
 bool origin_has_work(void)
@@ -307,9 +307,8 @@ static void prepare_work(void)
 {
 	if (!enter())
 		return;
-	if (may_load)
+	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED))
 		unwinder_load();
-	may_load = false;
 	if (!is_broken && !is_child)
 		modules_hold(no_work, NULL);
 	leave();
@@ -379,7 +378,7 @@ void origin_finish(void)
 	if (!origin_is_held_up())
 		return;
 	is_broken = true;
-	may_load = false;
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
 	unwinder_abandon();
 	origin_work();
 }
@@ -408,7 +407,7 @@ void origin_fork_parent(void)
 __attribute__((no_sanitize_thread)) static void become_broken(void)
 {
 	is_broken = true;
-	may_load = false;
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
 	by_content = NULL;
 	by_content_size = 0;
 	unwinder_abandon();
