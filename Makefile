@@ -20,10 +20,12 @@ completionsdir ?= $(prefix)/share/bash-completion/completions
 out     ?= build
 B       := $(out)$(if $(SAN),/$(SAN))
 
+# What is found ends the program: nobody reads what a test that passes has printed.
+sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -DBUILT_WITH_SANITIZER)
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wvla -Wundef -Wwrite-strings -Wpointer-arith
 ours    := -std=gnu11 -D_GNU_SOURCE -Ipreload $(warnings) $(if $(WERROR),-Werror) \
-	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -MMD -MP
+	$(sanitize) $(if $(SAN),-fno-omit-frame-pointer) -MMD -MP
 # Asked when first needed: `make deps all` may install it before.
 libunwind_dir = $(eval libunwind_dir := $(or $(shell pkg-config --variable=libdir libunwind \
 	2>/dev/null),$(error libunwind is not there (libunwind-dev): make deps)))$(libunwind_dir)
@@ -45,14 +47,14 @@ tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 
 all: $(B)/libsockleak.so $(B)/sockleak
 $(B)/libsockleak.so: $(lib_objects) $(B)/exports preload/order.ld
-	$(CC) $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS) $(lib_ldflags) $(LDFLAGS) -o $@ $(lib_objects)
+	$(CC) $(sanitize) $(CFLAGS) $(lib_ldflags) $(LDFLAGS) -o $@ $(lib_objects)
 $(B)/exports: preload/calls.h preload/sockleak.h
 	@mkdir -p $(@D)
 	{ echo '{ global:'; sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1;/p' preload/calls.h; \
 	sed -n 's/^SOCKLEAK_CALL([^,]*, \([a-z_]*\),.*/\1;/p' preload/sockleak.h; \
 	echo 'local: *; };'; } > $@
 $(B)/sockleak: $(tool_objects)
-	$(CC) $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs)
+	$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs)
 $(B)/preload/%.o: preload/%.c ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ours) $(lib_cflags) $(CFLAGS) -c -o $@ $<
 $(B)/tools/shared/%.o: preload/%.c ; @mkdir -p $(@D)

@@ -5,7 +5,10 @@
 library=${B:-build}/libsockleak.so
 loops=${B:-build}/tests/bench/loops
 
+load ../lib/sanitizer
+
 setup() {
+	plain_build "the instructions counted are the sanitizer's, too"
 	thread=no
 }
 

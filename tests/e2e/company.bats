@@ -2,6 +2,8 @@
 # Other libraries in the room: allocators and others that are preloaded too, runtimes of
 # sanitizers, hosts that unwind by themselves, plug-ins bound past us, early constructors.
 
+load ../lib/sanitizer
+
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=$(realpath "${B:-build}")
@@ -12,9 +14,7 @@ setup_file() {
 
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	case $B in
-	*address* | *thread*) skip "hosts are not built with a sanitizer" ;;
-	esac
+	without_runtime "the hosts choose their sanitizers themselves"
 	library=$B/libsockleak.so
 	export SOCKLEAK_OPTIONS=ledger=$BATS_TEST_TMPDIR
 }

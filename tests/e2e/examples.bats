@@ -7,7 +7,7 @@ load ../lib/report
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=${B:-build}
-	export ASAN_OPTIONS=detect_leaks=0 # of memory, which writes between our lines
+	sanitizer_options
 }
 
 # gives_what_its_head_shows NAME

@@ -55,7 +55,7 @@ each_fault() {
 }
 
 needs_ptrace() {
-	without_sanitizer
+	without_runtime "calls of the runtime's own would fail, and it ends"
 	"$fixtures/guest_faults" "$tmp/result" mmap ENOMEM 0 true ||
 		skip "nobody may be traced here"
 }
@@ -125,7 +125,7 @@ needs_ptrace() {
 }
 
 @test "a program with little address space runs as without us" {
-	without_sanitizer
+	plain_build "the runtime needs more of it"
 	"$processes" meets-faults >"$tmp/bare" </dev/null
 	for kib in 5000 5500 6000 7000 8000 12000 20000 40000; do
 		(
@@ -138,7 +138,6 @@ needs_ptrace() {
 }
 
 @test "without a free number the leak is told, and once which places hold the most" {
-	without_sanitizer
 	run -0 --separate-stderr preloaded interval=20ms "$processes" uses-all-numbers
 	# shellcheck disable=SC2154
 	[[ $stderr == *"in told_and_kept+"*"in main+"* ]]
@@ -178,7 +177,6 @@ disturbed() {
 }
 
 @test "files may not grow beyond a limit: no SIGXFSZ comes of us" {
-	without_sanitizer
 	mkdir -m 700 "$tmp/ledger"
 	for blocks in 0 1 2 64 128 200; do # of 1024 bytes
 		rm -f "$tmp/log"

@@ -2,8 +2,10 @@
 # Installed, moved, or run from the build directory: the command finds its library, its
 # manual page and its completion tell what it takes.
 
+load ../lib/sanitizer
+
 setup() {
-	[ -z "$SAN" ] || skip "what is installed is built without a sanitizer"
+	plain_build "what is installed is not"
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	root=$PWD
 	B=${B:-build}

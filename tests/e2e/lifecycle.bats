@@ -16,7 +16,7 @@ no_room_for_time_wait() {
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	export B=${B:-build}
-	export ASAN_OPTIONS=detect_leaks=0
+	sanitizer_options
 	no_room_for_time_wait >"$BATS_FILE_TMPDIR/kept"
 	"$B/examples/lifecycle" >"$BATS_FILE_TMPDIR/namespace" &
 	LIFECYCLE_NO_NAMESPACE=1 "$B/examples/lifecycle" >"$BATS_FILE_TMPDIR/loopback" &

@@ -2,6 +2,8 @@
 # `sockleak list` looks at examples/http_server while it runs, which forgets the clients
 # of pages that do not exist.
 
+load ../lib/sanitizer
+
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=$(realpath "${B:-build}")
@@ -9,8 +11,7 @@ setup() {
 	ledgers=$BATS_TEST_TMPDIR/ledgers
 	mkdir "$ledgers"
 	unset SOCKLEAK_OPTIONS LD_PRELOAD
-	# The runtime comes with the library, which is preloaded before the host's.
-	[ -z "$SAN" ] || export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0
+	sanitizer_with_library
 }
 
 teardown() {
@@ -124,7 +125,7 @@ has_leaked() {
 }
 
 @test "a child that has its parent's ledger mapped is not taken for its owner" {
-	[ -z "$SAN" ] || skip "the shell is built without the sanitizer"
+	without_runtime "the shell is built without it"
 	start sh -c '"$@" & child=$!; trap "kill $child" TERM; wait' -
 	# sh itself makes no connection, and so keeps no ledger.
 	child=$(pgrep -P "$pid")
@@ -165,7 +166,7 @@ has_leaked() {
 }
 
 @test "a process in another pid and mount namespace is found" {
-	[ -z "$SAN" ] || skip "the shell is built without the sanitizer"
+	without_runtime "the shell is built without it"
 	unshare -pmf true 2>/dev/null || skip "namespaces are not permitted here"
 	start unshare -pmf --kill-child --propagation=private sh -c 'mount -t tmpfs none '"$ledgers"' && "$@" & wait' -
 	leak

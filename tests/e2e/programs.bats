@@ -7,9 +7,7 @@ load ../lib/programs
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=$(realpath "${B:-build}")
-	case $B in
-	*address* | *thread*) skip "hosts are not built with a sanitizer" ;;
-	esac
+	without_runtime "the hosts are built without it"
 	D=$BATS_TEST_TMPDIR
 	mkdir "$D/ledgers"
 	library=''

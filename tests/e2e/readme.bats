@@ -7,9 +7,7 @@ load ../lib/report
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=${B:-build}
-	case $B in
-	*address* | *thread*) skip "documents show programs without sanitizers" ;;
-	esac
+	without_runtime "what it shows is of plain programs"
 }
 
 # The lines of the n-th console block.

@@ -210,8 +210,7 @@ setup() {
 }
 
 @test "1,000 ledgers with 100,000 leaked sockets take less than 2 s and 256 MB" {
-	[[ $build != *address* && $build != *thread* ]] ||
-		skip "the bounds are those of the plain build"
+	without_runtime "its time and memory are the runtime's"
 	make_ledgers many
 	local format
 	for format in --color=auto --json --sarif=out --junit=out --tap --folded; do

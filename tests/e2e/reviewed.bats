@@ -80,6 +80,7 @@ leaks_once() {
 }
 
 @test "a pipe that nobody reads is waited for once, however many places are told of" {
+	without_runtime "fewer of its places are unwound in time"
 	needs_strace
 	# A file a thread: in one file the threads' lines interrupt each other.
 	run -0 on_a_full_pipe strace -ff -e trace=ppoll -o "$tmp/trace" \
@@ -92,6 +93,7 @@ leaks_once() {
 }
 
 @test "the end waits for unwinding that takes its time" {
+	without_runtime "its larger frames make other places"
 	needs_strace
 	# libunwind's locks: 10,000 calls, 2 s.
 	run -0 traced rt_sigprocmask "" --inject=rt_sigprocmask:delay_exit=200 \
@@ -241,6 +243,7 @@ borrowed() {
 }
 
 @test "_exit in a handler allocates nothing, although a plug-in's leak waits to be unwound" {
+	not_with address "its runtime allocates there"
 	cat >"$tmp/plugin.c" <<-'C'
 		#include "peer.h"
 		void leak(void)

@@ -25,7 +25,6 @@ same_case() {
 }
 
 needs_strace() {
-	without_sanitizer
 	strace -o /dev/null true || skip "strace may not trace here"
 }
 
@@ -44,7 +43,6 @@ needs_strace() {
 }
 
 @test "what is closed past us, by other handles of the C library, is never reported" {
-	without_sanitizer
 	same_case closes-past-us
 }
 
@@ -69,7 +67,6 @@ needs_strace() {
 }
 
 @test "the helper looks the more rarely the more there is to look at" {
-	without_sanitizer
 	run -0 preloaded interval=1ms "$rules" helper-is-cheap
 	[ "$output" = "less than a twentieth of a second: 1" ]
 }
@@ -83,7 +80,7 @@ needs_strace() {
 }
 
 @test "what the destructor of a library closes, after everybody's, is no leak" {
-	without_sanitizer
+	without_runtime "its runtime must come first"
 	cat >"$tmp/late.c" <<-'C'
 		#include "peer.h"
 		static int fd;
@@ -116,7 +113,7 @@ needs_strace() {
 }
 
 @test "another library that stands in for the same calls is called by us, and calls us" {
-	without_sanitizer
+	without_runtime "its runtime must come first"
 	cat >"$tmp/between.c" <<-'C'
 		#include <dlfcn.h>
 		#include <stdio.h>
@@ -193,7 +190,6 @@ needs_strace() {
 }
 
 @test "the ledger is opened before the program gives up its rights" {
-	without_sanitizer
 	[ "$(id -u)" = 0 ] || skip "only root has rights to give up"
 	mkdir -m 700 "$tmp/ledger"
 	run -0 preloaded "log=none:ledger=$tmp/ledger" "$rules" gives-up-its-rights
@@ -202,14 +198,12 @@ needs_strace() {
 }
 
 @test "a socket that was inherited is found though fewer numbers are allowed than are asked for at once" {
-	without_sanitizer
 	run -0 bash -c "ulimit -n 40; SOCKLEAK_OPTIONS=grace=20ms:thread=no LD_PRELOAD=$preloads \
 		exec $fixtures/actor open 1 leave exec linger 100"
 	[[ $output == *"1 socket left in CLOSE_WAIT"*"SUMMARY: sockleak: 1 socket leaked"* ]]
 }
 
 @test "another file in libunwind's place since the start is not loaded" {
-	without_sanitizer
 	[ "$(id -u)" = 0 ] && unshare -m true || skip "only root may put one there"
 	local theirs
 	theirs=$(strings "$library" | grep -m1 '/libunwind-.*\.so\.8$')

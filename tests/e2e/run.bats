@@ -6,6 +6,7 @@ load ../lib/command
 
 setup() {
 	command_setup
+	sanitizer_with_library
 	host=$fixtures/run_host
 	export TMPDIR=$PWD/tmp
 	mkdir "$TMPDIR"
@@ -135,6 +136,7 @@ refuses() {
 }
 
 @test "a program of another C library is refused" {
+	plain_build "the runtime needs glibc"
 	musl-gcc -x c -o other - <<<'int main(void) { return 3; }'
 	refuses ./other "uses another C library than glibc (its loader is $(readelf -l other | grep -o '/lib/ld-musl[^]]*'))" script
 }

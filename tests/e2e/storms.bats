@@ -29,12 +29,12 @@ storm() {
 }
 
 @test "64 threads replace and close the same numbers: each row is one socket's, or nobody's" {
-	[[ $SAN != *thread* ]] || skip "the races are the program's own"
+	not_with thread "the races are the program's own"
 	storm replacing
 }
 
 @test "fork, _Fork, vfork and posix_spawn while threads serve: no child hangs or changes our books" {
-	[[ $SAN != *thread* ]] || skip "its runtime does not survive a raw fork"
+	not_with thread "its runtime does not survive a raw fork"
 	storm children
 }
 
@@ -47,7 +47,7 @@ storm() {
 }
 
 @test "threads are cancelled wherever they are: nothing was held" {
-	without_sanitizer
+	without_runtime "the end of a cancelled thread is reported, bare too"
 	storm cancelling
 }
 

@@ -3,6 +3,8 @@
 # says why, the others are green; without sockleak all are green; and a clean suite is not
 # slowed.
 
+load ../lib/sanitizer
+
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	B=$(realpath "${B:-build}")
@@ -16,8 +18,7 @@ setup() {
 	with_sockleak=("SOCKLEAK=$B/sockleak" "SOCKLEAK_LIBRARY=$library")
 	without=(SOCKLEAK=true SOCKLEAK_LIBRARY=)
 	unset LD_PRELOAD SOCKLEAK_OPTIONS
-	# The runtime comes with the library, which is preloaded before the host's.
-	[ -z "$SAN" ] || export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0
+	sanitizer_with_library
 }
 
 line_of() {
@@ -48,7 +49,7 @@ line_of() {
 }
 
 @test "pytest: the test that leaks is red, says what and where, and the next is green" {
-	[ -z "$SAN" ] || skip "Python is built without the sanitizer"
+	without_runtime "Python is built without it"
 	run env SOCKLEAK_OPTIONS=log="$BATS_TEST_TMPDIR/leaks.%p" PYTHONTRACEMALLOC=5 LD_PRELOAD="$library" "${pytest[@]}" -rA
 	[ "$status" -eq 1 ]
 	[[ $output == *"ERROR at teardown of test_refuses_nonsense"*"1 socket(s) left open"* ]]
@@ -59,7 +60,7 @@ line_of() {
 }
 
 @test "pytest: the test is red without a log, and green without the library" {
-	[ -z "$SAN" ] || skip "Python is built without the sanitizer"
+	without_runtime "Python is built without it"
 	run env LD_PRELOAD="$library" "${pytest[@]}"
 	[ "$status" -eq 1 ]
 	[[ $output == *"ERROR at teardown of test_refuses_nonsense"*"log=FILE says why"* ]]
@@ -86,7 +87,7 @@ line_of() {
 slowdown() {
 	local name=$1
 	shift
-	[ -z "$SAN" ] || skip "a sanitizer's costs are its own"
+	plain_build "its costs are the sanitizer's"
 	run /usr/bin/python3 -B tests/lib/slowdown.py "$@"
 	echo "# a clean suite of $name: $output" >&3
 	[ "$status" -eq 0 ]

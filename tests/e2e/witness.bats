@@ -46,7 +46,7 @@ same_case() {
 }
 
 @test "handlers on a small alternate stack may make, read, copy and end" {
-	without_sanitizer
+	without_runtime "its frames do not fit on a small stack"
 	same_case "$signals" on-a-small-stack
 }
 
@@ -59,7 +59,7 @@ same_case() {
 }
 
 @test "threads are cancelled in blocked calls, and the others go on: nothing was held" {
-	without_sanitizer
+	without_runtime "the end of a cancelled thread is reported, bare too"
 	same_case "$signals" cancelled
 }
 
@@ -70,12 +70,12 @@ same_case() {
 # ---- exceptions ----
 
 @test "C++ exceptions and cancellation pass through our frames" {
-	without_sanitizer
+	without_runtime "the end of a cancelled thread is reported, bare too"
 	same_both "$fixtures/guest_cxx"
 }
 
 @test "a C host's later C++ plug-in throws, and backtrace and _Unwind_* are theirs" {
-	without_sanitizer
+	without_runtime "the end of a cancelled thread is reported, bare too"
 	g++ -g -O1 -shared -fPIC -DPLUGIN -o "$BATS_TEST_TMPDIR/plugin.so" \
 		tests/fixtures/guest_cxx.cc
 	same_both "$fixtures/guest_host" nothing "$BATS_TEST_TMPDIR/plugin.so"
@@ -87,7 +87,7 @@ same_case() {
 # ---- the loader ----
 
 @test "a plug-in with symbols of its own scope works, and so do we" {
-	without_sanitizer
+	without_runtime "it refuses RTLD_DEEPBIND"
 	g++ -g -O1 -shared -fPIC -DPLUGIN -o "$BATS_TEST_TMPDIR/plugin.so" \
 		tests/fixtures/guest_cxx.cc
 	same_both "$fixtures/guest_host" nothing "deep:$BATS_TEST_TMPDIR/plugin.so"
@@ -166,7 +166,6 @@ same_case() {
 }
 
 @test "subprocess of Python passes what it is told to, and closes the rest" {
-	without_sanitizer
 	type python3 || skip "python3 is not installed"
 	cat >"$BATS_TEST_TMPDIR/children.py" <<-'PY'
 		import os, socket, subprocess, sys
@@ -240,6 +239,7 @@ same_case() {
 # ---- the end ----
 
 @test "main() may leave before its threads, by pthread_exit or by number" {
+	not_with thread "its own thread outlives main()"
 	same_case "$processes" main-leaves main-leaves-by-number
 }
 

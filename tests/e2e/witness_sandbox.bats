@@ -48,7 +48,6 @@ all_new_calls() {
 }
 
 @test "without the thread no call is made beyond the list of the manual page" {
-	without_sanitizer
 	needs_strace
 	all_new_calls thread=no:interval=1ms >"$BATS_TEST_TMPDIR/new"
 	comm -23 "$BATS_TEST_TMPDIR/new" <(listed "the host's threads") >"$BATS_TEST_TMPDIR/unlisted"
@@ -57,7 +56,7 @@ all_new_calls() {
 }
 
 @test "with the thread no call is made beyond the lists of the manual page" {
-	without_sanitizer
+	without_runtime "it makes calls of its own when a thread starts"
 	needs_strace
 	all_new_calls interval=1ms >"$BATS_TEST_TMPDIR/new"
 	comm -23 "$BATS_TEST_TMPDIR/new" \
@@ -68,7 +67,6 @@ all_new_calls() {
 }
 
 @test "nobody makes a pipe or asks mincore, and libunwind is loaded" {
-	without_sanitizer
 	needs_strace
 	for options in interval=1ms thread=no; do
 		run new_calls "$options" "$fixtures/guest_processes" leaks
@@ -78,7 +76,6 @@ all_new_calls() {
 }
 
 @test "what we open is closed again in the same breath" {
-	without_sanitizer
 	needs_strace
 	new_calls thread=no:interval=1ms:log="$BATS_TEST_TMPDIR/log" \
 		"$fixtures/guest_processes" leaks
@@ -92,17 +89,14 @@ all_new_calls() {
 }
 
 @test "a filter that kills at any other call than the program's own kills nobody" {
-	without_sanitizer
 	same_cases_of by-prctl by-prctl-later by-number by-number-later
 }
 
 @test "a filter laid upon all threads kills nobody: the helper has left" {
-	without_sanitizer
 	same_cases_of for-all for-all-later for-all-later for-all-later
 }
 
 @test "in strict mode the program ends by its one call that is left" {
-	without_sanitizer
 	same_cases_of strict
 }
 
@@ -115,7 +109,7 @@ same_cases_of() {
 }
 
 @test "a filter from before the start that kills at rarer calls kills nobody" {
-	without_sanitizer
+	without_runtime "the end of a cancelled thread is reported, bare too"
 	for program in "guest_processes vforked" "guest_signals cancelled" \
 		"guest_sandbox serve" "guest_calls fcntl64"; do
 		# shellcheck disable=SC2086
@@ -140,7 +134,6 @@ same_both_with() {
 }
 
 @test "redis-server starts and serves under a filter without mincore" {
-	without_sanitizer
 	type redis-server redis-cli || skip "redis is not installed"
 	LD_PRELOAD=$preloads SOCKLEAK_OPTIONS=interval=5ms "$sandbox" filtered redis-server \
 		--port 0 --unixsocket "$BATS_TEST_TMPDIR/s" --bind 127.0.0.1 --save '' \

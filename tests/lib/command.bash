@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # For tests of the command: where it is, ledgers made by hand, reports that are valid.
 
+# shellcheck source=tests/lib/sanitizer.bash
+source "${BASH_SOURCE%/*}/sanitizer.bash"
+
 # shellcheck disable=SC2034 # for the tests that load this
 command_setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1

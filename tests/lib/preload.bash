@@ -2,15 +2,23 @@
 # Running hosts under the library.
 
 : "${B:=build}"
+# shellcheck source=tests/lib/sanitizer.bash
+source "${BASH_SOURCE%/*}/sanitizer.bash"
 library=$PWD/$B/libsockleak.so
 actor=$B/tests/fixtures/actor
 errors=$BATS_TEST_TMPDIR/errors
+sanitizer_with_library
+
+# runtime_of HOST: of the thread sanitizer, which must come first where the host has none
+runtime_of() {
+	[[ $SAN != *thread* || $1 == "$B"/* ]] || sanitizer_first
+}
 
 # preloaded OPTIONS COMMAND...: standard error of the host into $errors
 preloaded() {
 	local options=$1
 	shift
-	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$library "$@" 2>"$errors"
+	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$(runtime_of "$1")$library "$@" 2>"$errors"
 }
 
 # begin OPTIONS COMMAND...: the same in the background; its pid in $host
@@ -19,7 +27,7 @@ begin() {
 	shift
 	: >"$errors"
 	# A subshell would stand between us and the pid.
-	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$library "$@" 2>"$errors" 3>&- &
+	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$(runtime_of "$1")$library "$@" 2>"$errors" 3>&- &
 	host=$!
 }
 

@@ -6,6 +6,9 @@
 #     $options   SOCKLEAK_OPTIONS for it
 #     $D         the private directory
 
+# shellcheck source=tests/lib/sanitizer.bash
+source "${BASH_SOURCE%/*}/sanitizer.bash"
+
 patience_s=${patience_s:-60}
 started=() # pids
 

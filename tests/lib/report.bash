@@ -2,6 +2,9 @@
 # What differs from run to run in a text report, replaced by words; for comparing it with
 # what a document shows.
 
+# shellcheck source=tests/lib/sanitizer.bash
+source "${BASH_SOURCE%/*}/sanitizer.bash"
+
 # Pids, addresses, offsets, ports, descriptors, ages, the counts behind the leaks.
 without_numbers() {
 	sed -E \
@@ -23,15 +26,6 @@ without_libc() {
 	     below || / in __interceptor_/ { next }
 	     { sub(/#[0-9]+/, "#" n++); print }
 	     / in main[+ ]/ { below = 1; print "    ..." }'
-}
-
-# What must stand before the library in LD_PRELOAD where both are built with a sanitizer:
-# its runtime, and a colon.
-sanitizer_first() {
-	case $B in
-	*address*) echo "$(realpath "$(cc -print-file-name=libasan.so)"):" ;;
-	*thread*) echo "$(realpath "$(cc -print-file-name=libtsan.so)"):" ;;
-	esac
 }
 
 # Line breaks and indentation do not count: documents are narrower.

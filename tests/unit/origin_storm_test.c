@@ -3,6 +3,8 @@
 #include "guard.h"
 #include "origin.h"
 
+#include "../lib/left_out.h"
+
 #include <alloca.h>
 #include <dlfcn.h>
 #include <pthread.h>
@@ -227,6 +229,10 @@ int main(void)
 	__SANITIZE_THREAD__ /* it puts signals off, and does not go on after a fork */
 		cmocka_unit_test(handlers_that_capture_interrupt_captures),
 		cmocka_unit_test(forks_meanwhile),
+#else
+		LEFT_OUT(handlers_that_capture_interrupt_captures,
+			 "its runtime puts signals off"),
+		LEFT_OUT(forks_meanwhile, "its runtime does not go on after a fork"),
 #endif
 	};
 
