@@ -109,9 +109,9 @@ static uint32_t enter(struct capture *capture)
 		capture->n_returns = stack_returns(capture->words, capture->returns,
 						   CAPTURE_MAX_SHORT);
 		twin = twins_find(capture);
-		if (!twin)
-			twins_replace(capture, word);
 	}
+	if (!twin && !is_entered && !capture->copy.at)
+		twins_replace(capture, word);
 	if (twin) {
 		drop(capture);
 		return twin;
