@@ -433,6 +433,8 @@ static const struct segment *segment_at(uint64_t address)
 	static const struct segment *last; /* asked for again most of the time */
 	size_t low = 0, high = n_segments;
 
+	if (!segments)
+		return NULL;
 	if (last >= segments && last < segments + n_segments && address >= last->start &&
 	    address < last->end)
 		return last;
