@@ -74,9 +74,9 @@ check-storms: ; STORM_MS=$(or $(ms),10000) $(MAKE) check tests="tests/e2e/storms
 # All of it: what tells nothing in such a build skips itself, and each skip is shown with
 # its reason.  Of the thread sanitizer only where threads meet: it takes ten times as long.
 threaded := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean ledger log origin processes storms)
-check-asan: ; $(MAKE) SAN=address,undefined check
-check-ubsan: ; $(MAKE) SAN=undefined check
-check-tsan: ; $(MAKE) SAN=thread check tests='$$(unit_tests) $(threaded)'
+check-asan: ; $(MAKE) --no-print-directory SAN=address,undefined check
+check-ubsan: ; $(MAKE) --no-print-directory SAN=undefined check
+check-tsan: ; $(MAKE) --no-print-directory SAN=thread check tests='$$(unit_tests) $(threaded)'
 check-loop: ; for i in $$(seq $(or $(n),20)); do $(MAKE) --no-print-directory check tests="$(tests)" || exit 1; done
 
 # Hostile ledgers, for `seconds` (60); what is found belongs into tests/fixtures/ledgers.

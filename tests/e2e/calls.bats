@@ -36,6 +36,7 @@ rows() {
 late_host() {
 	local at=$BATS_TEST_TMPDIR
 
+	not_with thread "the host is built without it"
 	cc -std=gnu11 -D_GNU_SOURCE -Itests/lib -Ipreload -w -shared -fPIC -o "$at/calls.so" \
 		tests/fixtures/guest_calls.c
 	cc -w -DPLUGIN="\"$at/calls.so\"" -o "$at/late" -x c - <<-'C'

@@ -131,7 +131,7 @@ told_after() {
 @test "a relative log is where the program was started, also a child's" {
 	local here=$PWD
 	cd "$BATS_TEST_TMPDIR"
-	SOCKLEAK_OPTIONS=log=child.%p LD_PRELOAD=$library /usr/bin/python3 - <<-'PYTHON'
+	SOCKLEAK_OPTIONS=log=child.%p LD_PRELOAD=$(runtime_of python3)$library /usr/bin/python3 - <<-'PYTHON'
 		import os, socket
 		os.mkdir("elsewhere")
 		os.chdir("elsewhere")
