@@ -1,7 +1,7 @@
 # The tests: what they are built from, and the targets that run them.  Included by the
 # Makefile, whose variables it uses.
 #
-# make check           every test; the last lines are prove's
+# make check           every test, and why one failed; the last lines are prove's
 # make check-loop      the same until it fails: tests="..." n=20
 # make check-asan check-ubsan check-tsan, check-storms, check-programs, soak, fuzz
 # make bench           what it costs, as a table; minutes
