@@ -19,14 +19,15 @@ void sockleak_name(const char *text);
 int sockleak_expect(int fd);
 
 /* One look, by the calling thread. */
-static uint64_t check(uint32_t since, bool told_or_not, bool print)
+static uint64_t check(uint32_t since, bool told_or_not, bool print, uint64_t *n_connected)
 {
 	int saved_errno = errno; /* libunwind changes it */
 
 	if (guard_process() != GUARD_OURS || guard_is_sandboxed ||
 	    !watch_await(PATIENCE_MS))
 		return 0;
-	uint64_t n = watch_check(registry_now_ns(), since, told_or_not, print);
+	uint64_t n =
+		watch_check(registry_now_ns(), since, told_or_not, print, n_connected);
 	watch_release();
 	errno = saved_errno;
 	return n;
@@ -34,7 +35,9 @@ static uint64_t check(uint32_t since, bool told_or_not, bool print)
 
 EXPORT int sockleak_check(void)
 {
-	return (int)check(0, false, true);
+	uint64_t n_connected;
+
+	return (int)check(0, false, true, &n_connected);
 }
 
 /* The generation of the last row, with a bit that keeps it from being 0. */
@@ -46,16 +49,20 @@ EXPORT uint64_t sockleak_mark(void)
 EXPORT int sockleak_check_since(uint64_t mark, unsigned drain_ms)
 {
 	uint64_t end_ns = registry_now_ns() + drain_ms * UINT64_C(1000000);
+	uint64_t n_gone, n_connected = 0;
 	unsigned pause_ms = 1;
 
 	/* A close that is on its way is no leak: short looks, and the verdict at the end.
-	 */
-	while (check((uint32_t)mark, true, false)) {
+	 * And a peer's end of stream may be on its way: once more where it could be. */
+	while ((n_gone = check((uint32_t)mark, true, false, &n_connected)) ||
+	       (n_connected && pause_ms == 1)) {
 		uint64_t now_ns = registry_now_ns();
 		struct timespec pause = {0, pause_ms * 1000000L};
 
 		if (now_ns >= end_ns)
-			return (int)check((uint32_t)mark, true, true);
+			return n_gone ? (int)check((uint32_t)mark, true, true,
+						   &n_connected)
+				      : 0;
 		guard_sys(SYS_nanosleep, &pause, NULL);
 		pause_ms = 2 * pause_ms < MAX_PAUSE_MS ? 2 * pause_ms : MAX_PAUSE_MS;
 	}

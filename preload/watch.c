@@ -432,7 +432,7 @@ struct tick {
 	uint32_t since; /* of sockets born after this generation */
 	bool all_gone;  /* every socket whose peer has gone counts */
 	bool runs_on;   /* as of struct look */
-	uint64_t n_leaks, n_held, n_unwritten;
+	uint64_t n_leaks, n_held, n_connected, n_unwritten;
 };
 
 /* What came over exec as a standard stream is not the program's to close: a server that
@@ -566,6 +566,8 @@ static void look_at(int fd, struct tick *tick)
 		return;
 	tick->n_held++;
 	note_state(&look);
+	tick->n_connected +=
+		!look.is_gone && (atomic_load(&look.row.word) & ROW_ESTABLISHED);
 	if (look.is_gone)
 		look_at_gone(&look, tick);
 	else
@@ -690,7 +692,8 @@ AT_START bool watch_has_nothing(void)
 	       registry_now_ns() - forked_ns < settings->grace_ns;
 }
 
-uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print)
+uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+		     uint64_t *n_connected)
 {
 	struct tick tick = {.now_ns = now_ns,
 			    .way = &directly,
@@ -704,6 +707,7 @@ uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool pri
 	ledger_grow(registry_n_chunks() * (REGISTRY_ROWS / SL_ROWS_PER_BLOCK));
 	places_publish();
 	sweep(&tick);
+	*n_connected = tick.n_connected;
 	return print ? places_print(&directly, false, true) : tick.n_leaks;
 }
 

@@ -33,8 +33,10 @@ uint64_t watch_thread_ns(void);
  * waits to be.  Returns how many sockets leaked. */
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind);
 /* Looks and prints leaks and what the program was told of and keeps; of sockets younger
- * than `since` (a generation) and `told_or_not` all whose peer has gone. */
-uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print);
+ * than `since` (a generation) and `told_or_not` all whose peer has gone.  Into
+ * `n_connected` goes how many of them have their peer. */
+uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+		     uint64_t *n_connected);
 
 bool watch_has_nothing(void);
 

@@ -106,3 +106,46 @@ slowdown() {
 	slowdown bats 9 1.05 env "${without[@]}" "${bats[@]}" -f 'first page' "$suites/bats" :: \
 		env "${with_sockleak[@]}" "${bats[@]}" -f 'first page' "$suites/bats"
 }
+
+# The peer's end closes while the first look is over and the second is waited for: seen by
+# another thread, that finds the checking one asleep.
+@test "an end of stream that arrives just after the first look is a leak all the same" {
+	cat >"$BATS_TEST_TMPDIR/late.c" <<-'C'
+		#include "guest.h"
+		#include <pthread.h>
+		static struct pair pair;
+		static _Atomic int is_over;
+		static void *closes(void *nothing)
+		{
+			char path[64], text[16] = "";
+			snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", getpid());
+			int fd = open(path, O_RDONLY);
+			must(fd >= 0);
+			while (!is_over && (pread(fd, text, 3, 0) < 2 || atoi(text) != SYS_nanosleep))
+				;
+			close(fd);
+			close(pair.client);
+			return nothing;
+		}
+		int main(void)
+		{
+			int n_found = 0;
+			for (int i = 0; i < 200 && !n_found; i++) {
+				uint64_t mark = sockleak_mark();
+				pthread_t thread;
+				pair = connected();
+				is_over = 0;
+				must(!pthread_create(&thread, NULL, closes, NULL));
+				n_found = sockleak_check_since(mark, 20);
+				is_over = 1;
+				pthread_join(thread, NULL);
+				close(pair.server);
+				close(pair.listener);
+			}
+			return n_found == 1 ? 0 : 1;
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -include fcntl.h -include sys/syscall.h \
+		-include unistd.h -o "$BATS_TEST_TMPDIR/late" "$BATS_TEST_TMPDIR/late.c" -lpthread
+	LD_PRELOAD=$library SOCKLEAK_OPTIONS=log=none "$BATS_TEST_TMPDIR/late"
+}
