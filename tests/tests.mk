@@ -59,7 +59,7 @@ host_libs_capture = $(B)/parts.a
 tests   ?= $(unit_tests) $(wildcard tests/e2e/*.bats tests/e2e/*.t)
 export B
 check: all $(unit_tests) $(fixtures) $(benches)
-	CMOCKA_MESSAGE_OUTPUT=TAP prove $(if $(SAN),--directives) -e '' $(tests)
+	CMOCKA_MESSAGE_OUTPUT=TAP prove --failures --comments $(if $(SAN),--directives) -e '' $(tests)
 # What it costs, bare and preloaded in alternation: a table, and $(B)/bench.json.
 bench: all $(benches)
 	tests/bench/run --json $(B)/bench.json $(B)
