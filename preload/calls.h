@@ -2,7 +2,8 @@
  * their resolution (real.h, real.c), the numbers kept in records and the names printed in
  * reports (enum sl_call below), the export list and the completeness test.
  *
- * Ledgers keep the numbers: a change of the list raises SL_LEDGER_VERSION.
+ * Ledgers keep the numbers: what moves one raises SL_LEDGER_VERSION, and new rows stand
+ * at the end.
  *
  * A row: CALL(name, need).  REQUIRED: the C library must have it, or the library switches
  * itself off.  OPTIONAL: newer or older C libraries may lack it. */

@@ -90,7 +90,7 @@ static void opened(int fd, enum sl_call call, enum sl_note note, uint64_t bits,
 	}
 	registry_remember(fd, call, note, origin_capture(), bits, peer);
 	if ((bits & ROW_CONNECTED) || awaits_connection()) {
-		__atomic_store_n(&hooks_await_connection, false, __ATOMIC_RELAXED);
+		hooks_await(false);
 		start_connection();
 	}
 	wake_whoever_looks();
@@ -223,7 +223,7 @@ static __attribute__((noinline, cold)) void used(int fd)
 
 	if (registry_read(fd, &row) && (atomic_load(&row.word) & ROW_CONNECTED) &&
 	    may_write()) {
-		__atomic_store_n(&hooks_await_connection, false, __ATOMIC_RELAXED);
+		hooks_await(false);
 		start_connection();
 	}
 }
@@ -902,8 +902,7 @@ static long after_entering(bool has_entered, long result)
 	if (has_entered && result != 0) {
 		guard_is_sandboxed = false;
 		helper_return();
-		__atomic_store_n(&hooks_await_connection, registry_has_connection(),
-				 __ATOMIC_RELAXED);
+		hooks_await(registry_has_connection());
 	}
 	return result;
 }

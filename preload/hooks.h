@@ -10,4 +10,9 @@ extern bool hooks_are_on __attribute__((visibility("hidden")));
  * the helper. */
 extern bool hooks_await_connection __attribute__((visibility("hidden")));
 
+static inline void hooks_await(bool connection)
+{
+	__atomic_store_n(&hooks_await_connection, connection, __ATOMIC_RELAXED);
+}
+
 #endif

@@ -26,6 +26,15 @@ bool objects_are_noted(void);
 /* Fills in `found` for each of `names`. */
 void objects_find(struct objects_name *names, size_t n_names);
 
+/* Of glibc 2.35, without a lock: where the object lies that an address is in; 0 = found.
+ * What it fills in has no more than 128 bytes. */
+struct objects_extent {
+	uint64_t flags, start, end, others[13];
+};
+extern int objects_extent_of(void *address,
+			     struct objects_extent *found) __asm__("_dl_find_object")
+	__attribute__((weak));
+
 /* Whether an address lies in our own object. */
 bool objects_is_ours(const void *address);
 

@@ -2,6 +2,7 @@
 #include "single.h"
 
 #include "arena.h"
+#include "objects.h"
 #include "real.h"
 
 #include <dlfcn.h>
@@ -10,13 +11,6 @@
 bool single_may_be;
 const unsigned *single_n_threads;
 unsigned single_n_alone = 1;
-
-/* Of glibc 2.35; what it finds has no more than 128 bytes. */
-struct found {
-	uint64_t flags, start, end, others[13];
-};
-extern int find_object(void *address, struct found *found) __asm__("_dl_find_object")
-	__attribute__((weak));
 
 void single_no_more(void)
 {
@@ -32,10 +26,10 @@ AT_START void single_start(void)
 			       (void *)real.send,  (void *)real.__write,
 			       (void *)real.__send};
 	const unsigned *found = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
-	struct found libc;
+	struct objects_extent libc;
 
 	dlerror();
-	if (!found || !&find_object || find_object((void *)found, &libc) != 0)
+	if (!found || !&objects_extent_of || objects_extent_of((void *)found, &libc) != 0)
 		return;
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if ((uint64_t)(uintptr_t)calls[i] < libc.start ||

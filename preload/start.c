@@ -271,8 +271,7 @@ void start_child(void)
 	watch_fork_child();
 	helper_fork_child();
 	atomic_store(&has_spoken, false);
-	__atomic_store_n(&hooks_await_connection, registry_has_connection(),
-			 __ATOMIC_RELAXED);
+	hooks_await(registry_has_connection());
 }
 
 static void fork_prepare(void)
@@ -364,8 +363,7 @@ static void start_books(void)
 	guard_inside--;
 	if (registry_top())
 		start_first_socket();
-	__atomic_store_n(&hooks_await_connection, registry_has_connection(),
-			 __ATOMIC_RELAXED);
+	hooks_await(registry_has_connection());
 }
 
 static void say_help(void)

@@ -12,6 +12,7 @@
 #include "twins.h"
 
 #include "arena.h"
+#include "objects.h"
 
 #include <string.h>
 
@@ -19,12 +20,6 @@
 #define N_ALIKE   32 /* of one place, and those that collide with it */
 
 #define UNCHECKED __attribute__((no_sanitize_address, no_sanitize_thread))
-
-/* <dlfcn.h> of glibc 2.35; what it finds has no more than 128 bytes. */
-struct found {
-	uint64_t words[16];
-};
-extern int _dl_find_object(void *address, struct found *found) __attribute__((weak));
 
 ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
 static bool is_used;                                     /* atomic; not all are free */
@@ -48,13 +43,13 @@ static bool is_in(const struct view *view, uint64_t value)
 /* Neither on the stack nor in a module. */
 static bool is_other(const struct view *view, uint64_t value)
 {
-	struct found found;
+	struct objects_extent found;
 
 	if (value < 4096 || value >> 47 != 0)
 		return true;
 	value = registers_plain(value);
-	return !is_in(view, value) && &_dl_find_object &&
-	       _dl_find_object((void *)value, &found) != 0;
+	return !is_in(view, value) && &objects_extent_of &&
+	       objects_extent_of((void *)value, &found) != 0;
 }
 
 static bool is_same_word(const struct view *a, const struct view *b, uint64_t i)
