@@ -10,10 +10,6 @@ setup() {
 	tmp=$BATS_TEST_TMPDIR
 }
 
-needs_strace() {
-	strace -o /dev/null true || skip "strace may not trace here"
-}
-
 # traced CALLS OPTIONS COMMAND...: what strace sees of it, preloaded, into $tmp/trace
 traced() {
 	strace -f -e signal=none -e trace="$1" -o "$tmp/trace" \

@@ -24,10 +24,6 @@ same_case() {
 	done
 }
 
-needs_strace() {
-	strace -o /dev/null true || skip "strace may not trace here"
-}
-
 @test "a socket is forgotten before it is closed: its number may be another's before the close is over" {
 	same_case number-is-taken-during-a-close
 }

@@ -29,10 +29,6 @@ new_calls() {
 	comm -13 <(calls "$BATS_TEST_TMPDIR/bare") <(calls "$BATS_TEST_TMPDIR/preloaded")
 }
 
-needs_strace() {
-	strace -o /dev/null true || skip "strace may not trace here"
-}
-
 # all_new_calls OPTIONS: of programs that serve, leak, fork and close everything
 all_new_calls() {
 	local ledger=$BATS_TEST_TMPDIR/ledger
