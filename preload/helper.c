@@ -232,6 +232,11 @@ static bool may_be_in_handler(void)
 	return false;
 }
 
+static bool may_allocate(void)
+{
+	return !guard_inside && !may_be_in_handler();
+}
+
 /* `stack_bytes`: 0 = as many as threads get here.  Returns an error number. */
 static int create_thread(size_t stack_bytes)
 {
@@ -270,10 +275,12 @@ void helper_want(void)
 	if (atomic_load_explicit(&state, memory_order_relaxed) != WANTED)
 		return;
 	int saved_errno = errno;
-	if (!guard_is_sandboxed && !guard_inside && !may_be_in_handler() &&
-	    atomic_compare_exchange_strong(&state, &wanted, STARTING) &&
-	    !create_some_thread())
-		atomic_store(&state, HOOKS_LOOK);
+	if (!guard_is_sandboxed && may_allocate() &&
+	    atomic_compare_exchange_strong(&state, &wanted, STARTING)) {
+		origin_allocate();
+		if (!create_some_thread())
+			atomic_store(&state, HOOKS_LOOK);
+	}
 	errno = saved_errno;
 }
 
@@ -284,8 +291,12 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct probe_way *way)
 
 	last_work = last;
 	while (now == WANTED || now == NOT_WANTED)
-		if (atomic_compare_exchange_strong(&state, &now, HOOKS_LOOK))
+		if (atomic_compare_exchange_strong(&state, &now, HOOKS_LOOK)) {
+			/* Who stops it unwinds what handlers left. */
+			if (origin_has_work() && may_allocate())
+				origin_allocate();
 			return true;
+		}
 	while (now == STARTING || now == RUNNING)
 		if (atomic_compare_exchange_strong(&state, &now, STOPPING))
 			now = STOPPING;

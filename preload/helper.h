@@ -16,8 +16,8 @@ void helper_start(bool wanted, unsigned long interval_ns);
 
 /* From a hook that saw a connection: starts the thread if it is wanted and was not
  * started. One load when there is nothing to do.  The one thing in a hook that may
- * allocate: pthread_create takes the thread's dynamic thread vector from malloc, once a
- * process; never on top of a signal handler that may have interrupted malloc. */
+ * allocate: libunwind's 26 KB and pthread_create's dynamic thread vector, once a process;
+ * never on top of a signal handler that may have interrupted malloc. */
 void helper_want(void);
 
 bool helper_is_looking(void); /* a thread looks, or is about to */

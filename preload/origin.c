@@ -62,6 +62,11 @@ AT_START void origin_start(unsigned n_frames, bool load_now)
 	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
 }
 
+void origin_allocate(void)
+{
+	unwinder_allocate();
+}
+
 void origin_find_program(void)
 {
 	modules_find_program();
@@ -307,8 +312,10 @@ static void prepare_work(void)
 {
 	if (!enter())
 		return;
-	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED))
+	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED)) {
 		unwinder_load();
+		unwinder_allocate();
+	}
 	if (!is_broken && !is_child)
 		modules_hold(no_work, NULL);
 	leave();

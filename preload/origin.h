@@ -33,9 +33,14 @@ struct origin_module {
 
 /* Called by the constructor, once, before any other function here.  `n_frames`: 1 to 128.
  * With `load_now` libunwind is loaded here; without, the file that would be is noted
- * (path, device, inode) and the first origin_work() loads just that one.  Without
- * libunwind the copies are followed by frame pointer and marked short. */
+ * (path, device, inode) and the first origin_work() loads just that one, and allocates.
+ * Without libunwind the copies are followed by frame pointer and marked short. */
 void origin_start(unsigned n_frames, bool load_now);
+
+/* What was loaded by origin_start() takes its memory of malloc: before the first
+ * origin_work(), by a thread that is not on top of a handler and that nobody races.  Not
+ * at the start: clearing it costs a program that never connects 2 % of that. */
+void origin_allocate(void);
 
 /* By whoever sees the first socket, before the host may change its root: keeps the path
  * of the program.  Any thread, any signal. */

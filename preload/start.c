@@ -405,8 +405,10 @@ AT_START static void start_all(void)
 	if (imports_connections) {
 		single_start();
 		/* Should the end not be allowed to ask which modules there are. */
-		if (!settings.thread)
+		if (!settings.thread) {
+			origin_allocate();
 			origin_work();
+		}
 		guard_watch_copies();
 		start_books();
 	}

@@ -294,11 +294,15 @@ AT_START bool unwinder_load(void)
 	if (lib.is_loaded || !is_the_noted_file())
 		return lib.is_loaded;
 	void *handle = dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
-	if (handle && find_functions(handle))
-		lib.space = lib.create_addr_space(&accessors, 0);
-	lib.is_loaded = lib.space != NULL;
+	lib.is_loaded = handle && find_functions(handle);
 	dlerror(); /* the host shall not find our failure */
 	return lib.is_loaded;
+}
+
+void unwinder_allocate(void)
+{
+	if (lib.is_loaded && !lib.space)
+		lib.space = lib.create_addr_space(&accessors, 0);
 }
 
 void unwinder_abandon(void)
@@ -455,7 +459,7 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 		max_frames < UNWINDER_MAX_FRAMES ? max_frames : UNWINDER_MAX_FRAMES;
 	if (!capture->copy.at) {
 		take_returns(capture, chain);
-	} else if (!lib.is_loaded) {
+	} else if (!lib.is_loaded || !lib.space) {
 		follow_copy(capture, chain);
 	} else {
 		unwind_copy(chain);

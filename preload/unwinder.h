@@ -42,6 +42,9 @@ struct unwinder_chain {
 /* Loads libunwind from the path it was built for.  Where it was noted before, only that
  * very file.  With guard_inside set. */
 bool unwinder_load(void);
+/* What libunwind takes of malloc, 26 KB, once: without it copies are followed by frame
+ * pointer.  Not where malloc may have been interrupted. */
+void unwinder_allocate(void);
 /* Notes path, device and inode for a later unwinder_load(). */
 void unwinder_note(void);
 /* libunwind is never called again: its locks may be taken for ever. */

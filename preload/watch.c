@@ -21,6 +21,7 @@
 #define COST_FACTOR      1000 /* a look may cost a thousandth of the time between looks */
 #define MAX_EVENTS       4096 /* of a process, in its ledger */
 #define SCAN_NUMBERS     256  /* asked for in one poll: 13 ns each at every start */
+#define SCAN_CLOSED      192  /* closed ones in a row that end a scan */
 #define ADOPT_INTERVALS  4 /* unseen descriptors are searched for every so many looks */
 #define FORK_PATIENCE_MS 100
 #define STATE_LISTEN     10
@@ -818,6 +819,7 @@ AT_START static void adopt_by_poll(const struct probe_way *way, enum sl_note not
 	ARENA_TABLE static struct pollfd all[SCAN_NUMBERS];
 	struct timespec none = {0, 0};
 	struct rlimit limit = {1024, 0};
+	unsigned n_closed = 0; /* in a row */
 
 	/* glibc asks for a limit at its own start: every filter allows it. */
 	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
@@ -826,23 +828,24 @@ AT_START static void adopt_by_poll(const struct probe_way *way, enum sl_note not
 		unsigned n = limit.rlim_cur - first < SCAN_NUMBERS
 				     ? (unsigned)(limit.rlim_cur - first)
 				     : SCAN_NUMBERS;
-		bool any = false;
 
 		for (unsigned i = 0; i < n; i++)
 			all[i] = (struct pollfd){(int)(first + i), 0, 0};
 		if (guard_sys(SYS_ppoll, all, n, &none, NULL, 8) < 0)
 			return;
 		for (unsigned i = 0; i < n; i++) {
-			if (all[i].revents & POLLNVAL)
+			if (all[i].revents & POLLNVAL) {
+				n_closed++;
 				continue;
-			any = true;
+			}
+			n_closed = 0;
 			consider(way, all[i].fd, note, at_once);
 		}
-		/* Numbers are given lowest first: past an empty run only rows we know of.
-		 */
-		if (!any && first >= registry_top())
-			return;
 		first += n;
+		/* Numbers are given lowest first: past such a run only rows we know of.
+		 */
+		if (n_closed >= SCAN_CLOSED && first >= registry_top())
+			return;
 	}
 }
 

@@ -162,6 +162,7 @@ int main(void)
 
 	guard_start();
 	origin_start(32, true);
+	origin_allocate();
 	recognised();
 	new_thread();
 	copied("main thread:");

@@ -103,12 +103,13 @@ start_of() {
 	[ $((ours - empty)) -le 100000 ]
 }
 
-# faults_of LIBRARY: the fewest pages that five starts of /bin/true had mapped for them.
+# faults_of LIBRARY PROGRAM...: the fewest pages that five starts had mapped for them.
 faults_of() {
-	python3 - "$1" <<-'PY'
+	python3 - "$@" <<-'PY'
 		import os, sys
+		library, *program = sys.argv[1:]
 		def faults():
-		    child = os.posix_spawn("/bin/true", ["true"], {"LD_PRELOAD": sys.argv[1]})
+		    child = os.posix_spawn(program[0], program, {"LD_PRELOAD": library})
 		    return os.wait4(child, 0)[2].ru_minflt
 		print(min(faults() for _ in range(5)))
 	PY
@@ -116,9 +117,21 @@ faults_of() {
 
 # 2 us each where a machine is virtual, which no count of instructions shows.
 @test "a program that makes no connections starts with at most two page faults more than with an empty library" {
-	empty=$(faults_of "$(realpath "${B:-build}/tests/bench/empty_preload.so")")
-	ours=$(faults_of "$(realpath "$library")")
+	empty=$(faults_of "$(realpath "${B:-build}/tests/bench/empty_preload.so")" /bin/true)
+	ours=$(faults_of "$(realpath "$library")" /bin/true)
 	echo "empty $empty, ours $ours"
 	[ "$empty" -gt 0 ]
 	[ $((ours - empty)) -le 2 ]
+}
+
+@test "a program that may make connections starts with at most five page faults more than loading libunwind takes" {
+	libunwind=$(strings "$library" | grep -m1 '/libunwind-.*\.so\.8$')
+	printf '%s\n' '#include <dlfcn.h>' '__attribute__((constructor)) static void load(void)' \
+		'{ dlopen("'"$libunwind"'", RTLD_NOW | RTLD_LOCAL); }' |
+		cc -x c -O2 -shared -fPIC -Wl,-z,now,-z,noseparate-code -o "$BATS_TEST_TMPDIR/load.so" -
+	loading=$(faults_of "$BATS_TEST_TMPDIR/load.so" /bin/bash -c true)
+	ours=$(faults_of "$(realpath "$library")" /bin/bash -c true)
+	echo "loading $loading, ours $ours"
+	[ "$loading" -gt 0 ]
+	[ $((ours - loading)) -le 5 ]
 }

@@ -25,6 +25,40 @@ opened_by() {
 	says '    #[0-9]+ .* in main\+'
 }
 
+@test "in a handler, and no connection but there: no thread was started, the exit unwinds" {
+	cat >"$BATS_TEST_TMPDIR/host.c" <<-'C'
+		#include "peer.h"
+		#include <signal.h>
+		#define NOINLINE __attribute__((noinline, noclone))
+		static int listener;
+		NOINLINE void from_handler(int signal)
+		{
+			int client = peer_connect(listener), server = peer_accept(listener);
+			peer_close(client);
+			read_to_end(server);
+			__asm__ volatile("" : "+r"(signal));
+		}
+		NOINLINE int raise_it(void)
+		{
+			int status = raise(SIGUSR1);
+			__asm__ volatile("" : "+r"(status));
+			return status;
+		}
+		int main(void)
+		{
+			listener = peer_listen();
+			signal(SIGUSR1, from_handler);
+			return raise_it();
+		}
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -O2 -g -fomit-frame-pointer -Itests/lib \
+		-o "$BATS_TEST_TMPDIR/host" "$BATS_TEST_TMPDIR/host.c"
+	preloaded "" "$BATS_TEST_TMPDIR/host"
+	says '    #[0-9]+ .* in from_handler\+'
+	says '    #[0-9]+ .* in raise_it\+'
+	[ "$(count_of 'origin: short')" -eq 0 ]
+}
+
 @test "in a handler on a stack of its own: up to the handler" {
 	opened_by 1 way_plain from_handler
 }

@@ -199,6 +199,24 @@ same_case() {
 	[[ $output == *"1 socket left in CLOSE_WAIT"*"SUMMARY: sockleak: 1 socket leaked"* ]]
 }
 
+@test "a socket that was inherited is found behind a gap of 190 numbers" {
+	cat >"$tmp/inherit.py" <<-'PY'
+		import os, socket, sys
+		listener = socket.create_server(("127.0.0.1", 0))
+		client = socket.create_connection(listener.getsockname())
+		server = listener.accept()[0]
+		number = int(sys.argv[1])
+		os.dup2(0, number - 190, inheritable=True)
+		os.dup2(server.fileno(), number, inheritable=True)
+		os.execv(sys.argv[2], sys.argv[2:])
+	PY
+	for number in 193 380; do
+		run -0 env SOCKLEAK_OPTIONS=grace=20ms:thread=no python3 "$tmp/inherit.py" $number \
+			/usr/bin/env "LD_PRELOAD=$preloads" "$fixtures/actor" linger 100
+		[[ $output == *"1 socket left in CLOSE_WAIT"* ]]
+	done
+}
+
 @test "another file in libunwind's place since the start is not loaded" {
 	[ "$(id -u)" = 0 ] && unshare -m true || skip "only root may put one there"
 	local theirs

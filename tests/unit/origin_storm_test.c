@@ -218,6 +218,7 @@ static int start(void **state)
 	alarm(180);
 	guard_start();
 	origin_start(32, true);
+	origin_allocate();
 	return 0;
 }
 

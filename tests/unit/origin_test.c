@@ -842,6 +842,7 @@ static int start(void **state)
 	guard_start();
 	n_descriptors_at_start = n_descriptors();
 	origin_start(32, true);
+	origin_allocate();
 	return 0;
 }
 

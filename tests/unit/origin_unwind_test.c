@@ -563,6 +563,7 @@ static int start(void **state)
 #endif
 	guard_start();
 	origin_start(MAX_FRAMES, true);
+	origin_allocate();
 	return 0;
 }
 
