@@ -34,7 +34,7 @@ static struct {
 	uint32_t n_done;    /* the youngest: since */
 } resting;
 
-bool capture_waits(void)
+AT_START bool capture_waits(void)
 {
 	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) != 0;
 }

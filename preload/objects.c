@@ -91,7 +91,7 @@ AT_START static bool imports_connections(const struct tables *of)
 	return false;
 }
 
-static uint32_t hash_of(const char *name)
+AT_START static uint32_t hash_of(const char *name)
 {
 	uint32_t hash = 5381;
 
@@ -101,7 +101,7 @@ static uint32_t hash_of(const char *name)
 }
 
 /* Whether a lookup of the bare name surely gives this symbol, whose name it is. */
-static bool is_plain_function(const struct tables *of, uint32_t index)
+AT_START static bool is_plain_function(const struct tables *of, uint32_t index)
 {
 	const ElfW(Sym) *symbol = &of->symbols[index];
 	unsigned binding = ELF64_ST_BIND(symbol->st_info);
@@ -114,7 +114,7 @@ static bool is_plain_function(const struct tables *of, uint32_t index)
 
 /* The table: numbers of buckets, of the first symbol, of words of the filter, a shift;
  * then the filter, the buckets, and the hashes, whose lowest bit ends a chain. */
-static void find_name(const struct tables *of, struct objects_name *wanted)
+AT_START static void find_name(const struct tables *of, struct objects_name *wanted)
 {
 	const uint32_t *table = of->gnu_hash;
 	const ElfW(Addr) *filter = (const void *)(table + 4);
@@ -142,7 +142,7 @@ static void find_name(const struct tables *of, struct objects_name *wanted)
 	}
 }
 
-static void find_names(const struct tables *of, struct walk *walk)
+AT_START static void find_names(const struct tables *of, struct walk *walk)
 {
 	for (size_t i = 0; i < walk->n_names; i++) {
 		struct objects_name *wanted = &walk->names[i];
@@ -222,7 +222,7 @@ AT_START bool objects_are_noted(void)
 	return are_noted;
 }
 
-void objects_find(struct objects_name *names, size_t n_names)
+AT_START void objects_find(struct objects_name *names, size_t n_names)
 {
 	struct walk walk = {names, n_names, false, false};
 

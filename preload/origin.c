@@ -97,7 +97,7 @@ void origin_load_no_more(void)
 	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
 }
 
-bool origin_has_work(void)
+AT_START bool origin_has_work(void)
 {
 	return capture_waits();
 }
