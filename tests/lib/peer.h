@@ -193,4 +193,25 @@ static inline void read_to_end(int fd)
 	must(n == 0);
 }
 
+/* How a pattern of one socket in CLOSE_WAIT ends: mended, by closing it.
+ * stay: stay_past_grace, or witness_point in mode exit. */
+static inline int forget(int fd, void (*stay)(void))
+{
+	if (mended)
+		peer_close(fd);
+	holds(!mended && peer_net != NET_MPTCP, 0);
+	stay();
+	return 0;
+}
+
+/* The same of a dead one, which `ss` does not list. */
+static inline int forget_dead(int fd, void (*stay)(void))
+{
+	if (mended)
+		peer_close(fd);
+	holds(0, !mended);
+	stay();
+	return 0;
+}
+
 #endif
