@@ -35,7 +35,6 @@
 #define N_PLACES      4096        /* counters of them, shared by those that collide */
 #define MAX_OURS      (8u << 10)  /* bytes from our frame to the one of the hook */
 #define MAX_DISTANCE  (64u << 10) /* from our frame to the frame pointer of its caller */
-#define PAGE_BYTES    4096u
 
 struct word {
 	uint32_t at;          /* bytes from the stack pointer */

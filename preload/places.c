@@ -271,6 +271,11 @@ static struct place *find_place(const struct key *key)
 	return place->hh.tbl ? place : NULL; /* no memory for the table */
 }
 
+static const char *name_text(uint16_t name)
+{
+	return name && name <= N_TEST_NAMES ? atomic_load(&test_names[name - 1]) : NULL;
+}
+
 static void take_example(struct place *place, int fd, const struct row *row,
 			 const struct side *side)
 {
@@ -285,7 +290,7 @@ static void take_example(struct place *place, int fd, const struct row *row,
 	memcpy(sums->peer, row->peer, sizeof(sums->peer));
 	sums->local_port = side->local_port;
 	sums->peer_port = row->family ? row->peer_port : 0;
-	sums->test = places_name_text(row->name);
+	sums->test = name_text(row->name);
 }
 
 static void take_told(struct place *place, const struct row *row, const struct side *side,
@@ -589,11 +594,6 @@ uint16_t places_name(const char *text)
 		return 0;
 	atomic_store(&test_names[n], copy);
 	return (uint16_t)(n + 1);
-}
-
-const char *places_name_text(uint16_t name)
-{
-	return name && name <= N_TEST_NAMES ? atomic_load(&test_names[name - 1]) : NULL;
 }
 
 /* ---- into the ledger ---- */

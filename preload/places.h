@@ -36,7 +36,6 @@ void places_print_holders(const struct probe_way *way, uint64_t limit);
 uint64_t places_late(uint64_t *max_ms); /* how many leaks were closed after all */
 /* Names of tests, kept for ever. */
 uint16_t places_name(const char *text); /* id, from 1; 0 = no room */
-const char *places_name_text(uint16_t name);
 
 /* New backtraces, modules and names go into the ledger. */
 void places_publish(void);

@@ -548,7 +548,7 @@ void registry_set_bits(int fd, uint64_t bits)
 				     0);
 }
 
-void registry_clear_bits(int fd, uint64_t bits)
+static void clear_bits(int fd, uint64_t bits)
 {
 	struct row *row = registry_row(fd);
 
@@ -573,12 +573,12 @@ void registry_dissolve(int fd)
 
 	if (!registry_read(fd, &was))
 		return;
-	registry_clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
+	clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
 	if (!(atomic_load(&was.word) & ROW_DUPLICATED))
 		return;
 	for (unsigned other = 0; other < registry_top(); other++)
 		if (registry_read((int)other, &row) && row.serial == was.serial)
-			registry_clear_bits((int)other, ROW_CONNECTED | ROW_ESTABLISHED);
+			clear_bits((int)other, ROW_CONNECTED | ROW_ESTABLISHED);
 }
 
 AT_START bool registry_has_connection(void)

@@ -183,7 +183,6 @@ void registry_restore(int fd, const struct row *was);
 void registry_forget_range(unsigned first, unsigned last);
 bool registry_knows_any(unsigned first, unsigned last);
 void registry_set_bits(int fd, uint64_t bits);
-void registry_clear_bits(int fd, uint64_t bits);
 /* The connection was dissolved, on all its duplicates. */
 void registry_dissolve(int fd);
 /* Only in this life of the row: false = it is over. */

@@ -19,7 +19,7 @@
 
 #define PAGE_BYTES     4096u
 #define MAX_MAIN_BYTES (8u << 20)  /* below the main stack nothing else is mapped */
-#define FOREIGN_BYTES  (32u << 10) /* of a stack whose end is not known */
+#define FOREIGN_BYTES  (32u << 10) /* at first, of a stack whose end is not known */
 #define MIN_CLASS_BITS 12          /* buffers are 4 KiB << class */
 #define N_CLASSES      6
 
@@ -46,7 +46,7 @@ static uint64_t stack_end; /* of the main thread; 0 = not known */
 
 /* Copied of a stack whose end is not known; grows when that turns out to be too little.
  * Atomic. */
-static uint32_t foreign_bytes = 32u << 10;
+static uint32_t foreign_bytes = FOREIGN_BYTES;
 
 AT_START void stack_start(void)
 {

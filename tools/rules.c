@@ -25,13 +25,24 @@ struct rules {
 
 /* -- reading ---------------------------------------------------------------------- */
 
-static int add_rule(struct rules *rules, const char *line, size_t bytes)
+/* Without the line's end and the spaces before it. */
+static size_t trimmed(const char *line, size_t bytes)
 {
+	while (bytes && strchr(" \t\r\n", line[bytes - 1]))
+		bytes--;
+	return bytes;
+}
+
+static int add_rule(void *to, const char *line, size_t bytes)
+{
+	struct rules *rules = to;
 	const char *pattern;
 	size_t pattern_bytes;
 	uint64_t max;
-	int is_rule = text_rule(line, bytes, &pattern, &pattern_bytes, &max);
+	int is_rule;
 
+	bytes = trimmed(line, bytes);
+	is_rule = text_rule(line, bytes, &pattern, &pattern_bytes, &max);
 	if (is_rule <= 0)
 		return is_rule;
 	rules->rule = say_realloc(rules->rule, rules->n + 1, sizeof(*rules->rule));
@@ -43,51 +54,43 @@ static int add_rule(struct rules *rules, const char *line, size_t bytes)
 	return 0;
 }
 
-/* Without the line's end and the spaces before it. */
-static size_t trimmed(const char *line, size_t bytes)
+/* Gives each line of a file to `add`, until that says -1: the line is none. */
+static int read_lines(const char *path,
+		      int (*add)(void *to, const char *line, size_t bytes), void *to,
+		      const char *complaint)
 {
-	while (bytes && strchr(" \t\r\n", line[bytes - 1]))
-		bytes--;
-	return bytes;
-}
-
-static int read_rules(struct rules *rules, FILE *file, const char *path)
-{
+	FILE *file = fopen(path, "re");
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t bytes;
 	int result = 0;
 
-	for (unsigned number = 1; (bytes = getline(&line, &size, file)) >= 0; number++) {
-		if (add_rule(rules, line, trimmed(line, (size_t)bytes)) < 0) {
-			say_warn(
-				"%s:%u: this is no rule: it must read leak:PATTERN, with "
-				"max=N after it where N sockets are expected",
-				path, number);
-			result = -1;
-			break;
-		}
+	if (!file) {
+		say_warn("cannot open %s:", path);
+		return -1;
+	}
+	for (unsigned number = 1;
+	     result == 0 && (bytes = getline(&line, &size, file)) >= 0; number++) {
+		result = add(to, line, (size_t)bytes);
+		if (result < 0)
+			say_warn("%s:%u: %s", path, number, complaint);
 	}
 	if (result == 0 && ferror(file)) {
 		say_warn("cannot read %s:", path);
 		result = -1;
 	}
 	free(line);
+	fclose(file);
 	return result;
 }
 
 struct rules *rules_read(const char *path)
 {
-	FILE *file = fopen(path, "re");
-
-	if (!file) {
-		say_warn("cannot open %s:", path);
-		return NULL;
-	}
 	struct rules *rules = say_calloc(1, sizeof(*rules));
-	int result = read_rules(rules, file, path);
-	fclose(file);
-	if (result == 0)
+
+	if (read_lines(path, add_rule, rules,
+		       "this is no rule: it must read leak:PATTERN, with max=N after it "
+		       "where N sockets are expected") == 0)
 		return rules;
 	rules_free(rules);
 	return NULL;
@@ -233,61 +236,34 @@ static bool is_id(const char *id, size_t bytes)
 	       strspn(id, "0123456789abcdef") >= TEXT_ID_BYTES - 1;
 }
 
-/* -1 = malformed */
-static int add_known(struct known **known, const char *line)
+static int add_known(void *to, const char *line, size_t line_bytes)
 {
+	struct baseline *baseline = to;
 	size_t start = strspn(line, " \t\r\n"), bytes = strcspn(line + start, " \t\r\n#");
 	struct known *one;
 
+	(void)line_bytes;
 	if (bytes == 0)
 		return line[start] == 0 || line[start] == '#' ? 0 : -1;
 	if (!is_id(line + start, bytes))
 		return -1;
-	HASH_FIND(hh, *known, line + start, TEXT_ID_BYTES - 1, one);
+	HASH_FIND(hh, baseline->known, line + start, TEXT_ID_BYTES - 1, one);
 	if (one)
 		return 0;
 	one = say_calloc(1, sizeof(*one));
 	memcpy(one->id, line + start, TEXT_ID_BYTES - 1);
-	HASH_ADD(hh, *known, id, TEXT_ID_BYTES - 1, one);
+	HASH_ADD(hh, baseline->known, id, TEXT_ID_BYTES - 1, one);
 	return 0;
-}
-
-static int read_known(struct known **known, FILE *file, const char *path)
-{
-	char *line = NULL;
-	size_t size = 0;
-	int result = 0;
-
-	for (unsigned number = 1; result == 0 && getline(&line, &size, file) >= 0;
-	     number++) {
-		result = add_known(known, line);
-		if (result < 0)
-			say_warn("%s:%u: this is no line of a baseline: it must begin "
-				 "with "
-				 "the id of a place",
-				 path, number);
-	}
-	if (result == 0 && ferror(file)) {
-		say_warn("cannot read %s:", path);
-		result = -1;
-	}
-	free(line);
-	return result;
 }
 
 struct baseline *rules_read_baseline(const char *path)
 {
-	FILE *file = fopen(path, "re");
-
-	if (!file) {
-		say_warn("cannot open %s:", path);
-		return NULL;
-	}
 	struct baseline *baseline = say_calloc(1, sizeof(*baseline));
+
 	baseline->path = say_strdup(path);
-	int result = read_known(&baseline->known, file, path);
-	fclose(file);
-	if (result == 0)
+	if (read_lines(path, add_known, baseline,
+		       "this is no line of a baseline: it must begin with the id of a "
+		       "place") == 0)
 		return baseline;
 	rules_free_baseline(baseline);
 	return NULL;

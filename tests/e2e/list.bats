@@ -3,6 +3,7 @@
 # of pages that do not exist.
 
 load ../lib/sanitizer
+load ../lib/wait
 
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -34,16 +35,8 @@ start() {
 	SOCKLEAK_OPTIONS=grace=200ms:interval=50ms:log=none:ledger=$ledgers \
 		LD_PRELOAD=$B/libsockleak.so "$@" "$B/examples/http_server" >"$announced" 3>&- &
 	pid=$!
-	wait_until 'grep -qs listening "$announced"'
+	wait_until 60 grep -qs listening "$announced"
 	port=$(sed 's/.*://' "$announced")
-}
-
-wait_until() {
-	local end=$((SECONDS + 60))
-	until eval "$1"; do
-		[ $SECONDS -lt $end ] || { echo "in vain: $1"; return 1; }
-		sleep 0.02
-	done
 }
 
 leak() {
@@ -67,7 +60,7 @@ has_leaked() {
 @test "a running process that keeps a ledger is found, with its leak and where it was opened" {
 	start
 	leak
-	wait_until has_leaked
+	wait_until 60 has_leaked
 	line=$(grep -n 'accept4\?(' "$PWD/examples/http_server.c" | head -1 | cut -d: -f1)
 	holds "$(
 		cat <<-END
@@ -91,17 +84,17 @@ has_leaked() {
 @test "a socket whose peer is there is listed, and is no leak" {
 	start
 	exec 5<>"/dev/tcp/127.0.0.1/$port"
-	wait_until 'holds "accepted | length == 1 and .[0].verdict == null and .[0].age_ms == null"'
+	wait_until 60 holds 'accepted | length == 1 and .[0].verdict == null and .[0].age_ms == null'
 	run "$sockleak" list --error-exitcode=7 "$pid"
 	[ "$status" -eq 0 ]
 	exec 5<&-
-	wait_until 'holds "accepted == [] and .closed == 1"'
+	wait_until 60 holds 'accepted == [] and .closed == 1'
 }
 
 @test "--error-exitcode counts leaks" {
 	start
 	leak
-	wait_until has_leaked
+	wait_until 60 has_leaked
 	run "$sockleak" list --error-exitcode=7 "$pid"
 	[ "$status" -eq 7 ]
 }
@@ -130,7 +123,7 @@ has_leaked() {
 	# sh itself makes no connection, and so keeps no ledger.
 	child=$(pgrep -P "$pid")
 	leak
-	wait_until 'listed && jq -e ".processes | any(.pid == $child)" "$BATS_TEST_TMPDIR/listed" >/dev/null'
+	wait_until 60 eval 'listed && jq -e ".processes | any(.pid == $child)" "$BATS_TEST_TMPDIR/listed" >/dev/null'
 	jq -e ".processes | all(.pid != $pid)" "$BATS_TEST_TMPDIR/listed"
 	kill "$child"
 }
@@ -138,7 +131,7 @@ has_leaked() {
 @test "a ledger that was deleted is read all the same, given the rights" {
 	start
 	leak
-	wait_until has_leaked
+	wait_until 60 has_leaked
 	rm "$ledgers"/*.sockleak
 	if [ -r "/proc/$pid/map_files/$(sed -n 's/ .*sockleak (deleted)$//p' "/proc/$pid/maps" | head -1)" ]; then
 		has_leaked
@@ -170,7 +163,7 @@ has_leaked() {
 	unshare -pmf true 2>/dev/null || skip "namespaces are not permitted here"
 	start unshare -pmf --kill-child --propagation=private sh -c 'mount -t tmpfs none '"$ledgers"' && "$@" & wait' -
 	leak
-	wait_until 'listed && jq -e ".processes | any(.sockets | any(.verdict == \"grace\" and .local == \"127.0.0.1:$port\"))" "$BATS_TEST_TMPDIR/listed" >/dev/null'
+	wait_until 60 eval 'listed && jq -e ".processes | any(.sockets | any(.verdict == \"grace\" and .local == \"127.0.0.1:$port\"))" "$BATS_TEST_TMPDIR/listed" >/dev/null'
 	found=$(jq ".processes[] | select(any(.sockets[]; .local == \"127.0.0.1:$port\")) | .pid" "$BATS_TEST_TMPDIR/listed")
 	[ ! -e "$(sed -n 's/.* \(\/.*\.sockleak\)$/\1/p' "/proc/$found/maps" | head -1)" ]
 }
@@ -178,7 +171,7 @@ has_leaked() {
 @test "a damaged ledger is one clear line, and the others are listed" {
 	start
 	leak
-	wait_until has_leaked
+	wait_until 60 has_leaked
 	printf nonsense | dd of="$(echo "$ledgers"/*.sockleak)" conv=notrunc status=none
 	run "$sockleak" list
 	[ "$status" -eq 2 ]

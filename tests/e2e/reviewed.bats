@@ -16,21 +16,6 @@ traced() {
 		-E LD_PRELOAD="$preloads" -E SOCKLEAK_OPTIONS="$2" "${@:3}"
 }
 
-# on_a_full_pipe COMMAND...: its standard error is a pipe that nobody reads; prints its
-# status
-on_a_full_pipe() {
-	python3 - "$@" <<-'PY'
-		import os, subprocess, sys
-		r, w = os.pipe()
-		os.set_blocking(w, False)
-		try:
-		    while os.write(w, b"x" * 4096): pass
-		except BlockingIOError: pass
-		os.set_blocking(w, True)
-		print(subprocess.run(sys.argv[1:], stderr=w, timeout=300).returncode)
-	PY
-}
-
 # leaks_once OPTIONS NAME: one leak is told of, and no more
 leaks_once() {
 	run -0 preloaded "$1" "$reviewed" "$2"

@@ -14,14 +14,7 @@ setup() {
 
 # same_case CASE: with the helper thread and without, with a ledger for its questions
 same_case() {
-	local thread
-
-	for thread in yes no; do
-		rm -rf "$tmp/ledger"
-		mkdir -m 700 "$tmp/ledger"
-		GUEST_LEDGER=$tmp/ledger same \
-			"log=none:interval=1ms:ledger=$tmp/ledger:thread=$thread" "$rules" "$1"
-	done
+	same_both_with_ledger interval=1ms "$rules" "$1"
 }
 
 @test "a socket is forgotten before it is closed: its number may be another's before the close is over" {

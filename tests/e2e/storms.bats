@@ -13,15 +13,7 @@ setup() {
 
 # storm NAME: bare, with the helper thread, and without
 storm() {
-	local ledger=$BATS_TEST_TMPDIR/ledger thread
-
-	for thread in yes no; do
-		rm -rf "$ledger"
-		mkdir -m 700 "$ledger"
-		GUEST_LEDGER=$ledger same \
-			"log=none:interval=1ms:ledger=$ledger:thread=$thread" \
-			"$fixtures/guest_storms" "$1"
-	done
+	same_both_with_ledger interval=1ms "$fixtures/guest_storms" "$1"
 }
 
 @test "calls from signal handlers at 10 kHz while threads serve: nothing is locked" {

@@ -109,19 +109,8 @@ same_cases_of() {
 	for program in "guest_processes vforked" "guest_signals cancelled" \
 		"guest_sandbox serve" "guest_calls fcntl64"; do
 		# shellcheck disable=SC2086
-		GUEST_LEDGER=$BATS_TEST_TMPDIR/ledger
-		export GUEST_LEDGER
-		rm -rf "$GUEST_LEDGER"
-		mkdir -m 700 "$GUEST_LEDGER"
-		# shellcheck disable=SC2086
-		same_both_with "$GUEST_LEDGER" "$sandbox" filtered "$fixtures/"$program
+		same_both_with_ledger interval=5ms "$sandbox" filtered "$fixtures/"$program
 	done
-}
-
-# same_both_with LEDGER PROGRAM...
-same_both_with() {
-	same "log=none:interval=5ms:ledger=$1" "${@:2}"
-	same "log=none:interval=5ms:thread=no:ledger=$1" "${@:2}"
 }
 
 @test "under such a filter a leak is found all the same, with its place" {

@@ -3,6 +3,8 @@
 
 # shellcheck source=tests/lib/sanitizer.bash
 source "${BASH_SOURCE%/*}/sanitizer.bash"
+# shellcheck source=tests/lib/wait.bash
+source "${BASH_SOURCE%/*}/wait.bash"
 
 # shellcheck disable=SC2034 # for the tests that load this
 command_setup() {
@@ -40,14 +42,4 @@ same() {
 # of JQ-EXPRESSION: from the file `json`
 of() {
 	jq -c "$1" json
-}
-
-# wait_until SECONDS COMMAND...: a deadline, not a sleep
-wait_until() {
-	local deadline=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$deadline" ] || { echo "still not: $*"; return 1; }
-		sleep 0.02
-	done
 }

@@ -48,10 +48,6 @@ struct site {
 	int line;
 };
 
-#define SITE(expression)                                                                 \
-	{                                                                                \
-#expression, __func__, __FILE__, __LINE__                                \
-	}
 /* Makes the call and remembers where. */
 #define AT(site, expression)                                                             \
 	(expect_here((site), #expression, __func__, __FILE__, __LINE__), (expression))
@@ -130,16 +126,6 @@ static inline void expect_adopted(const char *note, const char *kind, const char
 static inline void expect_none(void)
 {
 	expect_say("expect none");
-}
-
-static inline void mode_exit(void)
-{
-	expect_say("mode exit");
-}
-
-static inline void mode_grace(void)
-{
-	expect_say("mode grace");
 }
 
 static inline void holds(int n_close_wait, int n_unlisted)

@@ -43,14 +43,41 @@ same_both() {
 	same interval=20ms "$@" && same thread=no:interval=20ms "$@"
 }
 
-# same_cases FIXTURE OPTIONS: every case it lists, with a ledger for its questions
+# same_with_ledger OPTIONS PROGRAM [ARGUMENT...]: the same, with a ledger for its questions
+same_with_ledger() {
+	local ledger=$BATS_TEST_TMPDIR/ledger
+
+	rm -rf "$ledger"
+	mkdir -m 700 "$ledger"
+	GUEST_LEDGER=$ledger same "log=none:ledger=$ledger:$1" "${@:2}"
+}
+
+# same_both_with_ledger OPTIONS PROGRAM [ARGUMENT...]: with the helper thread and without
+same_both_with_ledger() {
+	same_with_ledger "$1" "${@:2}" && same_with_ledger "$1:thread=no" "${@:2}"
+}
+
+# same_cases FIXTURE OPTIONS: every case it lists
 same_cases() {
-	local name ledger=$BATS_TEST_TMPDIR/ledger differ=0
+	local name differ=0
 
 	for name in $("$1"); do
-		rm -rf "$ledger"
-		mkdir -m 700 "$ledger"
-		GUEST_LEDGER=$ledger same "log=none:ledger=$ledger:$2" "$1" "$name" || differ=1
+		same_with_ledger "$2" "$1" "$name" || differ=1
 	done
 	return $differ
+}
+
+# on_a_full_pipe COMMAND...: its standard error is a pipe that nobody reads; prints its
+# status
+on_a_full_pipe() {
+	python3 - "$@" <<-'PY'
+		import os, subprocess, sys
+		r, w = os.pipe()
+		os.set_blocking(w, False)
+		try:
+		    while os.write(w, b"x" * 4096): pass
+		except BlockingIOError: pass
+		os.set_blocking(w, True)
+		print(subprocess.run(sys.argv[1:], stderr=w, timeout=300).returncode)
+	PY
 }

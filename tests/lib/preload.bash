@@ -4,6 +4,8 @@
 : "${B:=build}"
 # shellcheck source=tests/lib/sanitizer.bash
 source "${BASH_SOURCE%/*}/sanitizer.bash"
+# shellcheck source=tests/lib/wait.bash
+source "${BASH_SOURCE%/*}/wait.bash"
 library=$PWD/$B/libsockleak.so
 actor=$B/tests/fixtures/actor
 errors=$BATS_TEST_TMPDIR/errors
@@ -29,16 +31,6 @@ begin() {
 	# A subshell would stand between us and the pid.
 	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$(runtime_of "$1")$library "$@" 2>"$errors" 3>&- &
 	host=$!
-}
-
-# wait_until SECONDS COMMAND...: as soon as it succeeds, or fails at the deadline
-wait_until() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		((SECONDS < end)) || { echo "never came true: $*"; return 1; }
-		sleep 0.02
-	done
 }
 
 # says PATTERN [FILE]: standard error of the host has a line that matches

@@ -8,6 +8,8 @@
 
 # shellcheck source=tests/lib/sanitizer.bash
 source "${BASH_SOURCE%/*}/sanitizer.bash"
+# shellcheck source=tests/lib/wait.bash
+source "${BASH_SOURCE%/*}/wait.bash"
 
 patience_s=${patience_s:-60}
 started=() # pids
@@ -37,15 +39,7 @@ start() {
 
 # until_true COMMAND [ARGUMENT...]: waits for it, at most $patience_s
 until_true() {
-	local deadline=$((SECONDS + patience_s))
-
-	until "$@" >/dev/null 2>&1; do
-		if ((SECONDS >= deadline)); then
-			echo "gave up waiting for: $*" >&2
-			return 1
-		fi
-		sleep 0.05
-	done
+	wait_until "$patience_s" "$@"
 }
 
 has_ended() {

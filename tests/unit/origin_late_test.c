@@ -3,6 +3,8 @@
 #include "guard.h"
 #include "origin.h"
 
+#include "../lib/hook.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -11,15 +13,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* It plays the hook, and so has a frame pointer as all hooks do. */
-__attribute__((noinline, optimize("no-omit-frame-pointer"))) static uint32_t hook(void)
-{
-	uint32_t origin = origin_capture();
-
-	__asm__ volatile("" : "+r"(origin));
-	return origin;
-}
 
 static bool libunwind_is_mapped(void)
 {

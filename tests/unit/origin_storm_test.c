@@ -3,9 +3,9 @@
 #include "guard.h"
 #include "origin.h"
 
+#include "../lib/hook.h"
 #include "../lib/left_out.h"
 
-#include <alloca.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -21,33 +21,12 @@
 
 #include <cmocka.h>
 
-#define KEEP(value) __asm__ volatile("" : "+r"(value))
-
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define N_ROUNDS 300
 #else
 #define N_ROUNDS 3000
 #endif
 #define N_LOADS 150
-
-/* It plays the hook, and so has a frame pointer as all hooks do. */
-__attribute__((noinline, optimize("no-omit-frame-pointer"))) static uint32_t hook(void)
-{
-	uint32_t origin = origin_capture();
-
-	KEEP(origin);
-	return origin;
-}
-
-__attribute__((noinline)) static uint32_t farther(size_t bytes)
-{
-	char *some = alloca(bytes);
-
-	KEEP(some);
-	uint32_t origin = hook();
-	KEEP(some);
-	return origin;
-}
 
 /* Somebody works for as long as there is somebody who captures. */
 static _Atomic bool is_over;

@@ -4,9 +4,9 @@
 #include "origin.h"
 #include "unwinder.h"
 
+#include "../lib/hook.h"
 #include "../lib/left_out.h"
 
-#include <alloca.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,18 +25,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* Keeps a call from being the last thing a function does. */
-#define KEEP(value) __asm__ volatile("" : "+r"(value) : : "memory")
-
-/* It plays the hook, and so has a frame pointer as all hooks do. */
-__attribute__((noinline, optimize("no-omit-frame-pointer"))) static uint32_t hook(void)
-{
-	uint32_t origin = origin_capture();
-
-	KEEP(origin);
-	return origin;
-}
 
 /* libunwind makes a pipe when it starts.  As our hooks do: answered, not made, and it
  * must show by guard_inside that it is on our behalf. */
@@ -70,17 +58,6 @@ __attribute__((noinline)) static uint32_t outer(void)
 	uint32_t origin = inner();
 
 	KEEP(origin);
-	return origin;
-}
-
-/* Another place each time: `bytes` lie between it and its caller. */
-__attribute__((noinline)) static uint32_t farther(size_t bytes)
-{
-	char *some = alloca(bytes);
-
-	KEEP(some);
-	uint32_t origin = hook();
-	KEEP(some);
 	return origin;
 }
 
@@ -516,6 +493,18 @@ static void leaves_errno_alone(void **state)
 	assert_int_equal(errno, EXDEV);
 }
 
+static void call_on_stack(void *stack, size_t bytes, void (*body)(void))
+{
+	ucontext_t here, there;
+
+	getcontext(&there);
+	there.uc_stack.ss_sp = stack;
+	there.uc_stack.ss_size = bytes;
+	there.uc_link = &here;
+	makecontext(&there, body, 0);
+	swapcontext(&here, &there);
+}
+
 /* How deep a capture reaches below the hook, on a stack that was painted before. */
 #define PAINT_BYTES (64u << 10)
 static char painted[PAINT_BYTES] __attribute__((aligned(64)));
@@ -532,16 +521,10 @@ hook_on_paint(void)
 
 static size_t depth_of_capture(void)
 {
-	ucontext_t here, there;
 	size_t at = 0;
 
 	memset(painted, 0x5a, sizeof(painted));
-	getcontext(&there);
-	there.uc_stack.ss_sp = painted;
-	there.uc_stack.ss_size = sizeof(painted);
-	there.uc_link = &here;
-	makecontext(&there, hook_on_paint, 0);
-	swapcontext(&here, &there);
+	call_on_stack(painted, sizeof(painted), hook_on_paint);
 	while (at < sizeof(painted) && painted[at] == 0x5a)
 		at++;
 	return hook_frame - (uint64_t)(uintptr_t)&painted[at];
@@ -599,13 +582,7 @@ static void learns_how_deep_coroutines_go(void **state)
 	volatile unsigned n_tries = 0;
 
 	for (; (!backtrace || backtrace->is_short) && n_tries < 4; n_tries++) {
-		ucontext_t here, there;
-		getcontext(&there);
-		there.uc_stack.ss_sp = own;
-		there.uc_stack.ss_size = sizeof(own);
-		there.uc_link = &here;
-		makecontext(&there, deep_in_coroutine, 0);
-		swapcontext(&here, &there);
+		call_on_stack(own, sizeof(own), deep_in_coroutine);
 		backtrace = origin_backtrace(settled(from_coroutine));
 		assert_non_null(backtrace);
 	}

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define S          UINT64_C(1000000000)
-#define MS         UINT64_C(1000000)
 #define GRACE      (60 * S)
 #define CLOSE      7
 #define CLOSE_WAIT 8
