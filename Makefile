@@ -64,9 +64,9 @@ $(B)/tools/%.o: tools/%.c ; @mkdir -p $(@D)
 
 # What building, the demo and the tests need, by Debian package; large programs apart.
 deps_packages := build-essential git pkg-config libunwind-dev uthash-dev libdw-dev libelf-dev \
-	libjansson-dev libcmocka-dev bats perl jq curl iproute2 procps strace gdb valgrind \
+	libjansson-dev libcmocka-dev bats perl jq curl iproute2 procps strace valgrind \
 	nginx-light redis-server redis-tools wrk python3 nodejs musl-tools clang libclang-rt-14-dev \
-	libssl-dev liburing-dev libseccomp-dev clang-format clang-tidy cppcheck shellcheck \
+	libssl-dev liburing-dev clang-format clang-tidy cppcheck shellcheck \
 	groff-base dwz python3-pytest python3-jsonschema libxml2-utils \
 	libjemalloc2 libtcmalloc-minimal4 libeatmydata1 libunwind-14
 programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless \
