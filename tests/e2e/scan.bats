@@ -2,6 +2,8 @@
 # `sockleak scan` against sockets that tests/lib/sockets.py makes; `ss` is the witness.
 # Other processes' sockets may be there too: every test looks at its own port.
 
+load ../lib/wait
+
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	sockleak=$(realpath "${B:-build}")/sockleak
@@ -159,11 +161,7 @@ make_in_namespace() {
 }
 
 until_scanned() {
-	local end=$((SECONDS + 60))
-	until assert_scanned "$1" >/dev/null; do
-		[ "$SECONDS" -lt "$end" ] || { assert_scanned "$1"; return 1; }
-		sleep 0.02
-	done
+	wait_until 60 assert_scanned "$1" || { cat "$BATS_TEST_TMPDIR/scanned"; return 1; }
 }
 
 @test "a peer that closed is in FIN_WAIT_2, and forgets when its timer ends" {
@@ -203,10 +201,7 @@ is_elsewhere() {
 		ip address add 192.0.2.1/30 dev here && ip link set here up' || skip "no veth here"
 	unshare -n sleep 600 3>&- &
 	peers=$!
-	until is_elsewhere "$peers"; do
-		kill -0 "$peers"
-		sleep 0.02
-	done
+	wait_until 60 is_elsewhere "$peers"
 	nsenter -t "$other" -n ip link set there netns "$peers"
 	nsenter -t "$peers" -n sh -c 'ip address add 192.0.2.2/30 dev there && ip link set there up'
 	nsenter -t "$peers" -n /usr/bin/python3 -c "

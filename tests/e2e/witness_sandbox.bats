@@ -123,12 +123,8 @@ same_cases_of() {
 	LD_PRELOAD=$preloads SOCKLEAK_OPTIONS=interval=5ms "$sandbox" filtered redis-server \
 		--port 0 --unixsocket "$BATS_TEST_TMPDIR/s" --bind 127.0.0.1 --save '' \
 		>"$BATS_TEST_TMPDIR/out" 2>&1 &
-	local server=$! tries=0
-	until redis-cli -s "$BATS_TEST_TMPDIR/s" ping 2>/dev/null | grep -q PONG; do
-		kill -0 "$server"
-		((tries++ < 1200))
-		sleep 0.05
-	done
+	local server=$!
+	wait_until 60 eval 'redis-cli -s "$BATS_TEST_TMPDIR/s" ping | grep -q PONG'
 	redis-cli -s "$BATS_TEST_TMPDIR/s" shutdown nosave || true
 	wait "$server"
 	run ! grep sockleak "$BATS_TEST_TMPDIR/out"

@@ -3,6 +3,8 @@
 
 # shellcheck source=tests/lib/report.bash
 source "${BASH_SOURCE%/*}/report.bash"
+# shellcheck source=tests/lib/wait.bash
+source "${BASH_SOURCE%/*}/wait.bash"
 
 # shellcheck disable=SC2034 # the tests use them
 guest_setup() {

@@ -2,51 +2,16 @@
 #include "guard.h"
 #include "loader.h"
 
-#include <link.h>
-#include <pthread.h>
+#include "../lib/sitter.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static _Atomic int step; /* 1 = sits in the list, 2 = may go */
-
-static int sit(struct dl_phdr_info *info, size_t bytes, void *nothing)
-{
-	(void)info, (void)bytes, (void)nothing;
-	step = 1;
-	while (step != 2)
-		usleep(100);
-	return 1;
-}
-
-static void *walk(void *nothing)
-{
-	dl_iterate_phdr(sit, NULL);
-	return nothing;
-}
-
-static pthread_t begin_to_sit(void)
-{
-	pthread_t thread;
-
-	step = 0;
-	assert_int_equal(pthread_create(&thread, NULL, walk, NULL), 0);
-	while (step != 1)
-		usleep(100);
-	return thread;
-}
-
-static void let_go(pthread_t thread)
-{
-	step = 2;
-	pthread_join(thread, NULL);
-}
 
 static void tells_while_another_thread_walks_the_list(void **state)
 {

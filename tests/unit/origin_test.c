@@ -6,11 +6,11 @@
 
 #include "../lib/hook.h"
 #include "../lib/left_out.h"
+#include "../lib/sitter.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -712,22 +712,6 @@ static void a_child_unwinds_what_waited(void **state)
 }
 
 /* Somebody is in the loader for long, and so is who works. */
-static _Atomic int loader_state; /* 1 = inside, 2 = may leave */
-static int stay_inside(struct dl_phdr_info *module, size_t bytes, void *argument)
-{
-	(void)module, (void)bytes, (void)argument;
-	loader_state = 1;
-	while (loader_state != 2)
-		usleep(100);
-	return 1;
-}
-
-static void *in_loader(void *nothing)
-{
-	dl_iterate_phdr(stay_inside, NULL);
-	return nothing;
-}
-
 static void *works(void *nothing)
 {
 	origin_work();
@@ -738,17 +722,13 @@ static pthread_t loader_thread, working_thread;
 
 static void block_the_worker(void)
 {
-	loader_state = 0;
-	pthread_create(&loader_thread, NULL, in_loader, NULL);
-	while (loader_state != 1)
-		usleep(100);
+	loader_thread = begin_to_sit();
 	pthread_create(&working_thread, NULL, works, NULL);
 }
 
 static void let_the_worker_go(void)
 {
-	loader_state = 2;
-	pthread_join(loader_thread, NULL);
+	let_go(loader_thread);
 	pthread_join(working_thread, NULL);
 }
 

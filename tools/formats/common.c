@@ -9,8 +9,8 @@
 
 #define FIRST_BUFFER_BYTES 4096
 
-void format_print(FILE *file, void (*write)(struct text *text, const void *of),
-		  const void *of)
+char *format_block(void (*put)(struct text *text, const void *of), const void *of,
+		   size_t *bytes)
 {
 	struct text text = {.size = FIRST_BUFFER_BYTES};
 
@@ -18,12 +18,22 @@ void format_print(FILE *file, void (*write)(struct text *text, const void *of),
 		text.at = say_realloc(text.at, text.size, 1);
 		text.used = 0;
 		text.cut = false;
-		write(&text, of);
+		put(&text, of);
 		if (!text.cut)
 			break;
 	}
-	fwrite(text.at, 1, text.used, file);
-	free(text.at);
+	*bytes = text.used;
+	return text.at;
+}
+
+void format_put_place(struct text *text, const void *of)
+{
+	text_place(text, of);
+}
+
+void format_put_pending(struct text *text, const void *of)
+{
+	text_pending(text, of);
 }
 
 /* Of all its sockets, as a sentence in the present tense can tell. */

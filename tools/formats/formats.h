@@ -30,8 +30,11 @@ void format_headline(const struct findings_place *place, char *line, size_t size
 struct text_place format_place(const struct findings *findings,
 			       const struct findings_place *place);
 
-/* Calls `write` with ever larger buffers until all fits, and prints the result. */
-void format_print(FILE *file, void (*write)(struct text *text, const void *of),
-		  const void *of);
+/* What `put` writes, in a buffer in which all of it fits; the caller frees it. */
+char *format_block(void (*put)(struct text *text, const void *of), const void *of,
+		   size_t *bytes);
+/* For it: text_place() and text_pending() of a struct text_place. */
+void format_put_place(struct text *text, const void *of);
+void format_put_pending(struct text *text, const void *of);
 
 #endif

@@ -29,29 +29,14 @@ static void print_xml(FILE *file, const char *at, size_t n)
 	}
 }
 
-static void put_place(struct text *text, const void *of)
-{
-	text_place(text, of);
-}
-
-static void put_pending(struct text *text, const void *of)
-{
-	text_pending(text, of);
-}
-
 static void print_block(const struct findings *findings,
 			const struct findings_place *place,
 			void (*put)(struct text *, const void *), FILE *file)
 {
 	struct text_place shown = format_place(findings, place);
-	char *block = NULL;
-	size_t bytes = 0;
-	FILE *memory = open_memstream(&block, &bytes);
+	size_t bytes;
+	char *block = format_block(put, &shown, &bytes);
 
-	if (!memory)
-		return;
-	format_print(memory, put, &shown);
-	fclose(memory);
 	print_xml(file, block, bytes);
 	free(block);
 }
@@ -87,7 +72,7 @@ static void print_case(const struct findings *findings,
 	fputs("\" message=\"", file);
 	print_xml(file, line, strlen(line));
 	fputs("\">", file);
-	print_block(findings, place, put_place, file);
+	print_block(findings, place, format_put_place, file);
 	fputs("</failure>\n    </testcase>\n", file);
 }
 
@@ -97,7 +82,7 @@ static void print_pending(const struct findings *findings, FILE *file)
 		return;
 	fputs("    <system-out>", file);
 	for (size_t i = 0; i < findings->n_pending; i++)
-		print_block(findings, &findings->pending[i], put_pending, file);
+		print_block(findings, &findings->pending[i], format_put_pending, file);
 	fputs("</system-out>\n", file);
 }
 

@@ -38,16 +38,6 @@ static void print_colored(const struct writing *writing, const char *at, size_t 
 	fwrite(end, 1, n - (size_t)(end - at), writing->file);
 }
 
-static void put_place(struct text *text, const void *of)
-{
-	text_place(text, of);
-}
-
-static void put_pending(struct text *text, const void *of)
-{
-	text_pending(text, of);
-}
-
 static void put_summary(struct text *text, const void *of)
 {
 	text_summary(text, of);
@@ -56,14 +46,9 @@ static void put_summary(struct text *text, const void *of)
 static void print_block(const struct writing *writing,
 			void (*put)(struct text *, const void *), const void *of)
 {
-	char *block = NULL;
-	size_t bytes = 0;
-	FILE *memory = open_memstream(&block, &bytes);
+	size_t bytes;
+	char *block = format_block(put, of, &bytes);
 
-	if (!memory)
-		say_die(say_memory_status, "out of memory");
-	format_print(memory, put, of);
-	fclose(memory);
 	print_colored(writing, block, bytes);
 	free(block);
 }
@@ -296,9 +281,10 @@ void format_text(const struct findings *findings,
 {
 	struct writing writing = {findings, options, file, RED};
 
-	print_places(&writing, put_place, findings->leaks, findings->n_leaks);
+	print_places(&writing, format_put_place, findings->leaks, findings->n_leaks);
 	writing.color = YELLOW;
-	print_places(&writing, put_pending, findings->pending, findings->n_pending);
+	print_places(&writing, format_put_pending, findings->pending,
+		     findings->n_pending);
 	print_rules(&writing);
 	if (options->verbose)
 		print_process_table(&writing);
