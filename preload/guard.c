@@ -4,6 +4,7 @@
 #include "arena.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@ uint32_t guard_progress;
 long guard_errno_offset;
 
 #define PAGE_BYTES  4096
+#define LOWEST_FD   200   /* below it a host expects its own numbers */
 #define MAX_WAIT_MS 30000 /* other threads of the host may feed the one that works */
 
 /* A page of its own under MADV_WIPEONFORK: holds 1 in our process and in a vfork child, 0
@@ -27,6 +29,17 @@ static void mark_ours(void)
 	if (!ours)
 		return;
 	*ours = 1;
+}
+
+long guard_open(long directory, const char *path, int flags, unsigned mode)
+{
+	long fd = guard_sys(SYS_openat, directory, path, flags | O_CLOEXEC, mode);
+	long high = fd < 0 ? fd : guard_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+
+	if (high < 0)
+		return fd;
+	guard_sys(SYS_close, fd);
+	return high;
 }
 
 /* "Seccomp:\t2" in /proc/self/status.  A filter that let the loader open libraries lets

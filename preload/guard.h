@@ -62,6 +62,12 @@ static inline long guard_own_call(long number, long a, long b, long c, long d, l
 		       (long)(f))
 #define guard_sys(...) GUARD_CALL_7(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
+/* openat() with O_CLOEXEC, out of the host's way: where this thread shares the host's
+ * table, what the host opens meanwhile must get the number that it expects, the lowest.
+ * That one is ours until it was copied and closed, and no longer, however long we then
+ * work on the file.  Returns the descriptor, to be closed by SYS_close, or -errno. */
+long guard_open(long directory, const char *path, int flags, unsigned mode);
+
 /* From the thread pointer to errno: the same in every thread, as the C library is there
  * from the start.  Asking the C library where errno is costs ten instructions. */
 extern long guard_errno_offset __attribute__((visibility("hidden")));

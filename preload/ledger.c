@@ -63,7 +63,7 @@ static struct sl_header *ours(void)
 
 static size_t read_file(const char *name, char *buffer, size_t size)
 {
-	long fd = guard_sys(SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+	long fd = guard_open(AT_FDCWD, name, O_RDONLY, 0);
 	long n = fd < 0 ? 0 : guard_sys(SYS_read, fd, buffer, size - 1);
 
 	if (fd >= 0)
@@ -161,9 +161,8 @@ static long create_file(int directory, const char *name_of_directory, uint64_t t
 		if (text.cut)
 			return -1;
 		path[text.used] = '\0';
-		long fd = guard_sys(SYS_openat, directory, path + name_at,
-				    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				    0600);
+		long fd = guard_open(directory, path + name_at,
+				     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 		if (fd != -17 /* EEXIST */)
 			return fd;
 	}
@@ -247,8 +246,8 @@ const char *ledger_start(const char *directory_name, uint64_t grace_ns, unsigned
 			 unsigned frames, bool forked)
 {
 	uint64_t ticks = start_ticks();
-	long directory = guard_sys(SYS_openat, AT_FDCWD, directory_name,
-				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	long directory = guard_open(AT_FDCWD, directory_name,
+				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 
 	if (directory < 0)
 		return "the ledger directory cannot be opened";
@@ -453,7 +452,7 @@ uint64_t ledger_dropped(void)
 static long reopen(void)
 {
 	struct stat is;
-	long fd = guard_sys(SYS_openat, AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	long fd = guard_open(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0);
 
 	if (fd < 0)
 		return -1;

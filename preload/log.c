@@ -16,7 +16,6 @@
 
 #define PATIENCE_MS 200  /* a pipe may be full for this long before a block is dropped */
 #define PIPE_PIECE  4096 /* POLLOUT promises room for PIPE_BUF bytes */
-#define HIGH_FD     200  /* borrowed numbers are moved out of the host's way */
 
 static bool is_stderr;
 static bool is_ours;  /* we made the file */
@@ -76,10 +75,9 @@ static bool expand(const char *pattern)
 static long open_file(int flags)
 {
 	struct stat is;
-	long fd = guard_sys(SYS_openat, AT_FDCWD, path,
-			    O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
-				    O_NOCTTY | flags,
-			    0600);
+	long fd = guard_open(
+		AT_FDCWD, path,
+		O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags, 0600);
 
 	if (fd < 0)
 		return fd;
@@ -225,7 +223,7 @@ static bool write_stderr(const struct probe_way *way, const char *bytes, size_t 
 	return ok;
 }
 
-static bool write_file(const struct probe_way *way, const char *bytes, size_t n_bytes)
+static bool write_file(const char *bytes, size_t n_bytes)
 {
 	long fd = open_file(0);
 
@@ -233,15 +231,6 @@ static bool write_file(const struct probe_way *way, const char *bytes, size_t n_
 	if (fd == -ENOENT) {
 		own_file.is_open = false;
 		fd = open_file(O_CREAT | O_EXCL);
-	}
-
-	if (fd >= 0 && way->pidfd < 0) {
-		long high = guard_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
-
-		if (high >= 0) {
-			guard_sys(SYS_close, fd);
-			fd = high;
-		}
 	}
 	if (fd < 0)
 		return false;
@@ -259,7 +248,7 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 	else if (is_stderr)
 		ok = write_stderr(way, bytes, n_bytes);
 	else if (has_path)
-		ok = write_file(way, bytes, n_bytes);
+		ok = write_file(bytes, n_bytes);
 	was_written |= ok;
 	n_lost += !ok;
 }

@@ -21,7 +21,6 @@
 #include "guard.h"
 
 #define WINDOW_BYTES (256 * 1024)
-#define LOWEST_FD    200 /* below it a host expects its own numbers */
 #define MOST_SECTIONS                                                                    \
 	(1 << 20) /* a chunk of -ffunction-sections code has 65 thousand                 \
 		   */
@@ -81,16 +80,10 @@ static bool row(struct file *file, uint64_t table, uint64_t index, size_t bytes,
 static bool open_file(struct file *file, const char *path)
 {
 	struct stat status;
-	int high, fd = (int)guard_sys(SYS_openat, AT_FDCWD, path,
-				      O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = (int)guard_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
 	if (fd < 0)
 		return false;
-	high = (int)guard_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, LOWEST_FD);
-	if (high >= 0) {
-		guard_sys(SYS_close, fd);
-		fd = high;
-	}
 	if (guard_sys(SYS_fstat, fd, &status) == 0 && S_ISREG(status.st_mode)) {
 		file->fd = fd;
 		file->size = (uint64_t)status.st_size;

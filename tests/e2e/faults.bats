@@ -19,6 +19,12 @@ says_what_was_lost() {
 		[ "$(grep -Ec 'sockets? left in' "$tmp/log" 2>/dev/null)" -ge 2 ]
 }
 
+# said FILE: what the program printed; where the helper shares its table the lowest number
+# may be the helper's for the moment it opens a file, and the program gets another
+said() {
+	sed "${shares_the_table:+s/^(dup\(.*\) =) [0-9]+/\1 N/}" -E "$1"
+}
+
 # one_fault OPTIONS CALL ERROR N: sets `seen`, how many calls there were to fail
 one_fault() {
 	local status
@@ -29,9 +35,8 @@ one_fault() {
 		"$tmp/result" "$2" "$3" "$4" "$processes" meets-faults \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	read -r status seen <"$tmp/result"
-	if [ "$status" != 0 ] || ! cmp -s "$tmp/bare" "$tmp/out"; then
+	if ! diff <(said "$tmp/bare") <(said "$tmp/out") || [ "$status" != 0 ]; then
 		echo "$2 $3, call $4 of $seen, $1: status $status"
-		diff "$tmp/bare" "$tmp/out"
 		return 1
 	fi
 }
@@ -102,7 +107,9 @@ needs_ptrace() {
 
 @test "the kernel is older, or forbids what the helper likes to use" {
 	needs_ptrace
+	shares_the_table=yes
 	each_fault close_range EPERM
+	shares_the_table=
 	each_fault pidfd_open ENOSYS
 	each_fault pidfd_getfd EPERM
 	each_fault madvise EINVAL

@@ -84,6 +84,17 @@ all_new_calls() {
 	     END { for (fd in open) bad = 1; exit bad }' "$BATS_TEST_TMPDIR/preloaded"
 }
 
+@test "the low number of what we open is given back at once, not when we are done with the file" {
+	needs_strace
+	mkdir -m 700 "$BATS_TEST_TMPDIR/ledger"
+	new_calls thread=no:interval=1ms:ledger="$BATS_TEST_TMPDIR/ledger:log=$BATS_TEST_TMPDIR/log" \
+		"$fixtures/guest_processes" leaks
+	awk '/ openat\(.*(\/log|\/stat|\/boot_id|\.sockleak|guest_processes)".*= [0-9]+$/ {
+	             n_opened++; low = $NF; if ((getline) <= 0 || !index($0, "fcntl(" low ", F_DUPFD")) bad = 1
+	             if ((getline) <= 0 || !index($0, "close(" low ")")) bad = 1 }
+	     END { exit bad || n_opened < 6 }' "$BATS_TEST_TMPDIR/preloaded"
+}
+
 @test "a filter that kills at any other call than the program's own kills nobody" {
 	same_cases_of by-prctl by-prctl-later by-number by-number-later
 }
