@@ -18,6 +18,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 #define PEER_WAIT_MS 30000
+#define PORT_WAIT_MS 75000 /* TIME_WAIT lasts 60 s */
 
 enum peer_net { NET_IPV4, NET_IPV6, NET_MPTCP, NET_MAPPED /* IPv4 in IPv6 sockets */ };
 int peer_net; /* what sockets are made of from now on */
@@ -68,6 +69,14 @@ static inline socklen_t peer_address(struct sockaddr_storage *address, int famil
 	return sizeof(*four);
 }
 
+/* Where somebody has just made connections by the ten thousand, every port the kernel
+ * could give is in TIME_WAIT: one will be free. */
+static inline void peer_bind(int fd, const void *address, socklen_t size)
+{
+	for (long until = now_ms() + PORT_WAIT_MS; bind(fd, address, size); pause_ms(10))
+		must(errno == EADDRINUSE && now_ms() < until);
+}
+
 /* Binds to loopback, port 0, and listens. */
 static inline int peer_listen(void)
 {
@@ -76,7 +85,7 @@ static inline int peer_listen(void)
 	int fd = socket(peer_family(), SOCK_STREAM | SOCK_CLOEXEC, peer_protocol());
 
 	must(fd >= 0);
-	must(!bind(fd, (struct sockaddr *)&address, size));
+	peer_bind(fd, &address, size);
 	must(!listen(fd, 1024));
 	return fd;
 }
