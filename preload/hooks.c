@@ -177,28 +177,37 @@ static void keep_peer(int fd)
 		registry_set_peer(fd, (struct sockaddr *)&peer, length);
 }
 
+/* Opened unseen, but told (or shut) here; files end, too, so only a program with sockets
+ * asks. */
+static void know(int fd)
+{
+	if (!registry_knows(fd) && registry_top())
+		watch_adopt_one(fd);
+}
+
 /* A read returned 0 for a non-zero length, or a call an error that may end a connection.
  * The kernel's state decides: a zero after a local SHUT_RD tells nothing. */
 static __attribute__((noinline, cold)) void told(int fd, enum sl_call call, bool by_error)
 {
 	struct row row;
 	struct probe probe;
+	bool again = registry_was_told(fd);
 
-	if (guard_is_sandboxed || registry_was_told(fd) || !may_write())
+	if (guard_is_sandboxed || (again && !by_error) || !may_write())
 		return;
-	/* Opened unseen, but told here; files end, too, so only a program with sockets
-	 * asks. */
-	if (!registry_knows(fd) && registry_top())
-		watch_adopt_one(fd);
+	know(fd);
 	if (!registry_read(fd, &row))
 		return;
 	uint64_t word = atomic_load(&row.word);
 	if ((word & ROW_NOT_TCP) || guard_process() != GUARD_OURS ||
-	    ((word & ROW_MPTCP) && registry_reading_is_shut(fd)) ||
+	    (registry_reading_is_shut(fd) && (!by_error || (word & ROW_MPTCP))) ||
 	    probe_socket(fd, word & ROW_MPTCP, 0, &probe) != PROBE_TCP)
 		return;
 	probe.was_connected |= (word & ROW_ESTABLISHED) != 0;
 	if (!probe_peer_is_gone(&probe))
+		return;
+	/* After an error nothing can be sent: it is the last word to one who went on. */
+	if (again && !watch_sent_since_told(fd, &row, &probe))
 		return;
 	if (!row.family)
 		keep_peer(fd);
@@ -467,10 +476,15 @@ EXPORT int __connect(int sockfd, const struct sockaddr *address, socklen_t lengt
 static void received(int fd, enum sl_call call)
 {
 	int protocol = may_write() && !guard_is_sandboxed ? probe_protocol(fd) : 0;
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
 
-	if (protocol)
-		opened(fd, call, SL_NOTE_RECEIVED,
-		       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP), NULL);
+	if (!protocol)
+		return;
+	bool has_peer = guard_sys(SYS_getpeername, fd, &peer, &length) == 0;
+	opened(fd, call, SL_NOTE_RECEIVED,
+	       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP),
+	       has_peer ? (const struct sockaddr *)&peer : NULL);
 }
 
 /* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote.
@@ -660,7 +674,10 @@ static int after_shutdown(int fd, int how, int result)
 {
 	struct row row;
 
-	if (result != 0 || !registry_read(fd, &row) || !may_forget())
+	if (result != 0 || !may_write() || !may_forget())
+		return result;
+	know(fd);
+	if (!registry_read(fd, &row))
 		return result;
 	if (!(atomic_load(&row.word) & ROW_MPTCP))
 		registry_identify(fd, probe_cookie(fd, false));

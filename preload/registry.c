@@ -184,6 +184,17 @@ static void add_facts(struct shared *shared, uint32_t serial, uint32_t facts)
 	       !atomic_compare_exchange_weak(&shared->facts, &was, now));
 }
 
+static void drop_told(struct shared *shared, uint32_t serial)
+{
+	uint64_t was = shared ? atomic_load(&shared->facts) : 0;
+
+	while (was >> 32 == serial &&
+	       !atomic_compare_exchange_weak(&shared->facts, &was,
+					     (uint64_t)serial << 32 |
+						     (was & SHARED_ONE_CLOSED)))
+		;
+}
+
 #define SHUT_HOW_UNIT (SHARED_SHUT_HOW & -SHARED_SHUT_HOW)
 
 static uint8_t shut_how_of(uint32_t facts)
@@ -299,6 +310,13 @@ static uint64_t new_word(uint64_t bits)
 	       (uint64_t)registry_era << 8 | (bits & ~(uint64_t)ROW_BIRTHS) | ROW_HELD;
 }
 
+/* Of a row that lives on as another: its bits and its birth, in a new generation. */
+static uint64_t renewed_word(uint64_t word)
+{
+	return (new_word(word & 0xffffffff) & ~(uint64_t)ROW_BIRTHS) |
+	       (word & ROW_BIRTHS);
+}
+
 void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t origin,
 		       uint64_t bits, const struct sockaddr *peer)
 {
@@ -373,16 +391,14 @@ void registry_copy(int from, int to)
 	if (atomic_load_explicit(&row->word, memory_order_relaxed))
 		registry_forget(to, NULL);
 	copy_birth(row, &was);
-	uint64_t fresh = new_word(word & 0xffffffff);
-	atomic_store_explicit(&row->word,
-			      (fresh & ~(uint64_t)ROW_BIRTHS) | (word & ROW_BIRTHS),
-			      memory_order_release);
+	atomic_store_explicit(&row->word, renewed_word(word), memory_order_release);
 	raise_top((unsigned)to);
 	if (word & ROW_NOT_TCP)
 		return;
-	/* What the source was told, its copy knows too. */
+	/* What the source was told, its copy knows too; of one that was copied before it
+	 * is known already, and perhaps more. */
 	struct side *side = registry_side(from, false);
-	if (side)
+	if (side && !(registry_facts(was.serial) & (SHARED_TOLD | SHARED_SHUT)))
 		share_facts(was.serial, side, ROW_GENERATION(atomic_load(&was.word)));
 	publish(to, row);
 }
@@ -548,15 +564,6 @@ void registry_set_bits(int fd, uint64_t bits)
 				     0);
 }
 
-static void clear_bits(int fd, uint64_t bits)
-{
-	struct row *row = registry_row(fd);
-
-	if (row)
-		registry_change_bits(fd, ROW_GENERATION(atomic_load(&row->word)), 0,
-				     bits);
-}
-
 unsigned registry_n_chunks(void)
 {
 	unsigned n = 0;
@@ -567,18 +574,30 @@ unsigned registry_n_chunks(void)
 	return n;
 }
 
+/* What was told of the former connection, and its age, is nothing to the next. */
+static void dissolve(int fd)
+{
+	struct row *row = registry_row(fd);
+	uint64_t word = row ? atomic_load(&row->word) : 0;
+	const uint64_t bits = ROW_CONNECTED | ROW_ESTABLISHED;
+
+	while (word && !atomic_compare_exchange_weak(&row->word, &word,
+						     renewed_word(word & ~bits)))
+		;
+}
+
 void registry_dissolve(int fd)
 {
 	struct row was, row;
 
 	if (!registry_read(fd, &was))
 		return;
-	clear_bits(fd, ROW_CONNECTED | ROW_ESTABLISHED);
 	if (!(atomic_load(&was.word) & ROW_DUPLICATED))
-		return;
+		return dissolve(fd);
+	drop_told(registry_shared(was.serial), was.serial);
 	for (unsigned other = 0; other < registry_top(); other++)
 		if (registry_read((int)other, &row) && row.serial == was.serial)
-			clear_bits((int)other, ROW_CONNECTED | ROW_ESTABLISHED);
+			dissolve((int)other);
 }
 
 AT_START bool registry_has_connection(void)
@@ -600,14 +619,27 @@ uint32_t registry_last_generation(void)
 	return atomic_load(&last_generation);
 }
 
+/* What duplicates of the row's socket were told here; NULL = nothing. */
+static UNCHECKED const struct shared *told_of_all(uint64_t word, uint32_t serial)
+{
+	const struct shared *shared =
+		word & ROW_DUPLICATED ? registry_shared(serial) : NULL;
+
+	return (facts_of(shared, serial) & SHARED_TOLD) &&
+			       shared->told_era == registry_era
+		       ? shared
+		       : NULL;
+}
+
 UNCHECKED bool registry_was_told(int fd)
 {
 	struct row *row = registry_row(fd);
 	struct side *side = registry_side(fd, false);
 	uint64_t word = row ? atomic_load(&row->word) : 0;
 
-	return word && side && atomic_load(&side->told_at) == ROW_GENERATION(word) &&
-	       side->told_era == registry_era;
+	return (word && side && atomic_load(&side->told_at) == ROW_GENERATION(word) &&
+		side->told_era == registry_era) ||
+	       (word && told_of_all(word, row->serial));
 }
 
 /* A hook may write another word at the same time: that stands. */
@@ -639,11 +671,16 @@ UNCHECKED void registry_read_told(const struct row *row, const struct side *side
 				  struct told *told)
 {
 	uint64_t word = atomic_load(&row->word);
-	const struct shared *shared = NULL;
+	const struct shared *shared = told_of_all(word, row->serial);
 
 	memset(told, 0, sizeof(*told));
-	if (atomic_load(&side->told_at) == ROW_GENERATION(word) &&
-	    side->told_era == registry_era) {
+	if (shared) {
+		told->eof_ns = shared->told_ns;
+		told->eof_origin = shared->told_origin;
+		told->eof_call = shared->told_call;
+		told->by_error = shared->told_error;
+	} else if (atomic_load(&side->told_at) == ROW_GENERATION(word) &&
+		   side->told_era == registry_era) {
 		told->eof_ns = side->told_ns;
 		told->eof_origin = side->told_origin;
 		told->eof_call = side->told_call;
@@ -654,15 +691,8 @@ UNCHECKED void registry_read_told(const struct row *row, const struct side *side
 		told->shut_ns = side->shut_ns;
 		told->shut_how = side->shut_how;
 	}
-	if (word & ROW_DUPLICATED)
-		shared = registry_shared(row->serial);
+	shared = word & ROW_DUPLICATED ? registry_shared(row->serial) : NULL;
 	uint32_t facts = facts_of(shared, row->serial);
-	if (!told->eof_ns && (facts & SHARED_TOLD) && shared->told_era == registry_era) {
-		told->eof_ns = shared->told_ns;
-		told->eof_origin = shared->told_origin;
-		told->eof_call = shared->told_call;
-		told->by_error = shared->told_error;
-	}
 	if ((facts & SHARED_SHUT) && shared->shut_era == registry_era) {
 		told->shut_ns = shared->shut_ns;
 		told->shut_how |= shut_how_of(facts);

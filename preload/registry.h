@@ -183,7 +183,7 @@ void registry_restore(int fd, const struct row *was);
 void registry_forget_range(unsigned first, unsigned last);
 bool registry_knows_any(unsigned first, unsigned last);
 void registry_set_bits(int fd, uint64_t bits);
-/* The connection was dissolved, on all its duplicates. */
+/* The connection was dissolved: each row of the socket begins a new life, untold. */
 void registry_dissolve(int fd);
 /* Only in this life of the row: false = it is over. */
 bool registry_change_bits(int fd, uint32_t generation, uint64_t set, uint64_t clear);

@@ -160,17 +160,35 @@ static bool shut_tells(const struct told *told, uint8_t state)
 	       (told->shut_how == 3 || ((told->shut_how & 2) && state == STATE_CLOSE));
 }
 
+/* The program sent more, later than it was told: it serves a half-closed peer. */
+static bool is_outlived(uint64_t told_ns, uint64_t sent_ns)
+{
+	return sent_ns > told_ns + TOLD_SLACK_NS;
+}
+
+static bool end_tells(const struct told *told, uint64_t sent_ns)
+{
+	return told->eof_ns && !is_outlived(told->eof_ns, sent_ns);
+}
+
 static bool was_told_and_kept(const struct side *side, const struct told *told,
 			      const struct probe *probe)
 {
-	uint64_t told_ns = told->eof_ns;
-	bool shut_counts =
-		told->shut_ns && (told->shut_how == 3 ||
-				  ((told->shut_how & 2) && probe->state == STATE_CLOSE));
+	return !probe->is_sending && (end_tells(told, side->sent_ns) ||
+				      (shut_tells(told, probe->state) &&
+				       !is_outlived(told->shut_ns, side->sent_ns)));
+}
 
-	if (shut_counts && (!told_ns || told->shut_ns < told_ns))
-		told_ns = told->shut_ns;
-	return told_ns && !probe->is_sending && side->sent_ns <= told_ns + TOLD_SLACK_NS;
+bool watch_sent_since_told(int fd, const struct row *row, const struct probe *probe)
+{
+	uint64_t now_ns = registry_now_ns(), since_sent_ns = probe->last_sent_ms * MS;
+	struct side *side = registry_side(fd, true);
+	struct told told;
+
+	if (!side || probe->last_sent_ms == UINT32_MAX || since_sent_ns > now_ns)
+		return false;
+	registry_read_told(row, side, &told);
+	return is_outlived(told.eof_ns, now_ns - since_sent_ns);
 }
 
 enum sl_verdict watch_judge(const struct side *side, const struct told *told,
@@ -262,13 +280,14 @@ static void describe_side(struct sl_descriptor *d, const struct look *look)
 static void describe_told(struct sl_descriptor *d, const struct look *look,
 			  const struct told *told)
 {
-	if (told->eof_ns) {
+	if (shut_tells(told, look->side->state) &&
+	    !end_tells(told, look->side->sent_ns)) {
+		d->told_ns = told->shut_ns;
+		d->eof_call = SL_CALL_shutdown;
+	} else if (told->eof_ns) {
 		d->told_ns = told->eof_ns;
 		d->eof_call = told->eof_call;
 		d->eof_origin = origin_settle(told->eof_origin);
-	} else if (shut_tells(told, look->side->state)) {
-		d->told_ns = told->shut_ns;
-		d->eof_call = SL_CALL_shutdown;
 	}
 }
 

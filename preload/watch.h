@@ -58,6 +58,10 @@ enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
 			    enum settings_at_exit at_exit_rule, uint64_t now_ns);
 
+/* Whether data left the socket of `fd`, later than the program was told of its end; `row`
+ * is a copy.  By a hook. */
+bool watch_sent_since_told(int fd, const struct row *row, const struct probe *probe);
+
 /* Around fork: the tick is at rest (or, after 100 ms, is not waited for). */
 void watch_fork_prepare(void);
 void watch_fork_parent(void);
