@@ -174,7 +174,7 @@ on_a_small_disk() {
 }
 
 @test "a child's leak is in the child's ledger" {
-	preloaded "$options" "$actor" open 1 drop fork open 2 leave read
+	preloaded "$options" "$actor" open 1 leave drop fork open 2 leave read
 	reported '[.processes[] | select(.leaked > 0)] | length == 1'
 	reported '.leaks[0].count == 2'
 }
