@@ -71,9 +71,12 @@ static inline socklen_t peer_address(struct sockaddr_storage *address, int famil
 
 /* Where somebody has just made connections by the ten thousand, every port the kernel
  * could give is in TIME_WAIT: one will be free. */
-static inline void peer_bind(int fd, const void *address, socklen_t size)
+static inline void peer_bind(int fd, const struct sockaddr_storage *address,
+			     socklen_t size)
 {
-	for (long until = now_ms() + PORT_WAIT_MS; bind(fd, address, size); pause_ms(10))
+	const struct sockaddr *any = (const struct sockaddr *)address;
+
+	for (long until = now_ms() + PORT_WAIT_MS; bind(fd, any, size); pause_ms(10))
 		must(errno == EADDRINUSE && now_ms() < until);
 }
 
