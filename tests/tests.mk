@@ -42,7 +42,7 @@ host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -
 $(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)
 	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
 $(B)/tests/fixtures/%: tests/fixtures/%.cc ; @mkdir -p $(@D)
-	$(CXX) -g -O1 $(sanitize) -Ipreload -Itests/lib -o $@ $< -lpthread $(host_libs_$(notdir $@))
+	$(CXX) -g -O1 $(sanitize) -MMD -MP -Ipreload -Itests/lib -o $@ $< -lpthread $(host_libs_$(notdir $@))
 $(B)/examples/%: examples/%.c ; @mkdir -p $(@D)
 	$(CC) $(host_cflags) $(LDFLAGS) -o $@ $< -lpthread $(host_libs_$(notdir $@))
 $(B)/tests/bench/%: tests/bench/%.c ; @mkdir -p $(@D)
