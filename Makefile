@@ -31,7 +31,7 @@ libunwind_dir = $(eval libunwind_dir := $(or $(shell pkg-config --variable=libdi
 	2>/dev/null),$(error libunwind is not there (libunwind-dev): make deps)))$(libunwind_dir)
 lib_cflags = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -U_FORTIFY_SOURCE \
-	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full,-mbranch-protection=standard) \
+	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full,-mbranch-protection=bti -mno-outline-atomics) \
 	-DLIBUNWIND_FILE='"$(libunwind_dir)/libunwind-$(shell uname -m).so.8"'
 lib_ldflags := -shared $(if $(filter x86_64,$(shell uname -m)),-z shstk) -Wl,-z,now,-z,relro,-z,noseparate-code,--sort-section=name,-T,preload/order.ld \
 	-Xlinker --version-script=$(B)/exports \
