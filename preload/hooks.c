@@ -1065,39 +1065,41 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 
 /* A tail jump for all other numbers, so that no frame of ours stands below calls that
  * return twice or on another stack.  `real` and the functions are hidden: no PLT. */
-#if defined __x86_64__
 __attribute__((used)) static void name_offset(void)
 {
 	__asm__ volatile(
 		".set real_syscall_at, %c0" ::"i"(offsetof(struct real, syscall)));
 }
 
-#define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
-#define STRING(text)    STRING_(text)
-#define STRING_(text)   #text
+#define STRING(text)  STRING_(text)
+#define STRING_(text) #text
 /* clang-format off */
+#define ALL_WATCHED                                                                      \
+	WATCHED(SYS_close)                                                               \
+	WATCHED(SYS_accept4)                                                             \
+	WATCHED(SYS_accept)                                                              \
+	WATCHED(SYS_socket)                                                              \
+	WATCHED(SYS_connect)                                                             \
+	WATCHED(SYS_shutdown)                                                            \
+	WATCHED(SYS_dup)                                                                 \
+	WATCHED(SYS_dup3)                                                                \
+	WATCHED(SYS_fcntl)                                                               \
+	WATCHED(SYS_close_range)                                                         \
+	WATCHED(SYS_pidfd_getfd)                                                         \
+	WATCHED(SYS_exit)                                                                \
+	WATCHED(SYS_exit_group)                                                          \
+	WATCHED(SYS_seccomp)                                                             \
+	WATCHED(SYS_prctl)
+#if defined __x86_64__
+#define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
 __asm__(".text\n\t"
 	".globl syscall\n\t"
 	".type syscall, @function\n"
 	"syscall:\n\t"
 	".cfi_startproc\n\t"
 	"endbr64\n\t"
-	WATCHED(SYS_close)
-	WATCHED(SYS_accept4)
-	WATCHED(SYS_accept)
-	WATCHED(SYS_socket)
-	WATCHED(SYS_connect)
-	WATCHED(SYS_shutdown)
-	WATCHED(SYS_dup)
+	ALL_WATCHED
 	WATCHED(SYS_dup2)
-	WATCHED(SYS_dup3)
-	WATCHED(SYS_fcntl)
-	WATCHED(SYS_close_range)
-	WATCHED(SYS_pidfd_getfd)
-	WATCHED(SYS_exit)
-	WATCHED(SYS_exit_group)
-	WATCHED(SYS_seccomp)
-	WATCHED(SYS_prctl)
 	"jmp *real+real_syscall_at(%rip)\n"
 	/* The seventh word of a system call stands on the caller's stack.  Captures find
 	 * the hook's caller by frame pointers: all of ours have one. */
@@ -1115,18 +1117,21 @@ __asm__(".text\n\t"
 	"ret\n\t"
 	".cfi_endproc\n\t"
 	".size syscall, .-syscall\n");
-/* clang-format on */
 #else
-EXPORT long syscall(long number, ...)
-{
-	long words[6];
-	va_list arguments;
-
-	va_start(arguments, number);
-	for (int i = 0; i < 6; i++)
-		words[i] = va_arg(arguments, long);
-	va_end(arguments);
-	return hooks_syscall(number, words[0], words[1], words[2], words[3], words[4],
-			     words[5]);
-}
+/* All seven words are in registers, as hooks_syscall() takes them. */
+#define WATCHED(number) "cmp x0, #" STRING(number) "\n\tb.eq hooks_syscall\n\t"
+__asm__(".text\n\t"
+	".p2align 2\n\t"
+	".globl syscall\n\t"
+	".type syscall, %function\n"
+	"syscall:\n\t"
+	".cfi_startproc\n\t"
+	"hint 34\n\t" /* bti c */
+	ALL_WATCHED
+	"adrp x16, real+real_syscall_at\n\t"
+	"ldr x16, [x16, :lo12:real+real_syscall_at]\n\t"
+	"br x16\n\t"
+	".cfi_endproc\n\t"
+	".size syscall, .-syscall\n");
 #endif
+/* clang-format on */
