@@ -13,6 +13,7 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -78,9 +79,15 @@ bool stack_is_readable(uint64_t from, uint32_t bytes)
 	return true;
 }
 
+/* The thread pointer points to its start, on aarch64 to its end: what it holds is no
+ * stack, and another in each thread. */
 static uint64_t thread_block(void)
 {
+#if defined __aarch64__
+	return (uint64_t)pthread_self();
+#else
 	return (uint64_t)(uintptr_t)__builtin_thread_pointer();
+#endif
 }
 
 enum end_is { END_IS_OURS, END_IS_PROVEN, END_IS_FOREIGN };
@@ -211,7 +218,8 @@ bool stack_copy(const uint64_t words[REGISTERS_N], struct stack_copy *copy)
 UNCHECKED uint32_t stack_returns(const uint64_t words[REGISTERS_N], uint64_t returns[],
 				 uint32_t max)
 {
-	uint64_t below = words[REGISTERS_SP], frame = words[REGISTERS_FP];
+	/* On aarch64 the innermost frame's record stands at the stack pointer itself. */
+	uint64_t below = words[REGISTERS_SP] - 1, frame = words[REGISTERS_FP];
 	uint64_t proven = UINT64_MAX; /* the page */
 	uint32_t n = 0;
 

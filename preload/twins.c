@@ -45,16 +45,16 @@ static bool is_other(const struct view *view, uint64_t value)
 {
 	struct objects_extent found;
 
-	if (value < 4096 || value >> 47 != 0)
+	if (value < 4096 || value >> 48 != 0)
 		return true;
-	value = registers_plain(value);
 	return !is_in(view, value) && &objects_extent_of &&
 	       objects_extent_of((void *)value, &found) != 0;
 }
 
 static bool is_same_word(const struct view *a, const struct view *b, uint64_t i)
 {
-	uint64_t one = a->words[i], other = b->words[i];
+	uint64_t one = registers_plain(a->words[i]);
+	uint64_t other = registers_plain(b->words[i]);
 
 	if (is_in(a, one) && is_in(b, other))
 		return one - a->from == other - b->from;

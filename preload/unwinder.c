@@ -404,7 +404,7 @@ static void unwind_copy(struct unwinder_chain *chain)
 /* Without libunwind.  `frame` has the caller's frame pointer and the return address. */
 static void follow_copy(const struct capture *capture, struct unwinder_chain *chain)
 {
-	uint64_t frame = capture->words[REGISTERS_FP], below = job.from;
+	uint64_t frame = capture->words[REGISTERS_FP], below = job.from - 1;
 
 	add_frame(chain, capture->words[REGISTERS_IP]);
 	while (!is_full(chain) && frame > below && frame % 16 == 0 && frame < job.end &&

@@ -66,6 +66,12 @@ static _Unwind_Reason_Code take_frame(struct _Unwind_Context *context, void *arg
 	return _URC_NO_REASON;
 }
 
+#if defined __aarch64__
+#define CALL_BYTES 4
+#else
+#define CALL_BYTES 1 /* enough to be inside it */
+#endif
+
 /* As origin.h has them: inside the call, or at the instruction a signal interrupted; a
  * signal's trampoline is never called. */
 static uint64_t expected_address(const struct witness *witness, unsigned i)
@@ -73,7 +79,7 @@ static uint64_t expected_address(const struct witness *witness, unsigned i)
 	bool is_trampoline = i + 1 < witness->n_frames && witness->is_exact[i + 1];
 
 	return witness->is_exact[i] || is_trampoline ? witness->ip[i]
-						     : witness->ip[i] - 1;
+						     : witness->ip[i] - CALL_BYTES;
 }
 
 static uint64_t address_of_frame(uint64_t frame)
