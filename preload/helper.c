@@ -74,8 +74,7 @@ static void wake_word_waiter(_Atomic uint32_t *word)
 
 void helper_wake(void)
 {
-	if (atomic_load_explicit(&state, memory_order_relaxed) != RUNNING ||
-	    atomic_exchange(&wake_word, 1))
+	if (atomic_load(&state) != RUNNING || atomic_exchange(&wake_word, 1))
 		return;
 	wake_word_waiter(&wake_word);
 }
@@ -117,7 +116,9 @@ static void sleep_until(uint64_t due_ns)
 
 	if (now_ns < due_ns && !should_stop())
 		wait_word(&wake_word, 0, due_ns - now_ns);
-	atomic_store(&wake_word, 0);
+	/* An exchange: who finds it still raised does not wake us, so what he left is to
+	 * be seen from here on. */
+	atomic_exchange(&wake_word, 0);
 }
 
 /* One look; how long to pause after it.  To its cost belongs what waking up for it cost
@@ -174,34 +175,42 @@ static void *run(void *nothing)
 	return NULL;
 }
 
+/* What of a signal's frame stands at the same place of every 16 bytes.  x86_64: the
+ * kernel puts the address of the restorer right below a multiple of 16, and where
+ * sigaction() had its copies, or we have ours, it stands on one.  aarch64, which has no
+ * restorer: the head of struct fpsimd_context, the first of what a frame keeps. */
 #if defined __x86_64__
-/* Whether a signal's frame stands on this thread's stack, above: the kernel puts the
- * address of the restorer right below a multiple of 16, and where sigaction() had its
- * copies, or we have ours, it stands on one.  A page is read only once the kernel has
- * read it: rt_sigprocmask copies the set in before it refuses the `how`. */
+#define MARK_AT         8
+#define MARK_OF(action) (action)[2]
+#else
+#define MARK_AT         0
+#define MARK_OF(action) (UINT64_C(528) << 32 | 0x46508001)
+#endif
+
+/* Whether such a frame stands on this thread's stack, above.  A page is read only once
+ * the kernel has read it: rt_sigprocmask copies the set in and then refuses the `how`. */
 __attribute__((no_sanitize_address, no_sanitize_thread, noinline)) static bool
-stack_has_frame(const void *above, uint64_t restorer)
+stack_has_frame(const void *above, uint64_t mark)
 {
 	const volatile uint64_t *at =
-		(const volatile uint64_t *)(((uintptr_t)above | 15) - 7);
+		(const volatile uint64_t *)(((uintptr_t)above | 15) - 15 + MARK_AT);
 
 	for (unsigned page = 0; page < SCAN_PAGES; page++) {
 		if (guard_sys(SYS_rt_sigprocmask, ~0L, at, NULL, 8) != -EINVAL)
 			return false;
 		do {
-			if (*at == restorer)
+			if (*at == mark)
 				return true;
 			at += 2;
-		} while ((uintptr_t)at % 4096 != 8);
+		} while ((uintptr_t)at % 4096 != MARK_AT);
 	}
 	return false;
 }
-#endif
 
 /* Whether this thread may stand on top of a signal handler, which may have interrupted
- * malloc.  In a handler its signal is blocked and the address of the code that calls
- * sigreturn stands on the stack; a program that blocks the signals it has handlers for
- * all its life (to take them in ppoll) shows the first and not the second. */
+ * malloc.  In a handler its signal is blocked and the signal's frame stands on the stack;
+ * a program that blocks the signals it has handlers for all its life (to take them in
+ * ppoll) shows the first and not the second. */
 static bool may_be_in_handler(void)
 {
 	uint64_t blocked = 0;
@@ -222,12 +231,8 @@ static bool may_be_in_handler(void)
 		    !((blocked & UINT64_C(1) << (signal - 1)) ||
 		      (action[1] & SA_NODEFER)))
 			continue;
-#if defined __x86_64__
-		if (stack_has_frame(__builtin_frame_address(0), action[2]))
+		if (stack_has_frame(__builtin_frame_address(0), MARK_OF(action)))
 			return true;
-#else
-		return true;
-#endif
 	}
 	return false;
 }
