@@ -469,6 +469,8 @@ bool registry_forget(int fd, struct row *was)
 	uint64_t word = atomic_exchange(&row->word, 0);
 	if (!word)
 		return false;
+	/* What is written into the row from now on is not to be seen before that. */
+	atomic_thread_fence(memory_order_release);
 	atomic_store(&kept.word, word);
 	count_end(&kept);
 	if (!(word & ROW_NOT_TCP)) {
