@@ -23,6 +23,8 @@ struct tables {
 	const uint16_t *versions;
 	const uint32_t *gnu_hash;
 	const uint32_t *sysv_hash;
+	const ElfW(Rela) * relocations[2]; /* of functions called, and all others */
+	size_t relocations_bytes[2];
 };
 
 #define MAX_NOTED 8
@@ -66,6 +68,14 @@ AT_START static void find_tables(const struct dl_phdr_info *object,
 			found->gnu_hash = at;
 		else if (dynamic->d_tag == DT_HASH)
 			found->sysv_hash = at;
+		else if (dynamic->d_tag == DT_JMPREL)
+			found->relocations[0] = at;
+		else if (dynamic->d_tag == DT_PLTRELSZ)
+			found->relocations_bytes[0] = dynamic->d_un.d_val;
+		else if (dynamic->d_tag == DT_RELA)
+			found->relocations[1] = at;
+		else if (dynamic->d_tag == DT_RELASZ)
+			found->relocations_bytes[1] = dynamic->d_un.d_val;
 	}
 }
 
@@ -77,16 +87,44 @@ AT_START static bool makes_connections(const char *name)
 	       !strcmp(name, "accept") || !strcmp(name, "accept4");
 }
 
+AT_START static bool is_such_import(const struct tables *of, uint64_t index)
+{
+	return of->symbols[index].st_shndx == SHN_UNDEF &&
+	       makes_connections(of->strings + of->symbols[index].st_name);
+}
+
+/* Of a program without symbols of its own, where the linker writes one bucket, empty, and
+ * 1 for the first symbol, whatever there is. */
+AT_START static bool is_empty(const uint32_t *gnu_hash)
+{
+	return gnu_hash[0] == 1 && gnu_hash[1] == 1 &&
+	       gnu_hash[4 + gnu_hash[2] * sizeof(ElfW(Addr)) / sizeof(*gnu_hash)] == 0;
+}
+
+AT_START static bool relocations_import_connections(const struct tables *of)
+{
+	for (unsigned part = 0; part < 2; part++) {
+		const ElfW(Rela) *one = of->relocations[part];
+		size_t n = one ? of->relocations_bytes[part] / sizeof(*one) : 0;
+
+		for (; n > 0; n--, one++)
+			if (is_such_import(of, ELF64_R_SYM(one->r_info)))
+				return true;
+	}
+	return false;
+}
+
 /* Undefined symbols come first in a table of DT_GNU_HASH, below its symoffset. */
 AT_START static bool imports_connections(const struct tables *of)
 {
+	if (of->gnu_hash && is_empty(of->gnu_hash))
+		return relocations_import_connections(of);
 	uint32_t n = of->gnu_hash    ? of->gnu_hash[1]
 		     : of->sysv_hash ? of->sysv_hash[1]
 				     : 0;
 
 	for (uint32_t i = 1; i < n; i++)
-		if (of->symbols[i].st_shndx == SHN_UNDEF &&
-		    makes_connections(of->strings + of->symbols[i].st_name))
+		if (is_such_import(of, i))
 			return true;
 	return false;
 }

@@ -56,6 +56,18 @@ reported() {
 	says '^  origin: pending, its backtrace was captured and not unwound yet\.$'
 }
 
+@test "a program that exports nothing is known by its imports, and has its ledger from the start" {
+	cc -no-pie -o "$BATS_TEST_TMPDIR/host" -x c - <<-'C'
+		#include <stdlib.h>
+		#include <sys/socket.h>
+		int main(int argc, char **argv)
+		{
+			return argc > 2 ? connect(0, 0, 0) : system(argv[1]) != 0;
+		}
+	C
+	preloaded "$options" "$BATS_TEST_TMPDIR/host" "ls '$ledgers' | grep \"^\$PPID\\.\""
+}
+
 @test "a crash is as a kill" {
 	begin "$options" "$actor" open 1 leave until "$go"
 	wait_until 60 reported '.leaks[0].count == 1'
