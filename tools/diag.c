@@ -92,6 +92,16 @@ static bool is_subflow(const struct rtattr *attribute)
 	return false;
 }
 
+/* What netlink sends is aligned to 4 bytes, struct tcp_info to 8. */
+static uint32_t quiet_ms_of(const struct rtattr *attribute)
+{
+	const char *info = RTA_DATA(attribute);
+	uint32_t quiet_ms;
+	memcpy(&quiet_ms, info + offsetof(struct tcp_info, tcpi_last_ack_recv),
+	       sizeof quiet_ms);
+	return quiet_ms;
+}
+
 static void add_socket(struct diag *sockets, const struct nlmsghdr *head, bool is_mptcp)
 {
 	const struct inet_diag_msg *message = NLMSG_DATA(head);
@@ -106,13 +116,12 @@ static void add_socket(struct diag *sockets, const struct nlmsghdr *head, bool i
 	int left = (int)head->nlmsg_len - (int)NLMSG_LENGTH(sizeof *message);
 	const struct rtattr *attribute = (const void *)(message + 1);
 	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-		const struct tcp_info *info = RTA_DATA(attribute);
 		if (attribute->rta_type == INET_DIAG_ULP_INFO && is_subflow(attribute))
 			return;
 		if (attribute->rta_type == INET_DIAG_INFO && !is_mptcp &&
 		    RTA_PAYLOAD(attribute) >= offsetof(struct tcp_info, tcpi_pmtu)) {
 			socket.has_age = true;
-			socket.quiet_ms = info->tcpi_last_ack_recv;
+			socket.quiet_ms = quiet_ms_of(attribute);
 		}
 	}
 	set_addresses(&socket, message);

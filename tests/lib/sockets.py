@@ -176,6 +176,14 @@ def healthy():
     return port
 
 
+def bound():
+    """unread, and a socket that is bound and no more: the kernel says less of it"""
+    lone = socket.socket()
+    lone.bind(("127.0.0.1", 0))
+    kept.append(lone)
+    return unread()
+
+
 def mptcp():
     accepted, peer, port = pair(protocol=262)
     peer.close()
