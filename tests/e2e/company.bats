@@ -43,8 +43,8 @@ is_the_same() {
 }
 
 reports() {
-	"$B/sockleak" report --json "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/json"
-	jq -e "$1" "$BATS_TEST_TMPDIR/json" >/dev/null ||
+	"$B/sockleak" report --json "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/json" &&
+		jq -e "$1" "$BATS_TEST_TMPDIR/json" >/dev/null ||
 		{ cat "$BATS_TEST_TMPDIR/json"; return 1; }
 }
 

@@ -11,8 +11,9 @@ setup() {
 
 # reported JQ: the JSON report over all ledgers satisfies the filter
 reported() {
-	"$B/sockleak" report --json "$ledgers" >"$BATS_TEST_TMPDIR/report.json"
-	jq -e "$1" "$BATS_TEST_TMPDIR/report.json" || {
+	# jq is content with a file that is empty.
+	"$B/sockleak" report --json "$ledgers" >"$BATS_TEST_TMPDIR/report.json" &&
+		jq -e "$1" "$BATS_TEST_TMPDIR/report.json" || {
 		cat "$BATS_TEST_TMPDIR/report.json"
 		return 1
 	}

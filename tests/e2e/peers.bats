@@ -45,8 +45,8 @@ live() {
 # listed STATES: what list says of the program
 listed() {
 	local ledger=(ledgers/*.sockleak)
-	inside "$sockleak" list --json "$(basename "${ledger[0]%%.*}")" |
-		jq -e "[.processes[].sockets[] | select(.verdict == \"grace\").peer_state] == $1"
+	inside "$sockleak" list --json "$(basename "${ledger[0]%%.*}")" >listed &&
+		jq -e "[.processes[].sockets[] | select(.verdict == \"grace\").peer_state] == $1" listed
 }
 
 # n_waits PID: how often it has waited for something

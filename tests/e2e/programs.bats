@@ -143,8 +143,8 @@ ask() {
 }
 
 is_found_out() {
-	"$B/sockleak" report --json "$D/ledgers" >"$D/json"
-	jq -e '.processes[0].leaked == 7' "$D/json"
+	"$B/sockleak" report --json "$D/ledgers" >"$D/json" &&
+		jq -e '.processes[0].leaked == 7' "$D/json"
 }
 
 @test "a C server that leaks is found out: count, call, function" {
