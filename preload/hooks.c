@@ -129,10 +129,17 @@ static void ending_range(unsigned first, unsigned last)
 		registry_forget_range(first, last);
 }
 
+/* A row that stands at `to` was closed unseen. */
 static void copied(int from, int to)
 {
-	if (to >= 0 && from != to && registry_knows(from) && may_forget())
+	bool is_known = registry_knows(from);
+
+	if (to < 0 || from == to || !(is_known || registry_knows(to)) || !may_forget())
+		return;
+	if (is_known)
 		registry_copy(from, to);
+	else
+		registry_forget(to, NULL);
 }
 
 /* dup2 and dup3 close their target, but only if they succeed. */
