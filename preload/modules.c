@@ -235,11 +235,14 @@ static bool overlap(const struct module *a, const struct module *b)
 	return a->start < b->end && b->start < a->end;
 }
 
-/* Those that had a part of its place before say as little for certain. */
+/* Those that had a part of its place before say as little for certain.  One seen in this
+ * very reading has its place still, and holes in it: on aarch64 the kernel puts the vdso
+ * between the loader's segments. */
 static void mark_sharers(struct module *module)
 {
 	for (uint32_t id = 1; id < module->shown.id; id++)
-		if (overlap(module_of(id), module))
+		if (module_of(id)->seen_at != module->found_at &&
+		    overlap(module_of(id), module))
 			module_of(id)->shares_place = module->shares_place = true;
 }
 
