@@ -139,7 +139,7 @@ static void copied(int from, int to)
 	if (is_known)
 		registry_copy(from, to);
 	else
-		registry_forget(to, NULL);
+		registry_forget_stale(to, atomic_load(&registry_row(to)->word));
 }
 
 /* dup2 and dup3 close their target, but only if they succeed. */

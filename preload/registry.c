@@ -326,9 +326,10 @@ void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t or
 		atomic_fetch_add(&registry_counts.missed, 1);
 		return;
 	}
-	/* A row that still stands was closed unseen. */
-	if (atomic_load_explicit(&row->word, memory_order_relaxed))
-		registry_forget(fd, NULL);
+	/* A row that still stands was closed unseen: its number is another's by now. */
+	uint64_t former = atomic_load_explicit(&row->word, memory_order_relaxed);
+	if (former)
+		registry_forget_stale(fd, former);
 	struct row fresh = {
 		.opened_ns = registry_now_ns(),
 		.origin = origin,
@@ -388,8 +389,9 @@ void registry_copy(int from, int to)
 		hold_both(from, &was);
 		word |= ROW_DUPLICATED;
 	}
-	if (atomic_load_explicit(&row->word, memory_order_relaxed))
-		registry_forget(to, NULL);
+	uint64_t former = atomic_load_explicit(&row->word, memory_order_relaxed);
+	if (former)
+		registry_forget_stale(to, former);
 	copy_birth(row, &was);
 	atomic_store_explicit(&row->word, renewed_word(word), memory_order_release);
 	raise_top((unsigned)to);
