@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #define HIDDEN_VERSION 0x8000 /* an old version, which unversioned lookups pass by */
 
@@ -233,6 +234,9 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 		walk->is_behind_us = true;
 		return 0;
 	}
+	/* The kernel's own is in nobody's way, and on aarch64 has no DT_GNU_HASH. */
+	if (object->dlpi_addr && object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
+		return 0;
 	if (!read_tables(object, &tables))
 		return 0;
 	if (walk->names && walk->is_behind_us) {

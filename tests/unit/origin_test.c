@@ -531,7 +531,7 @@ static size_t depth_of_capture(void)
 }
 
 #if defined __aarch64__
-#define MOST_STACK 576 /* six registers more, and frames of 16 bytes */
+#define MOST_STACK 640 /* six registers more, and frames of 16 bytes */
 #else
 #define MOST_STACK 512
 #endif
