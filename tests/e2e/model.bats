@@ -8,7 +8,6 @@ load ../lib/guest
 
 setup() {
 	guest_setup
-	tmp=$BATS_TEST_TMPDIR
 }
 
 # One line a socket, as the fixture has them.  $roots: processes that are no children.
@@ -25,15 +24,17 @@ lines='
 	   if $function == "unknown" then "0" else .peer // ":0" | split(":")[-1] end]
 	| join(" ")'
 
-# as_modelled OPTIONS SEED...
+# as_modelled OPTIONS "FIXTURE OPTIONS" SEED...
 as_modelled() {
-	local options=$1 seed ledger
-	shift
+	local options=$1 how seed ledger
+	read -ra how <<<"$2"
+	shift 2
 
+	tmp=$(mktemp -d "$BATS_TEST_TMPDIR/XXXXXX")
 	mkdir -m 700 "$tmp/ledger"
 	for seed; do
 		(preloaded "log=$tmp/log.%p:format=json:ledger=$tmp/ledger:$options" \
-			"$fixtures/guest_model" "$seed" 60) >>"$tmp/said"
+			"$fixtures/guest_model" "${how[@]}" "$seed" 60) >>"$tmp/said"
 	done
 	for ledger in "$tmp"/ledger/*; do
 		"$build/sockleak" report --json "$ledger"
@@ -54,9 +55,14 @@ as_modelled() {
 }
 
 @test "random hosts: what is reported is what the contract says, without the helper thread" {
-	as_modelled thread=no $(seq 1 16)
+	as_modelled thread=no "" $(seq 1 12)
 }
 
 @test "random hosts: what is reported is what the contract says, with the helper thread" {
-	as_modelled interval=1ms $(seq 101 112)
+	as_modelled interval=1ms "" $(seq 101 108)
+}
+
+@test "random hosts of four threads: what is reported is what the contract says" {
+	as_modelled interval=1ms "-t 4" $(seq 201 204) &&
+		as_modelled thread=no:interval=1ms "-t 4" $(seq 205 208)
 }
