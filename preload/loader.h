@@ -1,4 +1,4 @@
-/* Whether the loader's list may be walked without waiting for a thread of the host. */
+/* Whether the loader may be asked without waiting for a thread of the host. */
 #ifndef SOCKLEAK_LOADER_H
 #define SOCKLEAK_LOADER_H
 
@@ -7,7 +7,13 @@
 /* Once, by the constructor, before the host has a second thread. */
 void loader_start(void);
 
-/* No other thread holds the lock of the list now, or which lock that is is not known. */
-bool loader_is_free(void);
+/* The loader's list is the caller's to walk until loader_give_back(); false: another
+ * thread has it.  Where its lock is not known: true, and walking may wait. */
+bool loader_take(void);
+void loader_give_back(void);
+
+/* The same for dlopen, until loader_give_back_loaded(). */
+bool loader_take_to_load(void);
+void loader_give_back_loaded(void);
 
 #endif

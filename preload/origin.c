@@ -307,20 +307,6 @@ static void no_work(void *nothing)
 	follow_modules();
 }
 
-/* What is done though nothing waits: libunwind, and what was unloaded since. */
-static void prepare_work(void)
-{
-	if (!enter())
-		return;
-	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED)) {
-		unwinder_load();
-		unwinder_allocate();
-	}
-	if (!is_broken && !is_child)
-		modules_hold(no_work, NULL);
-	leave();
-}
-
 /* A futex that nobody wakes: a wait that every filter allows. */
 static void nap(uint32_t *word, uint32_t value)
 {
@@ -337,39 +323,74 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* A thread of the host's may sit in the loader's list for ever: it is waited for only so
- * long, by all of one work together.  `until_ms`: 0 = not waited yet. */
-static bool await_loader(uint64_t *until_ms)
+/* As enter(), and what is needed of the loader is taken.  A thread of the host's may have
+ * it for ever: it is waited for only so long, by all of one work together.  `until_ms`:
+ * 0 = not waited yet. */
+static bool enter_loader(bool (*take)(void), uint64_t *until_ms)
 {
 	uint32_t unchanging = 0;
 
-	while (!is_broken && !loader_is_free()) {
+	while (enter()) {
+		if (is_broken || take())
+			return true;
+		leave();
 		if (*until_ms == 0)
 			*until_ms = now_ms() + LOADER_WAIT_MS;
-		if (now_ms() >= *until_ms)
+		if (now_ms() >= *until_ms) {
+			__atomic_store_n(&is_held_up, true, __ATOMIC_RELAXED);
 			return false;
+		}
 		guard_progressed(); /* who waits for us waits for no longer than this */
 		nap(&unchanging, 0);
 	}
-	return true;
+	return false;
+}
+
+static void leave_loader(void (*give_back)(void))
+{
+	if (!is_broken)
+		give_back();
+	leave();
+}
+
+static void load(uint64_t *until_ms)
+{
+	if (!__atomic_load_n(&may_load, __ATOMIC_RELAXED) ||
+	    !enter_loader(loader_take_to_load, until_ms))
+		return;
+	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED)) {
+		unwinder_load();
+		unwinder_allocate();
+	}
+	leave_loader(loader_give_back_loaded);
+}
+
+/* What is done though nothing waits: libunwind, and what was unloaded since. */
+static void prepare_work(uint64_t *until_ms)
+{
+	load(until_ms);
+	if (is_broken || is_child || origin_is_held_up() ||
+	    !enter_loader(loader_take, until_ms))
+		return;
+	modules_hold(no_work, NULL);
+	leave_loader(loader_give_back);
 }
 
 unsigned origin_work(void)
 {
 	uint64_t until_ms = 0;
 	unsigned n_done = 0;
-	bool is_more = true, is_free;
+	bool is_more = true;
 
 	guard_inside++;
-	if ((is_free = await_loader(&until_ms)))
-		prepare_work();
-	while (is_more && capture_waits() && (is_free = await_loader(&until_ms)) &&
-	       enter()) {
+	__atomic_store_n(&is_held_up, false, __ATOMIC_RELAXED);
+	prepare_work(&until_ms);
+	while (is_more && !origin_is_held_up() && capture_waits() &&
+	       enter_loader(loader_take, &until_ms)) {
 		is_more = work_once();
 		n_done += is_more;
-		leave();
+		leave_loader(loader_give_back);
 	}
-	__atomic_store_n(&is_held_up, !is_free, __ATOMIC_RELAXED);
 	guard_inside--;
 	return n_done;
 }

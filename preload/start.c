@@ -400,8 +400,7 @@ AT_START static void start_all(void)
 	origin_start(settings.frames, imports_connections);
 	helper_start(settings.thread, settings.interval_ns);
 	register_handlers();
-	if (imports_connections || !settings.thread)
-		loader_start();
+	loader_start();
 	if (imports_connections) {
 		single_start();
 		/* Should the end not be allowed to ask which modules there are. */

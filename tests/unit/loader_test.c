@@ -1,4 +1,4 @@
-/* Whether another thread walks the loader's list, seen from a thread that does not. */
+/* The loader's locks, taken by trying, beside another thread that has them. */
 #include "guard.h"
 #include "loader.h"
 
@@ -13,30 +13,81 @@
 
 #include <cmocka.h>
 
+static bool is_free(void)
+{
+	bool is = loader_take();
+
+	if (is)
+		loader_give_back();
+	return is;
+}
+
+static bool is_free_to_load(void)
+{
+	bool is = loader_take_to_load();
+
+	if (is)
+		loader_give_back_loaded();
+	return is;
+}
+
 static void tells_while_another_thread_walks_the_list(void **state)
 {
 	(void)state;
-	assert_true(loader_is_free());
+	assert_true(is_free());
+	assert_true(is_free_to_load());
 	pthread_t thread = begin_to_sit();
-	assert_false(loader_is_free());
+	assert_false(is_free());
+	assert_false(is_free_to_load());
 	let_go(thread);
-	assert_true(loader_is_free());
+	assert_true(is_free());
+	assert_true(is_free_to_load());
 }
 
-static int ask(struct dl_phdr_info *info, size_t bytes, void *is_free)
+static void *asks(void *are_free)
+{
+	((bool *)are_free)[0] = is_free();
+	((bool *)are_free)[1] = is_free_to_load();
+	return NULL;
+}
+
+static void keeps_others_out_until_it_is_given_back(void **state)
+{
+	bool are_free[2];
+	pthread_t thread;
+
+	(void)state;
+	for (int is_taken = 1; is_taken >= 0; is_taken--) {
+		if (is_taken)
+			assert_true(loader_take());
+		assert_int_equal(pthread_create(&thread, NULL, asks, are_free), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		if (is_taken)
+			loader_give_back();
+		assert_int_equal(are_free[0], !is_taken);
+		assert_int_equal(are_free[1], !is_taken);
+	}
+}
+
+static int ask(struct dl_phdr_info *info, size_t bytes, void *was_free)
 {
 	(void)info, (void)bytes;
-	*(bool *)is_free = loader_is_free();
+	*(bool *)was_free = is_free();
 	return 1;
 }
 
 static void is_not_kept_out_by_its_own_walk(void **state)
 {
-	bool is_free = false;
+	bool was_free = false;
 
 	(void)state;
-	dl_iterate_phdr(ask, &is_free);
-	assert_true(is_free);
+	dl_iterate_phdr(ask, &was_free);
+	assert_true(was_free);
+	assert_true(loader_take());
+	was_free = false;
+	dl_iterate_phdr(ask, &was_free);
+	loader_give_back();
+	assert_true(was_free);
 }
 
 static void stays_out_in_a_child_whose_parent_was_inside(void **state)
@@ -47,7 +98,7 @@ static void stays_out_in_a_child_whose_parent_was_inside(void **state)
 
 	(void)state;
 	if (!pid)
-		_exit(loader_is_free());
+		_exit(loader_take());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	let_go(thread);
 	assert_int_equal(status, 0);
@@ -57,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_while_another_thread_walks_the_list),
+		cmocka_unit_test(keeps_others_out_until_it_is_given_back),
 		cmocka_unit_test(is_not_kept_out_by_its_own_walk),
 		cmocka_unit_test(stays_out_in_a_child_whose_parent_was_inside),
 	};
