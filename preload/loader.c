@@ -14,6 +14,7 @@
 #include <elf.h>
 #include <link.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -22,10 +23,9 @@
 static pthread_mutex_t *list_lock; /* NULL = not known */
 static pthread_mutex_t *load_lock; /* NULL = not known */
 
-AT_START static bool is_held_by(const pthread_mutex_t *mutex, int thread)
+AT_START static bool is_held(const pthread_mutex_t *mutex)
 {
-	return mutex->__data.__owner == thread && mutex->__data.__lock != 0 &&
-	       mutex->__data.__count == 1 && mutex->__data.__nusers == 1 &&
+	return mutex->__data.__lock != 0 && mutex->__data.__count == 1 &&
 	       mutex->__data.__kind == PTHREAD_MUTEX_RECURSIVE;
 }
 
@@ -33,17 +33,21 @@ AT_START static bool is_held_by(const pthread_mutex_t *mutex, int thread)
  * constructor of ours runs in the first thread, whose number is the process's. */
 AT_START static pthread_mutex_t *find_held(uintptr_t from, uintptr_t end)
 {
-	uintptr_t last = end - sizeof(pthread_mutex_t);
+	const struct {
+		int owner;
+		unsigned n_users;
+	} held = {guard_pid, 1};
+	const size_t at = offsetof(pthread_mutex_t, __data.__owner);
 	pthread_mutex_t *found = NULL;
 
-	for (from = (from + 7) & ~(uintptr_t)7; from <= last; from += 8) {
-		pthread_mutex_t *mutex = (pthread_mutex_t *)from;
-
-		if (!is_held_by(mutex, guard_pid))
+	from = (from + 7) & ~(uintptr_t)7;
+	for (; from + sizeof(pthread_mutex_t) <= end; from += 8) {
+		if (memcmp((const char *)from + at, &held, sizeof(held)) != 0 ||
+		    !is_held((pthread_mutex_t *)from))
 			continue;
 		if (found)
 			return NULL;
-		found = mutex;
+		found = (pthread_mutex_t *)from;
 	}
 	return found;
 }

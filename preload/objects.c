@@ -242,7 +242,8 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 	if (walk->names && walk->is_behind_us) {
 		find_names(&tables, walk);
 	} else if (!walk->names) {
-		walk->imports_connections |= imports_connections(&tables);
+		walk->imports_connections =
+			walk->imports_connections || imports_connections(&tables);
 		if (walk->is_behind_us)
 			note(&tables);
 	}

@@ -189,10 +189,9 @@ AT_START int start_last_words(int status)
 {
 	if (atomic_exchange(&has_spoken, true))
 		return status;
-	if (watch_has_nothing())
-		return status;
 	/* Nothing to look at, nobody looking. */
-	if (!imports_connections && !registry_top()) {
+	if ((!imports_connections && !registry_top()) || watch_has_nothing()) {
+		ledger_end(status);
 		log_end();
 		return status;
 	}
@@ -396,7 +395,7 @@ AT_START static void start_all(void)
 	if (options)
 		take_options(options);
 	places_start(&settings);
-	watch_start(&settings, prepare);
+	watch_start(&settings, prepare, imports_connections ? registry_now_ns() : 0);
 	origin_start(settings.frames, imports_connections);
 	helper_start(settings.thread, settings.interval_ns);
 	register_handlers();

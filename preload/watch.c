@@ -20,9 +20,10 @@
 #define TOLD_SLACK_NS    (10 * MS) /* the kernel's clock of sends is no finer */
 #define COST_FACTOR      1000 /* a look may cost a thousandth of the time between looks */
 #define MAX_EVENTS       4096 /* of a process, in its ledger */
-#define SCAN_NUMBERS     256  /* asked for in one poll: 13 ns each at every start */
+#define SCAN_NUMBERS     64   /* asked for in one poll, on the stack */
 #define SCAN_CLOSED      192  /* closed ones in a row that end a scan */
 #define ADOPT_INTERVALS  4 /* unseen descriptors are searched for every so many looks */
+#define MIN_GRACE_NS     UINT64_C(1000000000) /* while the kernel's has not been read */
 #define FORK_PATIENCE_MS 100
 #define STATE_LISTEN     10
 #define LISTENER_SWEEPS  64 /* a listener is looked at in one of so many */
@@ -47,12 +48,15 @@ static unsigned ticks_to_adoption;
 
 static void (*prepare)(void);
 static _Atomic bool is_prepared;
-static uint64_t forked_ns; /* when these books began; 0 = not by a fork */
+static uint64_t began_ns;  /* when these books did; 0 = nobody looked at the clock */
+static uint64_t forked_ns; /* the same; 0 = not by a fork */
 
-AT_START void watch_start(const struct settings *chosen, void (*first)(void))
+AT_START void watch_start(const struct settings *chosen, void (*first)(void),
+			  uint64_t now_ns)
 {
 	settings = chosen;
 	prepare = first;
+	began_ns = now_ns;
 }
 
 static void get_ready(void)
@@ -679,6 +683,12 @@ uint64_t watch_tick(uint64_t now_ns, const struct probe_way *way, bool work)
 	return cost_ns;
 }
 
+AT_START static bool never_had_one(void)
+{
+	return !registry_top() && !atomic_load(&limit_was_hit) &&
+	       !atomic_load(&registry_counts.missed);
+}
+
 AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind)
 {
 	struct tick tick = {.now_ns = now_ns,
@@ -686,9 +696,8 @@ AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool 
 			    .at_exit = settings->at_exit != AT_EXIT_NONE};
 
 	watch_adopt(way, SL_NOTE_UNKNOWN, true);
-	/* Never a socket: nothing to say, and no file of /proc to be asked for it. */
-	if (!registry_top() && !atomic_load(&limit_was_hit) &&
-	    !atomic_load(&registry_counts.missed))
+	/* Nothing to say, and no file of /proc to be asked for it. */
+	if (never_had_one())
 		return 0;
 	get_ready();
 	if (unwind && origin_has_work())
@@ -704,12 +713,19 @@ AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool 
 	return n_leaked;
 }
 
-/* What a child inherited is as old as the child, and what was told before the fork does
- * not count: one that touched nothing has no leak before its grace is over. */
+/* Whether there was never a socket.  One that was opened unseen would be found, but in so
+ * short a life none can be past its grace; the same goes for what a child inherited, that
+ * touched nothing: it is as old as the child, and what was told before the fork does not
+ * count. */
 AT_START bool watch_has_nothing(void)
 {
-	return forked_ns && !atomic_load(&is_prepared) && registry_is_untouched() &&
-	       registry_now_ns() - forked_ns < settings->grace_ns;
+	uint64_t grace_ns = settings->grace_ns ? settings->grace_ns : MIN_GRACE_NS;
+
+	if (registry_now_ns() - began_ns >= grace_ns)
+		return false;
+	if (forked_ns && !atomic_load(&is_prepared) && registry_is_untouched())
+		return true;
+	return never_had_one();
 }
 
 uint64_t watch_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
@@ -835,7 +851,7 @@ static void consider(const struct probe_way *way, int fd, enum sl_note note, boo
 AT_START static void adopt_by_poll(const struct probe_way *way, enum sl_note note,
 				   bool at_once)
 {
-	ARENA_TABLE static struct pollfd all[SCAN_NUMBERS];
+	struct pollfd all[SCAN_NUMBERS];
 	struct timespec none = {0, 0};
 	struct rlimit limit = {1024, 0};
 	unsigned n_closed = 0; /* in a row */
@@ -936,7 +952,7 @@ void watch_fork_child(void)
 {
 	owned_at_fork = false;
 	atomic_store(&is_prepared, false);
-	forked_ns = registry_now_ns();
+	began_ns = forked_ns = registry_now_ns();
 	atomic_store(&owner, 0);
 	atomic_store(&limit_was_hit, false);
 	limit_was_told = false;

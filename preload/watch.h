@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 /* `prepare` is called by the first look of these books, before it begins: what the start
- * left undone. */
-void watch_start(const struct settings *settings, void (*prepare)(void));
+ * left undone.  `now_ns` = 0: the start did not look at the clock, which costs a page. */
+void watch_start(const struct settings *settings, void (*prepare)(void), uint64_t now_ns);
 
 /* The tick is ours / is free again.  `patience_ms` > 0 only outside hooks. */
 bool watch_own(unsigned patience_ms);

@@ -210,6 +210,18 @@ same_case() {
 	done
 }
 
+@test "the end of a program that had no socket and lived no longer than grace searches for none" {
+	needs_strace
+	strace -e trace=ppoll,write -o "$tmp/trace" -E LD_PRELOAD="$preloads" bash -c 'echo done'
+	grep -q '^ppoll' "$tmp/trace"
+	[ "$(grep -cE '^(ppoll|write\(1, "done)' <(sed '1,/^write(1, "done/d' "$tmp/trace"))" -eq 0 ]
+}
+
+@test "a socket that was opened past us is found at the end once it can be past grace" {
+	run -0 preloaded grace=20ms:thread=no "$rules" opens-past-us
+	[[ $output == *"1 socket left in CLOSE_WAIT"*"SUMMARY: sockleak: 1 socket leaked"* ]]
+}
+
 @test "another file in libunwind's place since the start is not loaded" {
 	[ "$(id -u)" = 0 ] && unshare -m true || skip "only root may put one there"
 	local theirs
