@@ -71,7 +71,8 @@ static bool expand(const char *pattern)
 	return !text.cut;
 }
 
-/* Opens the log by its path and makes sure that it is a file of ours. */
+/* Opens the log by its path and makes sure that it is a file of this user's: not always
+ * the one it was, since logs are rotated. */
 static long open_file(int flags)
 {
 	struct stat is;
@@ -82,9 +83,7 @@ static long open_file(int flags)
 	if (fd < 0)
 		return fd;
 	if (identify(fd, &is) && S_ISREG(is.st_mode) &&
-	    is.st_uid == (uid_t)guard_sys(SYS_geteuid) &&
-	    (!own_file.is_open ||
-	     (is.st_dev == own_file.device && is.st_ino == own_file.inode)))
+	    is.st_uid == (uid_t)guard_sys(SYS_geteuid))
 		return fd;
 	guard_sys(SYS_close, fd);
 	return -EPERM;
@@ -225,13 +224,9 @@ static bool write_stderr(const struct probe_way *way, const char *bytes, size_t 
 
 static bool write_file(const char *bytes, size_t n_bytes)
 {
-	long fd = open_file(0);
+	/* It was rotated, or another process with the same log removed it empty. */
+	long fd = open_file(O_CREAT);
 
-	/* Another process with the same log removed it empty. */
-	if (fd == -ENOENT) {
-		own_file.is_open = false;
-		fd = open_file(O_CREAT | O_EXCL);
-	}
 	if (fd < 0)
 		return false;
 	bool ok = write_all(fd, bytes, n_bytes);
@@ -255,14 +250,23 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes)
 
 void log_complain(const char *line)
 {
+	log_complain_of(line, NULL);
+}
+
+void log_complain_of(const char *line, const char *path_of)
+{
 	static const struct probe_way directly = {-1};
-	char buffer[1024];
+	char buffer[1024 + SETTINGS_PATH_BYTES];
 	struct text text = {buffer, sizeof(buffer) - 1, 0, false};
 
 	text_string(&text, "==");
 	text_unsigned(&text, (uint64_t)guard_pid);
 	text_string(&text, "==WARNING: sockleak: ");
 	text_escaped(&text, line);
+	if (path_of) {
+		text_string(&text, ": ");
+		text_escaped(&text, path_of);
+	}
 	buffer[text.used++] = '\n';
 	write_stderr(&directly, buffer, text.used);
 }
@@ -278,15 +282,17 @@ AT_START void log_end(void)
 
 	/* Where standard error is the log there is nobody left to tell. */
 	if (n_lost && has_path)
-		log_complain(
-			"the log could not be written: a part of the report is lost");
+		log_complain_of(
+			"the log could not be written, a part of the report is lost",
+			path);
 	if (!is_ours || was_written || !has_path || guard_is_sandboxed)
 		return;
 	long fd = open_file(0);
 	if (fd < 0)
 		return;
-	bool empty = identify(fd, &is) && is.st_size == 0;
+	bool is_empty = identify(fd, &is) && is.st_size == 0 &&
+			is.st_dev == own_file.device && is.st_ino == own_file.inode;
 	guard_sys(SYS_close, fd);
-	if (empty)
+	if (is_empty)
 		guard_sys(SYS_unlinkat, AT_FDCWD, path, 0);
 }

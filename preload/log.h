@@ -26,6 +26,8 @@ void log_write(const struct probe_way *way, const char *bytes, size_t n_bytes);
 
 /* One line to standard error whatever the log is, "==PID==WARNING: sockleak: LINE". */
 void log_complain(const char *line);
+/* The same with the path that it is about: "LINE: PATH". */
+void log_complain_of(const char *line, const char *path_of);
 
 uint64_t log_lost(void); /* blocks that could not be written */
 /* At exit: removes the file if nothing was ever written to it. */

@@ -127,8 +127,9 @@ static void read_rules(const char *path)
 	if (fd >= 0)
 		guard_sys(SYS_close, fd);
 	if (n < 0 || !file) {
-		log_complain(
-			"the file of suppressions cannot be read: nothing is suppressed");
+		log_complain_of(
+			"the file of suppressions cannot be read, nothing is suppressed",
+			path);
 		return;
 	}
 	unsigned n_lines = 1;

@@ -87,6 +87,9 @@ static uint64_t system_grace_ns(void)
 	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;
 }
 
+static const char
+	*why_no_ledger; /* of a forked child; NULL = it has one, or wants none */
+
 AT_START static void open_ledger(bool forked)
 {
 	static bool was_tried;
@@ -98,9 +101,11 @@ AT_START static void open_ledger(bool forked)
 	was_tried = true;
 	problem = ledger_start(ledger_directory, settings.grace_ns, settings.at_exit,
 			       settings.frames, forked);
-	/* A child that has changed its root or its rights goes without, in silence. */
+	/* A child that has changed its root or its rights goes without, and says so only
+	 * if that loses a leak. */
 	if (problem && !forked)
-		log_complain(problem);
+		log_complain_of(problem, ledger_directory);
+	why_no_ledger = forked ? problem : NULL;
 }
 
 /* Files of /proc cost a new process 100 us: more than the rest of a start.  A server
@@ -136,7 +141,7 @@ static void open_log(void)
 
 	opens_log_at_start = true;
 	if (problem && !registry_era)
-		log_complain(problem);
+		log_complain_of(problem, settings.log);
 }
 
 /* What the start left undone: for a process whose objects import no call that makes
@@ -208,6 +213,8 @@ AT_START int start_last_words(int status)
 		last_look(&(struct probe_way){-1});
 	if (n_leaked && settings.exitcode && status == 0)
 		status = settings.exitcode;
+	if (n_leaked && why_no_ledger)
+		log_complain_of(why_no_ledger, ledger_directory);
 	ledger_end(status);
 	log_end();
 	return status;
@@ -376,7 +383,7 @@ static void take_options(const char *options)
 	opens_log_at_start = imports_connections || settings.help;
 	const char *problem = log_start(&settings, opens_log_at_start);
 	if (problem)
-		log_complain(problem);
+		log_complain_of(problem, settings.log);
 	if (settings.help)
 		say_help();
 	keep_directory();

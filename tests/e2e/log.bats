@@ -165,6 +165,29 @@ told_after() {
 	says_nothing
 }
 
+@test "a log that was rotated while the program runs: the new file takes the report" {
+	local log=$BATS_TEST_TMPDIR/log
+	begin "log='$log'" "$actor" say ready until "$go" open 1 leave read >"$BATS_TEST_TMPDIR/said"
+	wait_until 60 says ready "$BATS_TEST_TMPDIR/said"
+	mv "$log" "$log.1"
+	touch "$log" # as logrotate's "create" does
+	touch "$go"
+	wait "$host"
+	says 'SUMMARY: sockleak: 1 socket leaked' "$log"
+	[ ! -s "$log.1" ]
+	says_nothing
+}
+
+@test "an empty log that another made at its place in the meantime stays" {
+	local log=$BATS_TEST_TMPDIR/log
+	begin "log='$log'" "$actor" say ready until "$go" open 1 drop >"$BATS_TEST_TMPDIR/said"
+	wait_until 60 says ready "$BATS_TEST_TMPDIR/said"
+	mv "$log" "$log.1"
+	touch "$log" "$go"
+	wait "$host"
+	[ -e "$log" ]
+}
+
 @test "log=none says nothing" {
 	preloaded log=none "$actor" open 1 leave read
 	says_nothing
@@ -191,7 +214,7 @@ told_after() {
 
 @test "a file of suppressions that is missing, or has a bad line, gets one line" {
 	preloaded "suppressions=/nonexistent" "$actor" open 1 leave read
-	says 'suppressions'
+	says 'suppressed: /nonexistent$'
 	says 'SUMMARY: sockleak: 1 socket leaked'
 	printf '# comment\nnonsense\nleak:take\n' >"$BATS_TEST_TMPDIR/rules"
 	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 1 leave read

@@ -72,7 +72,7 @@ needs_root() {
 	with "ledger=$tmp/open:log=none"
 	[[ $stderr == *"the ledger directory can be written by others"* ]]
 	with "ledger=$tmp/link:log=none"
-	[[ $stderr == *"the ledger directory cannot be opened"* ]]
+	[[ $stderr == *"the ledger directory cannot be opened: $tmp/link" ]]
 	[ -z "$(ls "$tmp/open" "$tmp/own" | grep -v :)" ]
 	chmod 1777 "$tmp/open" # as /tmp: nobody can put another file in its place
 	with "ledger=$tmp/open:log=none"
