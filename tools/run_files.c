@@ -35,20 +35,36 @@ static int keep(struct run_files *files, const char *directory)
 	return 0;
 }
 
+/* A new directory of a name nobody can guess; owned by the caller.  NULL: said why. */
+static char *make_directory(const char *parent, const char *prefix, mode_t mode)
+{
+	char *path = say_printf("%s/%sXXXXXX", parent, prefix);
+
+	if (mkdtemp(path) && chmod(path, mode) == 0)
+		return path;
+	say_warn("cannot make %s:", path);
+	free(path);
+	return NULL;
+}
+
+/* A server that root starts gives up its rights and serves in children of another user,
+ * who keep ledgers of their own.  So each may make files in root's directory, as in /tmp;
+ * the one around it, which only root may list, keeps its name from everybody else. */
 int run_files_make(struct run_files *files, const char *kept)
 {
 	const char *parent = getenv("TMPDIR");
+	bool is_root = geteuid() == 0;
 
 	if (kept)
 		return keep(files, kept);
-	files->directory = say_printf("%s/sockleak-XXXXXX",
-				      parent && *parent == '/' ? parent : "/tmp");
-	if (mkdtemp(files->directory))
-		return 0;
-	say_warn("cannot make %s:", files->directory);
-	free(files->directory);
-	files->directory = NULL;
-	return -1;
+	if (!parent || *parent != '/')
+		parent = "/tmp";
+	if (is_root)
+		parent = files->around = make_directory(parent, "sockleak-", 0711);
+	if (parent)
+		files->directory =
+			make_directory(parent, "sockleak-", is_root ? 01777 : 0700);
+	return files->directory ? 0 : -1;
 }
 
 void run_files_note_log(struct run_files *files, const char *value)
@@ -96,11 +112,14 @@ void run_files_remove(struct run_files *files)
 		ledgers_each(files->directory, remove_ledger, NULL);
 		rmdir(files->directory);
 	}
+	if (files->around)
+		rmdir(files->around);
 	if (files->new_log)
 		remove_empty_log(files->new_log);
 	for (size_t i = 0; i < files->n_old; i++)
 		free(files->old[i]);
 	free(files->old);
 	free(files->directory);
+	free(files->around);
 	free(files->new_log);
 }

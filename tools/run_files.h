@@ -8,6 +8,7 @@
 
 struct run_files {
 	char *directory; /* of the ledgers, absolute; owned */
+	char *around;    /* the directory that root has around it; owned, or NULL */
 	bool is_kept;    /* the directory, when the run is over */
 	char **old;      /* ledgers of former runs in a kept directory; owned */
 	size_t n_old;

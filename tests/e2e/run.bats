@@ -241,11 +241,45 @@ at_least() {
 	same '[2,2]' "$(of '[(.processes | length), .leaks[0].count]')"
 }
 
+# anyones_run OPTION... -- VERB...: of run_host, where every user of the system may get at it
+anyones_run() {
+	local anyones left options=()
+	[ "$(id -u)" -eq 0 ] || skip "only root has rights to give up"
+	anyones=$(mktemp -d /tmp/anyones.XXXXXX)
+	chmod 755 "$anyones"
+	mkdir -m 755 "$anyones/tmp"
+	cp "$sockleak" "$build/libsockleak.so" "$host" "$anyones"
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	TMPDIR=$anyones/tmp run -0 --separate-stderr "$anyones/sockleak" run --json=json --quiet \
+		"${options[@]}" -- "$anyones/run_host" "${@:2}"
+	left=$(ls -A "$anyones/tmp")
+	rm -rf "$anyones"
+	same "" "$left"
+}
+
+@test "a child that gave up root's rights, as the workers of a server do, is reported" {
+	anyones_run -- fork nobody leak 1
+	same '[["exit",1]]' "$(processes)"
+	same "" "$stderr"
+}
+
+@test "a child that may not keep its ledger says so at its end, if it leaked" {
+	mkdir -m 700 kept
+	anyones_run --ledger=kept -- fork nobody leak 1
+	same '[]' "$(processes)"
+	[[ $stderr == "=="*"==WARNING: sockleak: the ledger directory cannot be opened: $PWD/kept" ]]
+	anyones_run --ledger=kept -- fork nobody open
+	same "" "$stderr"
+}
+
 @test "the user's own options and preloads are kept, and options of run come after them" {
 	export SOCKLEAK_OPTIONS="frames=9:grace=3s" LD_PRELOAD=libm.so.6
 	run -0 --separate-stderr "$sockleak" run --quiet --grace=5s -o log=/a:b -- \
 		/bin/sh -c 'echo "$SOCKLEAK_OPTIONS"; echo "$LD_PRELOAD"'
-	[[ ${lines[0]} == "log=none:frames=9:grace=3s:grace=5s:log='/a:b':ledger='$TMPDIR/sockleak-"??????"'" ]]
+	[[ ${lines[0]} == "log=none:frames=9:grace=3s:grace=5s:log='/a:b':ledger='$TMPDIR/sockleak-"*"'" ]]
 	same "$build/libsockleak.so:libm.so.6" "${lines[1]}"
 }
 
