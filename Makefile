@@ -75,7 +75,7 @@ deps: ; tests/lib/deps $(deps_packages)
 deps-programs: ; tests/lib/deps $(programs_packages)
 # What is asked for together with deps comes after it.
 $(if $(filter deps%,$(MAKECMDGOALS)),$(eval .NOTPARALLEL:))
-demo: all $(B)/examples/http_server ; @tests/lib/demo
+demo: all $(patsubst %.c,$(B)/%,$(wildcard examples/*.c)) ; @tests/lib/demo
 
 # The command is found on its own: see tools/library.c.
 install: all

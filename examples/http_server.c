@@ -5,8 +5,8 @@
  * client leaves when it has its answer; from then on the socket stands in CLOSE_WAIT, and
  * since the loop does not watch it any more, no read call ever says so.
  *
- *     $ SOCKLEAK_OPTIONS=grace=1s LD_PRELOAD=build/libsockleak.so
- * build/examples/http_server listening on 127.0.0.1:PORT
+ *     $ export SOCKLEAK_OPTIONS=grace=1s
+ *     $ LD_PRELOAD=build/libsockleak.so build/examples/http_server
  *
  * SIGTERM and SIGINT end it in good order.
  */

@@ -99,8 +99,9 @@ void holders_find(struct holders *holders)
 {
 	DIR *proc = opendir("/proc");
 	*holders = (struct holders){0};
-	if (!proc)
-		say_die(SAY_USAGE, "cannot open /proc:");
+	/* Where nothing is mounted there is an empty directory. */
+	if (!proc || access("/proc/self", F_OK) < 0)
+		say_die(SAY_USAGE, "cannot look into /proc:");
 	for (const struct dirent *one; (one = readdir(proc));) {
 		if (isdigit((unsigned char)one->d_name[0]))
 			look_at_process(holders, (uint32_t)atoi(one->d_name));

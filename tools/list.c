@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DELETED " (deleted)"
 
@@ -188,8 +189,9 @@ static int add_all(struct list *list)
 {
 	DIR *proc = opendir("/proc");
 	int status = 0;
-	if (!proc)
-		say_die(SAY_USAGE, "cannot open /proc:");
+	/* Where nothing is mounted there is an empty directory. */
+	if (!proc || access("/proc/self", F_OK) < 0)
+		say_die(SAY_USAGE, "cannot look into /proc:");
 	for (const struct dirent *one; (one = readdir(proc));) {
 		struct reader_ledger ledger;
 		if (!isdigit((unsigned char)one->d_name[0]))
@@ -241,8 +243,10 @@ static int add_one(struct list *list, const char *argument)
 		add_process(list, (uint32_t)pid, &ledger);
 	else if (found == 0)
 		say_warn("process %lu keeps no ledger", pid);
-	else if (found == -1)
+	else if (found == -1) {
+		errno = errno == ENOENT ? ESRCH : errno;
 		say_warn("cannot look at process %lu:", pid);
+	}
 	return found == 1 ? 0 : -1;
 }
 

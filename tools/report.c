@@ -40,7 +40,7 @@ static void take_options(struct output *output, int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (output_take(output, "report", option, optarg))
 			continue;
 		if (option != 'h')

@@ -107,6 +107,9 @@ static void take_option(struct run *run, int option, char **argv)
 	case OPTION_GRACE: {
 		char *setting = say_printf("grace=%s", optarg);
 
+		/* Once here, and not in every process of the run. */
+		if (strcmp(optarg, "auto") != 0)
+			say_parse_grace_ms("run", optarg);
 		add_setting(run, setting);
 		free(setting);
 		break;
@@ -133,7 +136,7 @@ static void take_options(struct run *run, int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "+:o:", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "+:ho:", options, NULL)) != -1)
 		take_option(run, option, argv);
 	if (optind == argc)
 		say_usage("run", "no program given");

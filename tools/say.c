@@ -112,6 +112,24 @@ int say_parse_exitcode(const char *subcommand, const char *value)
 	return (int)status;
 }
 
+uint64_t say_parse_grace_ms(const char *subcommand, const char *value)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	char *end;
+	errno = 0;
+	unsigned long long n = strtoull(value, &end, 10);
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (value[0] >= '0' && value[0] <= '9' && !errno && n <= UINT32_MAX &&
+		    !strcmp(end, units[i].unit))
+			return n * units[i].ms;
+	}
+	say_usage(subcommand, "--grace is a duration as 500ms, 10s or 2m, not '%s'",
+		  value);
+}
+
 void *say_calloc(size_t n, size_t bytes)
 {
 	return or_die(calloc(n ? n : 1, bytes ? bytes : 1));

@@ -3,6 +3,7 @@
 #define SOCKLEAK_SAY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Exit statuses of report, list, scan and symbolize. */
 #define SAY_USAGE 2 /* usage, or unreadable input */
@@ -27,6 +28,9 @@ _Noreturn void say_bad_option(const char *subcommand, int option, char **argv);
 
 /* The N of --error-exitcode: 0 to 255, or a usage error. */
 int say_parse_exitcode(const char *subcommand, const char *value);
+
+/* The DURATION of --grace, or a usage error. */
+uint64_t say_parse_grace_ms(const char *subcommand, const char *value);
 
 /* Memory, or the end of the process. */
 void *say_calloc(size_t n, size_t bytes);

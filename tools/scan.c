@@ -223,23 +223,6 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static uint64_t parse_duration(const char *value)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ms;
-	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-	char *end;
-	errno = 0;
-	unsigned long long n = strtoull(value, &end, 10);
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (value[0] >= '0' && value[0] <= '9' && !errno && n <= UINT32_MAX &&
-		    !strcmp(end, units[i].unit))
-			return n * units[i].ms;
-	}
-	say_usage("scan", "--grace is a duration as 500ms, 10s or 2m, not '%s'", value);
-}
-
 static uint64_t system_grace_ms(void)
 {
 	uint64_t seconds = DEFAULT_FIN;
@@ -260,7 +243,7 @@ int command_scan(int argc, char **argv)
 	opterr = 0;
 	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
 		if (option == GRACE) {
-			scan.grace_ms = parse_duration(optarg);
+			scan.grace_ms = say_parse_grace_ms("scan", optarg);
 		} else if (option == JSON) {
 			is_json = true;
 			json_path = optarg && strcmp(optarg, "-") != 0 ? optarg : NULL;

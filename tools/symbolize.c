@@ -248,7 +248,7 @@ static const char help[] =
 	"from FILE or standard input.  What it cannot resolve it passes through "
 	"unchanged.\n"
 	"\n"
-	"  -h, --help   print this\n"
+	"  --help   this text\n"
 	"\n"
 	"Debug files are found by build-id and debuglink, in the directories of\n"
 	"SOCKLEAK_DEBUG_PATH (separated by ':'), beside the module and in "
@@ -264,9 +264,9 @@ int command_symbolize(int argc, char **argv)
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
 	FILE *log = stdin;
 	opterr = 0;
-	for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
 		if (option != 'h')
-			say_usage("symbolize", "unknown option %s", argv[optind - 1]);
+			say_bad_option("symbolize", option, argv);
 		fputs(help, stdout);
 		return 0;
 	}

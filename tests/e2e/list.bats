@@ -84,9 +84,10 @@ has_leaked() {
 @test "a socket whose peer is there is listed, and is no leak" {
 	start
 	exec 5<>"/dev/tcp/127.0.0.1/$port"
-	wait_until 60 holds 'accepted | length == 1 and .[0].verdict == null and .[0].age_ms == null'
+	wait_until 60 holds 'accepted | length == 1 and .[0].verdict == null and .[0].age_ms == null and .[0].local == null'
 	run "$sockleak" list --error-exitcode=7 "$pid"
 	[ "$status" -eq 0 ]
+	[[ $output == *" ESTABLISHED ? <- 127.0.0.1:"* ]] # its own address was not asked for yet
 	exec 5<&-
 	wait_until 60 holds 'accepted == [] and .closed == 1'
 }
@@ -105,7 +106,7 @@ has_leaked() {
 	[[ ${lines[0]} == "sockleak: process $$ keeps no ledger" ]]
 	run "$sockleak" list 2147483647
 	[ "$status" -eq 2 ]
-	[[ ${lines[0]} == "sockleak: cannot look at process 2147483647: No such file or directory" ]]
+	[[ ${lines[0]} == "sockleak: cannot look at process 2147483647: No such process" ]]
 	local wrong
 	for wrong in 12x '' -5 99999999999 --nonsense --error-exitcode=x; do
 		run "$sockleak" list "$wrong"
@@ -115,6 +116,15 @@ has_leaked() {
 	run "$sockleak" list --help
 	[ "$status" -eq 0 ]
 	[[ $output == *Examples:* ]]
+}
+
+@test "where /proc is not mounted nothing is claimed" {
+	unshare -m true || skip "needs rights to unmount"
+	for command in list scan; do
+		run unshare -m sh -c "mount -t tmpfs none /proc && exec '$sockleak' $command"
+		[ "$status" -eq 2 ]
+		[ "$output" = "sockleak: cannot look into /proc: No such file or directory" ]
+	done
 }
 
 @test "a child that has its parent's ledger mapped is not taken for its owner" {

@@ -55,6 +55,12 @@ happens() {
 	happens 4
 }
 
+@test "every example it runs is built by make demo" {
+	for example in $(grep -o 'build/examples/[a-z_]*' README.md | sort -u); do
+		[[ $(make -n -W "examples/${example##*/}.c" demo) == *" -o $B/examples/${example##*/} "* ]]
+	done
+}
+
 @test "there is no other block that nobody runs" {
 	[ "$(grep -c '^```console$' README.md)" -eq 4 ]
 }

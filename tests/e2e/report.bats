@@ -183,8 +183,12 @@ setup() {
 
 @test "help has examples, goes to standard output, and every option of it exists" {
 	local subcommand option
+	for subcommand in list scan symbolize; do
+		same "$("$sockleak" $subcommand --help)" "$("$sockleak" $subcommand -h)"
+	done
 	for subcommand in report run; do
 		run -0 --separate-stderr "$sockleak" $subcommand --help
+		same "$output" "$("$sockleak" $subcommand -h)"
 		[[ $output == "Usage: sockleak $subcommand "*Examples:* ]]
 		same "" "$stderr"
 		[ "$(awk '{ print length }' <<<"$output" | sort -n | tail -1)" -le 90 ]

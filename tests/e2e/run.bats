@@ -320,7 +320,8 @@ anyones_run() {
 @test "what run itself cannot do has status 125 and leaves the program alone" {
 	local wrong
 	for wrong in "" "--nonsense true" "-o true" "-o grace true" "--json=/no/where touch ran" \
-		"--suppressions=/no/where touch ran" "--ledger=/no/where touch ran" "-o ledger=x touch ran"; do
+		"--suppressions=/no/where touch ran" "--ledger=/no/where touch ran" "-o ledger=x touch ran" \
+		"--grace=1 touch ran"; do
 		# shellcheck disable=SC2086 # these are words
 		run -125 --separate-stderr "$sockleak" run $wrong
 		same 1 "$(wc -l <<<"$stderr")"

@@ -109,7 +109,11 @@ static void put_socket(struct text *text, const struct list *list,
 	text_string(text, row->state ? text_state_name(row->state) : "not looked at yet");
 	if (row->family) {
 		text_string(text, " ");
-		text_address(text, row->family, row->local, row->local_port);
+		/* Asked for when the peer is gone, not before. */
+		if (row->local_port)
+			text_address(text, row->family, row->local, row->local_port);
+		else
+			text_string(text, "?");
 		text_string(text, text_arrow(row->call));
 		text_address(text, row->family, row->peer, row->peer_port);
 	}
@@ -142,7 +146,9 @@ void list_print(const struct list *list, FILE *file)
 	if (list->n_unseen) {
 		text_string(&text, "; ");
 		put_count(&text, list->n_unseen,
-			  " processes of other users could not be looked at");
+			  list->n_unseen == 1
+				  ? " process of another user could not be looked at"
+				  : " processes of other users could not be looked at");
 	}
 	text_string(&text, ".\n");
 	flush(&text, file);
@@ -183,7 +189,8 @@ static json_t *json_socket(const struct list *list, const struct list_process *p
 	values_set(object, "state",
 		   row->state ? json_string(text_state_name(row->state)) : json_null());
 	values_set(object, "local",
-		   values_address(row->family, row->local, row->local_port));
+		   values_address(row->local_port ? row->family : 0, row->local,
+				  row->local_port));
 	values_set(object, "peer",
 		   values_address(row->family, row->peer, row->peer_port));
 	values_set(object, "call", values_string(text_call_name(row->call)));

@@ -157,8 +157,9 @@ static void put_summary(struct text *text, const struct scan *scan)
 	text_string(text, ".\n");
 	if (scan->holders.n_unseen) {
 		put_count(text, scan->holders.n_unseen,
-			  scan->holders.n_unseen == 1 ? " process" : " processes");
-		text_string(text, " of other users could not be looked at.\n");
+			  scan->holders.n_unseen == 1 ? " process of another user"
+						      : " processes of other users");
+		text_string(text, " could not be looked at.\n");
 	}
 	if (scan->n_unseen_namespaces) {
 		put_count(text, scan->n_unseen_namespaces,
