@@ -59,6 +59,13 @@ line_of() {
 	[[ ${lines[-1]} == "3 passed, 1 error in "* ]]
 }
 
+@test "pytest: under sockleak run with a log the test is red and says why, too" {
+	without_runtime "Python is built without it"
+	run "$B/sockleak" run --quiet -o log="$BATS_TEST_TMPDIR/leaks.log" -- "${pytest[@]}"
+	[ "$status" -eq 1 ]
+	[[ $output == *"1 socket(s) left open"*"why: never-read."*"test test_refuses_nonsense)"* ]]
+}
+
 @test "pytest: the test is red without a log, and green without the library" {
 	without_runtime "Python is built without it"
 	run env LD_PRELOAD="$library" "${pytest[@]}"

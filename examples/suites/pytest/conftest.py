@@ -1,6 +1,7 @@
 """A test that leaves a socket open turns red, and says which.
 
     SOCKLEAK_OPTIONS=log=leaks.log LD_PRELOAD=/usr/local/lib/sockleak/libsockleak.so pytest
+    sockleak run -o log=leaks.log -- pytest    # also the processes that tests start
 
 Copy this file beside your tests.  Without the library it does nothing.  The log goes to a
 file because pytest puts its own in the place of standard error, where sockleak then no
@@ -32,8 +33,8 @@ def find_library():
 
 
 def log_path():
-    found = re.search(r"(?:^|:)log=([^:]+)", os.environ.get("SOCKLEAK_OPTIONS", ""))
-    return found[1].replace("%p", str(os.getpid())) if found else ""
+    found = re.findall(r"(?:^|:)log=([^:]+)", os.environ.get("SOCKLEAK_OPTIONS", ""))
+    return found[-1].replace("%p", str(os.getpid())) if found else ""  # the last counts
 
 
 def read_log(start):
