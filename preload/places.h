@@ -1,7 +1,7 @@
 /* Places: leaks with the same origin and kind.  Counts them from look to look, prints
  * each new one in full and later only when its count has doubled.
  *
- * The ticker's alone: one thread at a time (watch.h). */
+ * The ticker's alone, but for one: one thread at a time (watch.h). */
 #ifndef SOCKLEAK_PLACES_H
 #define SOCKLEAK_PLACES_H
 
@@ -30,6 +30,9 @@ void places_closed_late(struct place *place, uint64_t after_ms, bool json,
 uint64_t places_print(const struct probe_way *way, bool at_exit, bool in_full);
 /* At exit: what is pending, then the summary; only if anything leaked. */
 void places_summary(const struct probe_way *way);
+/* By a thread that may not touch the places: so many sockets leaked.  Returns that, or 0
+ * where there are suppressions, which may have been meant for them. */
+uint64_t places_summary_without(uint64_t n_leaked);
 /* "the limit of descriptors was reached", with the places that hold the most sockets. */
 void places_print_holders(const struct probe_way *way, uint64_t limit);
 

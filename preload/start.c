@@ -48,6 +48,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_GRACE_NS UINT64_C(60000000000) /* tcp_fin_timeout's own default */
@@ -59,7 +60,10 @@ static bool imports_connections;
 static bool opens_log_at_start; /* one that only executes another leaves no file */
 bool start_has_socket;
 ARENA_TABLE static char ledger_directory[SETTINGS_PATH_BYTES + 512];
-static _Atomic bool has_spoken; /* the last words were said */
+/* Who says the last words, by the address of a thread-local word of its own; 0 = nobody
+ * yet.  And whether they are said. */
+static _Atomic uintptr_t speaker;
+static _Atomic bool has_spoken;
 static pthread_key_t main_key;
 
 /* Of glibc; a program of another C library must still start. */
@@ -170,12 +174,16 @@ static bool unwinds_at_end, was_unwound;
 
 AT_START static void last_look(const struct probe_way *way)
 {
-	if (!watch_await(EXIT_PATIENCE_MS))
-		return;
-	n_leaked = watch_exit(registry_now_ns(), way, unwinds_at_end);
+	if (watch_await(EXIT_PATIENCE_MS)) {
+		n_leaked = watch_exit(registry_now_ns(), way, unwinds_at_end);
+		/* The tick stays ours: after the last words nobody looks. */
+		guard_inside--;
+	} else if (way->pidfd < 0) {
+		n_leaked = watch_exit_without_tick();
+	} else {
+		return; /* the host's descriptors are out of reach: the host tries */
+	}
 	was_looked_at = true;
-	/* The tick stays ours: after the last words nobody looks. */
-	guard_inside--;
 }
 
 /* By the helper, which may wait for the loader as long as it likes: the thread that ends
@@ -190,10 +198,19 @@ static void unwind_the_rest(const struct probe_way *way)
 	watch_release();
 }
 
-AT_START int start_last_words(int status)
+/* The process would end in the middle of what another thread says. */
+static void await_last_words(uintptr_t whose)
 {
-	if (atomic_exchange(&has_spoken, true))
-		return status;
+	struct guard_patience patience = {.idle_ms = EXIT_PATIENCE_MS};
+	struct timespec millisecond = {0, 1000000};
+
+	while (whose != (uintptr_t)&guard_inside && !atomic_load(&has_spoken) &&
+	       guard_is_patient(&patience))
+		guard_sys(SYS_nanosleep, &millisecond, NULL);
+}
+
+AT_START static int say_last_words(int status)
+{
 	/* Nothing to look at, nobody looking. */
 	if ((!imports_connections && !registry_top()) || watch_has_nothing()) {
 		ledger_end(status);
@@ -217,6 +234,19 @@ AT_START int start_last_words(int status)
 		log_complain_of(why_no_ledger, ledger_directory);
 	ledger_end(status);
 	log_end();
+	return status;
+}
+
+AT_START int start_last_words(int status)
+{
+	uintptr_t whose = 0;
+
+	if (!atomic_compare_exchange_strong(&speaker, &whose, (uintptr_t)&guard_inside)) {
+		await_last_words(whose);
+		return status;
+	}
+	status = say_last_words(status);
+	atomic_store(&has_spoken, true);
 	return status;
 }
 
@@ -276,6 +306,7 @@ void start_child(void)
 	origin_fork_child();
 	watch_fork_child();
 	helper_fork_child();
+	atomic_store(&speaker, 0);
 	atomic_store(&has_spoken, false);
 	hooks_await(registry_has_connection());
 }

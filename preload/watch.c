@@ -713,6 +713,55 @@ AT_START uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool 
 	return n_leaked;
 }
 
+/* A look of a thread that has not the tick: what is the ticker's is read, where one byte
+ * of it tells enough, and never written.  `row` is a copy. */
+static bool is_left(int fd, const struct row *row)
+{
+	const struct look look = {.fd = fd, .row = *row};
+	uint64_t word = atomic_load(&row->word);
+	uint32_t generation = ROW_GENERATION(word);
+	const struct side *side = registry_side(fd, false);
+	struct probe probe;
+
+	if (!side || (word & (ROW_NOT_TCP | ROW_MPTCP | ROW_EXPECTED)) ||
+	    probe_socket(fd, false,
+			 row->looked_at == generation ? row->cookie
+						      : registry_cookie(fd, generation),
+			 &probe) != PROBE_TCP)
+		return false;
+	probe.was_connected |= (word & ROW_ESTABLISHED) != 0;
+	if (!probe_peer_is_gone(&probe) || probe.is_sending)
+		return false;
+	if (side->gone_at == generation && side->verdict == SL_LEAK_GRACE)
+		return true;
+	return settings->at_exit == AT_EXIT_TOLD && registry_was_told(fd) &&
+	       !ends_with_the_program(&look) && !watch_sent_since_told(fd, row, &probe);
+}
+
+static bool has_lower_duplicate(int fd, const struct row *row)
+{
+	struct row other;
+
+	if (atomic_load(&row->word) & ROW_DUPLICATED)
+		while (fd-- > 0)
+			if (registry_read(fd, &other) && other.serial == row->serial)
+				return true;
+	return false;
+}
+
+AT_START uint64_t watch_exit_without_tick(void)
+{
+	uint64_t n_left = 0;
+	struct row row;
+
+	if (settings->at_exit == AT_EXIT_NONE)
+		return 0;
+	for (unsigned fd = 0; fd < registry_top(); fd++)
+		n_left += registry_read((int)fd, &row) && is_left((int)fd, &row) &&
+			  !has_lower_duplicate((int)fd, &row);
+	return n_left ? places_summary_without(n_left) : 0;
+}
+
 /* Whether there was never a socket.  One that was opened unseen would be found, but in so
  * short a life none can be past its grace; the same goes for what a child inherited, that
  * touched nothing: it is as old as the child, and what was told before the fork does not

@@ -32,6 +32,9 @@ uint64_t watch_thread_ns(void);
 /* The last look: the verdicts of 3.2, what is pending, the summary; `unwind` = what still
  * waits to be.  Returns how many sockets leaked. */
 uint64_t watch_exit(uint64_t now_ns, const struct probe_way *way, bool unwind);
+/* The last look where another thread keeps the tick: how many sockets leaked is said, and
+ * why not where. */
+uint64_t watch_exit_without_tick(void);
 /* Looks and prints leaks and what the program was told of and keeps; of sockets younger
  * than `since` (a generation) and `told_or_not` all whose peer has gone.  Into
  * `n_connected` goes how many of them have their peer. */
