@@ -480,6 +480,24 @@ EXPORT int __connect(int sockfd, const struct sockaddr *address, socklen_t lengt
 
 /* ---- birth by gift ---- */
 
+/* By this process, once: what was given may come back to it. */
+static _Atomic bool has_given, has_received;
+
+/* Of one socket that was given and received by this process both descriptors are in the
+ * books.  Who comes second, the giver or the taker, finds the other one. */
+static void join_gift(int fd, bool is_mptcp, bool is_given)
+{
+	uint64_t cookie = probe_cookie(fd, is_mptcp);
+	struct row row;
+
+	for (int other = 0; cookie && other < (int)registry_top(); other++)
+		if (other != fd && registry_read(other, &row) &&
+		    (is_given ? row.note == SL_NOTE_RECEIVED
+			      : (atomic_load(&row.word) & ROW_GIVEN) != 0) &&
+		    probe_cookie(other, is_mptcp) == cookie)
+			registry_join(is_given ? other : fd, is_given ? fd : other);
+}
+
 static void received(int fd, enum sl_call call)
 {
 	int protocol = may_write() && !guard_is_sandboxed ? probe_protocol(fd) : 0;
@@ -492,6 +510,9 @@ static void received(int fd, enum sl_call call)
 	opened(fd, call, SL_NOTE_RECEIVED,
 	       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP),
 	       has_peer ? (const struct sockaddr *)&peer : NULL);
+	has_received = true;
+	if (has_given)
+		join_gift(fd, protocol != PROTOCOL_TCP, false);
 }
 
 /* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote.
@@ -832,6 +853,9 @@ static void given(int fd, enum sl_call call)
 	    (atomic_load(&row.word) & (ROW_NOT_TCP | ROW_GIVEN)))
 		return;
 	registry_set_bits(fd, ROW_GIVEN);
+	has_given = true;
+	if (has_received)
+		join_gift(fd, atomic_load(&row.word) & ROW_MPTCP, true);
 	if (ledger_is_kept())
 		ledger_give(probe_cookie(fd, atomic_load(&row.word) & ROW_MPTCP),
 			    atomic_load(&row.origin), row.call, fd);

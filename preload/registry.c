@@ -373,6 +373,16 @@ static void hold_both(int fd, const struct row *was)
 		atomic_fetch_sub(&registry_counts.closed, 1);
 }
 
+/* What the source was told, its copy knows too; of one that was copied before it is known
+ * already, and perhaps more. */
+static void share_known(int from, const struct row *was)
+{
+	struct side *side = registry_side(from, false);
+
+	if (side && !(registry_facts(was->serial) & (SHARED_TOLD | SHARED_SHUT)))
+		share_facts(was->serial, side, ROW_GENERATION(atomic_load(&was->word)));
+}
+
 void registry_copy(int from, int to)
 {
 	struct row was;
@@ -397,12 +407,23 @@ void registry_copy(int from, int to)
 	raise_top((unsigned)to);
 	if (word & ROW_NOT_TCP)
 		return;
-	/* What the source was told, its copy knows too; of one that was copied before it
-	 * is known already, and perhaps more. */
-	struct side *side = registry_side(from, false);
-	if (side && !(registry_facts(was.serial) & (SHARED_TOLD | SHARED_SHUT)))
-		share_facts(was.serial, side, ROW_GENERATION(atomic_load(&was.word)));
+	share_known(from, &was);
 	publish(to, row);
+}
+
+UNCHECKED void registry_join(int fd, int with)
+{
+	struct row was, row;
+
+	if (!registry_read(fd, &row) || !registry_read(with, &was) ||
+	    row.serial == was.serial || ROW_ERA(atomic_load(&was.word)) != registry_era)
+		return;
+	hold_both(with, &was);
+	registry_row(fd)->serial = row.serial = was.serial;
+	registry_set_bits(fd, ROW_DUPLICATED);
+	atomic_fetch_sub(&registry_counts.opened, 1);
+	share_known(with, &was);
+	share_known(fd, &row);
 }
 
 /* ---- death ---- */

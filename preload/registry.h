@@ -173,6 +173,10 @@ void registry_remember(int fd, enum sl_call call, enum sl_note note, uint32_t or
 /* As remember, for what was found rather than seen: only if the row is still empty. */
 bool registry_adopt(int fd, enum sl_note note, uint64_t bits);
 void registry_copy(int from, int to);
+/* The socket of `fd`, remembered by an origin of its own, turned out to be that of
+ * `with`.
+ */
+void registry_join(int fd, int with);
 /* Empties the row; `was` (may be NULL) gets what it held.  false = it was empty. */
 bool registry_forget(int fd, struct row *was);
 /* Only if it still is of this generation: for the ticker, who found the number reused. */

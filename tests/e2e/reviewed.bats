@@ -116,6 +116,13 @@ leaks_once() {
 	leaks_once grace=20ms:interval=5ms dissolves-by-a-duplicate
 }
 
+@test "what a program was told of a socket that it passed to itself holds for both descriptors" {
+	needs_strace
+	run -0 traced sendmsg "" --inject=sendmsg:delay_exit=300000 \
+		"$reviewed" receives-before-it-is-given
+	[[ $output == *"SUMMARY: sockleak: 1 socket leaked at 1 place; 3 opened, 1 closed;"* ]]
+}
+
 @test "after two forks at once somebody may still look" {
 	leaks_once "" forks-twice-at-once
 }
