@@ -245,7 +245,8 @@ static bool may_allocate(void)
 /* `stack_bytes`: 0 = as many as threads get here.  Returns an error number. */
 static int create_thread(size_t stack_bytes)
 {
-	uint64_t all = ~UINT64_C(0), before = 0;
+	sigset_t all;
+	uint64_t before = 0;
 	pthread_attr_t attributes;
 	pthread_t thread;
 	int error = pthread_attr_init(&attributes);
@@ -255,6 +256,9 @@ static int create_thread(size_t stack_bytes)
 	if (stack_bytes)
 		pthread_attr_setstacksize(&attributes, stack_bytes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	/* All but those of the C library: setuid() waits until each thread has taken one.
+	 */
+	sigfillset(&all);
 	guard_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
 	single_thread_comes();
 	error = pthread_create(&thread, &attributes, run, NULL);

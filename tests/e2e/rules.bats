@@ -186,6 +186,10 @@ same_case() {
 	jq -e '.leaks | length == 1 and .[0].count == 1 and .[0].call == "accept4"' "$tmp/report.json"
 }
 
+@test "a child whose parent had a helper, too, may change its rights" {
+	same_case changes-rights-in-a-child
+}
+
 @test "a socket that was inherited is found though fewer numbers are allowed than are asked for at once" {
 	run -0 bash -c "ulimit -n 40; SOCKLEAK_OPTIONS=grace=20ms:thread=no LD_PRELOAD=$preloads \
 		exec $fixtures/actor open 1 leave exec linger 100"
