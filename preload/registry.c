@@ -481,6 +481,18 @@ bool registry_read(int fd, struct row *copy)
 	return ROW_GENERATION(atomic_load(&row->word)) == ROW_GENERATION(word);
 }
 
+/* When a leak was closed is for the next look to say, which may be long after. */
+static void note_end(int fd, uint32_t generation)
+{
+	struct side *side = registry_side(fd, false);
+
+	if (!side ||
+	    atomic_load_explicit(&side->gone_at, memory_order_relaxed) != generation)
+		return;
+	side->ended_ns = registry_now_ns();
+	atomic_store_explicit(&side->ended_at, generation, memory_order_release);
+}
+
 bool registry_forget(int fd, struct row *was)
 {
 	struct row *row = registry_row(fd);
@@ -495,6 +507,7 @@ bool registry_forget(int fd, struct row *was)
 	/* What is written into the row from now on is not to be seen before that. */
 	atomic_thread_fence(memory_order_release);
 	atomic_store(&kept.word, word);
+	note_end(fd, ROW_GENERATION(word));
 	count_end(&kept);
 	if (!(word & ROW_NOT_TCP)) {
 		give_to_child(fd, &kept);

@@ -68,10 +68,13 @@ struct side {
 	_Atomic uint32_t
 		shut_at; /* generation on which shutdown was called; stored last */
 	_Atomic uint32_t known_at; /* generation that `cookie` speaks of; stored last */
+	_Atomic uint32_t ended_at; /* generation that was closed; stored last; noted only
+				    * of one whose peer is known to be gone */
 	uint64_t cookie; /* of the socket that was told: by the first look the number may
 			  * be another's, unseen */
 	uint64_t told_ns;
 	uint64_t shut_ns;
+	uint64_t ended_ns;
 	uint32_t told_origin;
 	uint8_t told_call; /* enum sl_call */
 	uint8_t told_era;
@@ -81,7 +84,7 @@ struct side {
 	uint8_t reserved[3];
 
 	/* The ticker's, of generation row.looked_at. */
-	uint32_t gone_at; /* generation */
+	_Atomic uint32_t gone_at; /* generation */
 	uint8_t state, verdict, kind;
 	uint8_t fin_unread : 1;
 	uint8_t peer_forgot : 1; /* a reset came: the peer knows this connection no more

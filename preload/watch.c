@@ -499,7 +499,9 @@ static void judge(struct look *look, const struct tick *tick)
 /* A leak whose descriptor was closed, or whose peer turned out to be there after all. */
 static void take_back(struct side *side, const struct tick *tick)
 {
-	uint64_t after_ms = (tick->now_ns - side->gone_ns) / MS;
+	uint64_t ended_ns =
+		side->ended_at == side->gone_at ? side->ended_ns : tick->now_ns;
+	uint64_t after_ms = (ended_ns - side->gone_ns) / MS;
 
 	places_closed_late(side->place, after_ms, settings->json, tick->way);
 	event(SL_EVENT_CLOSED_LATE, NULL, tick->now_ns, after_ms, 0);

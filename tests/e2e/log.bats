@@ -95,6 +95,13 @@ told_after() {
 	jq -es '.[-1].leaked == 0 and .[-1].closed_late.count == 1' <"$errors"
 }
 
+@test "a late close is timed by the close, however late the next look is" {
+	preloaded format=json:thread=no:grace=10ms:interval=60m \
+		"$actor" open 1 leave linger 50 check drop linger 1000
+	jq -es 'map(.event) == ["leak", "closed-late", "summary"] and
+		.[-1].closed_late.max_ms < .[0].oldest_ms + 1000' <"$errors"
+}
+
 @test "log=PATH takes the report, with the pid and the program's name in the path" {
 	preloaded "log='$BATS_TEST_TMPDIR/%e.%p.log'" "$actor" open 1 leave read
 	says_nothing
