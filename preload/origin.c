@@ -107,6 +107,11 @@ uint32_t origin_settle(uint32_t origin)
 	return origin & ORIGIN_PENDING_BIT ? capture_settle(origin) : origin;
 }
 
+const char *origin_missing(void)
+{
+	return unwinder_missing();
+}
+
 uint64_t origin_lost(void)
 {
 	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED);

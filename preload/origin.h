@@ -85,6 +85,8 @@ uint32_t origin_n_backtraces(void); /* ids run from 1 to this */
 const struct origin_module *origin_module(uint32_t id);
 uint32_t origin_n_modules(void);
 
+/* The path of libunwind where it could not be loaded, else NULL. */
+const char *origin_missing(void);
 uint64_t origin_lost(void); /* captures that came to nothing */
 
 /* Around fork: prepare waits, at most 100 ms, until no thread is inside libunwind or the

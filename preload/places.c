@@ -367,11 +367,24 @@ static void fill_out(struct place *place, uint64_t count)
 	sums->n_eof = sums->eof_call ? name_frames(place->eof_origin, 1, eof_frames) : 0;
 }
 
+/* Once, where a report needs it: also of a log=none, whose ledger has such origins. */
+static void say_what_is_missing(void)
+{
+	static bool was_said;
+	const char *path = origin_missing();
+
+	if (!path || was_said)
+		return;
+	was_said = true;
+	log_complain_of("libunwind cannot be loaded, so origins are short", path);
+}
+
 static void print_place(struct place *place, uint64_t count, bool in_full,
 			const struct probe_way *way)
 {
 	struct text text = new_report();
 
+	say_what_is_missing();
 	fill_out(place, count);
 	if (is_json)
 		text_json_leak(&text, &place->sums, realtime_ms());

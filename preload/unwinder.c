@@ -30,7 +30,7 @@
 #define MAX_STEPS 1024 /* with those that are left out */
 
 static struct {
-	bool is_loaded, is_noted, is_ready;
+	bool is_loaded, is_missing, is_noted, is_ready;
 	uint64_t device, inode;
 	unw_addr_space_t space;
 	unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
@@ -291,12 +291,22 @@ static bool find_functions(void *handle)
 
 AT_START bool unwinder_load(void)
 {
-	if (lib.is_loaded || !is_the_noted_file())
-		return lib.is_loaded;
-	void *handle = dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
-	lib.is_loaded = handle && find_functions(handle);
-	dlerror(); /* the host shall not find our failure */
+	if (lib.is_loaded)
+		return true;
+	if (is_the_noted_file()) {
+		void *handle = dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
+		lib.is_loaded = handle && find_functions(handle);
+		dlerror(); /* the host shall not find our failure */
+	}
+	lib.is_missing = !lib.is_loaded;
 	return lib.is_loaded;
+}
+
+const char *unwinder_missing(void)
+{
+	if (!lib.is_missing)
+		return NULL;
+	return LIBUNWIND_FILE;
 }
 
 void unwinder_allocate(void)

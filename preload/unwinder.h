@@ -42,6 +42,8 @@ struct unwinder_chain {
 /* Loads libunwind from the path it was built for.  Where it was noted before, only that
  * very file.  With guard_inside set. */
 bool unwinder_load(void);
+/* Its path where it could not be loaded, else NULL. */
+const char *unwinder_missing(void);
 /* What libunwind takes of malloc, 26 KB, once: without it copies are followed by frame
  * pointer.  Not where malloc may have been interrupted. */
 void unwinder_allocate(void);

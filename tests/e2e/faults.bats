@@ -83,6 +83,7 @@ needs_ptrace() {
 @test "libunwind cannot be opened, nor its neighbours" {
 	needs_ptrace
 	each_fault openat@libunwind EACCES
+	grep -q 'WARNING: sockleak: libunwind cannot be loaded, so origins are short: /' "$tmp/err"
 	each_fault openat@liblzma EMFILE
 }
 
