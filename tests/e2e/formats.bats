@@ -10,6 +10,15 @@ setup() {
 	make_ledgers clean clean
 }
 
+@test "every field of the JSON report is in the manual page" {
+	local field
+	for field in $(jq -r '[.. | objects | .properties? // empty | keys[]] | unique[]' \
+		"$top/tests/lib/report.schema.json"); do
+		sed -n '/^\.SH JSON/,/^\.SH EXIT/p' "$top/tools/sockleak.1" | grep -qw "$field" ||
+			{ echo "$field"; return 1; }
+	done
+}
+
 @test "JSON of every kind of ledger is valid by the schema" {
 	local scenario
 	for scenario in clean leak fork_child killed places hostile_names; do
