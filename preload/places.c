@@ -304,7 +304,7 @@ static void take_told(struct place *place, const struct row *row, const struct s
 	if (!told.eof_call)
 		return;
 	place->eof_origin = origin_settle(told.eof_origin);
-	place->sums.told_ms = (now_ns - told.eof_ns) / 1000000;
+	place->sums.told_ms = registry_since_ns(told.eof_ns, now_ns) / 1000000;
 }
 
 struct place *places_count(int fd, const struct row *row, const struct side *side,
@@ -323,13 +323,12 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 		return NULL;
 	}
 	struct text_place *sums = &place->sums;
-	uint64_t age_ms = (now_ns - side->gone_ns) / 1000000;
+	uint64_t age_ms = registry_since_ns(side->gone_ns, now_ns) / 1000000;
 	if (!place->n || age_ms > sums->oldest_ms) {
 		sums->oldest_ms = age_ms;
 		take_example(place, fd, row, side);
 		/* What was found in this very look is younger than the look. */
-		sums->opened_ms =
-			row->opened_ns < now_ns ? (now_ns - row->opened_ns) / 1000000 : 0;
+		sums->opened_ms = registry_since_ns(row->opened_ns, now_ns) / 1000000;
 		take_told(place, row, side, now_ns);
 	}
 	if (!place->n || age_ms < sums->newest_ms)

@@ -383,6 +383,23 @@ static void share_known(int from, const struct row *was)
 		share_facts(was->serial, side, ROW_GENERATION(atomic_load(&was->word)));
 }
 
+/* The peer has been gone for as long on the copy: an age is the socket's.  Where the
+ * source has not been looked at it may be a copy itself. */
+static UNCHECKED void copy_age(int from, uint32_t source, int to, uint32_t generation)
+{
+	const struct side *old = registry_side(from, false);
+	bool was_seen = old && atomic_load(&old->gone_at) == source;
+
+	if (!was_seen && !(old && atomic_load(&old->aged_at) == source))
+		return;
+	struct side *side = registry_side(to, true);
+	if (!side)
+		return;
+	side->copied_gone_ns = was_seen ? old->gone_ns : old->copied_gone_ns;
+	side->copied_quiet_ns = was_seen ? old->quiet_ns : old->copied_quiet_ns;
+	atomic_store(&side->aged_at, generation);
+}
+
 void registry_copy(int from, int to)
 {
 	struct row was;
@@ -402,8 +419,10 @@ void registry_copy(int from, int to)
 	uint64_t former = atomic_load_explicit(&row->word, memory_order_relaxed);
 	if (former)
 		registry_forget_stale(to, former);
+	uint64_t renewed = renewed_word(word);
+	copy_age(from, ROW_GENERATION(word), to, ROW_GENERATION(renewed));
 	copy_birth(row, &was);
-	atomic_store_explicit(&row->word, renewed_word(word), memory_order_release);
+	atomic_store_explicit(&row->word, renewed, memory_order_release);
 	raise_top((unsigned)to);
 	if (word & ROW_NOT_TCP)
 		return;
@@ -424,6 +443,8 @@ UNCHECKED void registry_join(int fd, int with)
 	atomic_fetch_sub(&registry_counts.opened, 1);
 	share_known(with, &was);
 	share_known(fd, &row);
+	copy_age(with, ROW_GENERATION(atomic_load(&was.word)), fd,
+		 ROW_GENERATION(atomic_load(&row.word)));
 }
 
 /* ---- death ---- */

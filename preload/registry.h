@@ -82,9 +82,13 @@ struct side {
 	uint8_t shut_era;
 	uint8_t shut_how; /* bit 0: receiving, bit 1: sending */
 	uint8_t reserved[3];
+	_Atomic uint32_t aged_at; /* generation that was copied from one whose peer had
+				   * gone; stored last */
+	uint64_t copied_gone_ns, copied_quiet_ns;
 
 	/* The ticker's, of generation row.looked_at. */
-	_Atomic uint32_t gone_at; /* generation */
+	_Atomic uint32_t gone_at; /* generation; stored after gone_ns and quiet_ns */
+	uint32_t serial;          /* of the row */
 	uint8_t state, verdict, kind;
 	uint8_t fin_unread : 1;
 	uint8_t peer_forgot : 1; /* a reset came: the peer knows this connection no more
@@ -222,7 +226,12 @@ uint32_t registry_last_generation(void);
 unsigned registry_n_chunks(void); /* of rows, in use */
 /* One above the highest descriptor ever recorded. */
 unsigned registry_top(void);
-uint64_t registry_now_ns(void);        /* CLOCK_MONOTONIC */
+uint64_t registry_now_ns(void); /* CLOCK_MONOTONIC */
+/* What another thread has done since a look began is no time ago. */
+static inline uint64_t registry_since_ns(uint64_t then_ns, uint64_t now_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
 extern _Atomic uint16_t registry_name; /* of the running test, for what is opened now */
 
 /* Nothing was opened here and nothing told since the fork. */

@@ -129,14 +129,17 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 		 */
 		if (probe->state != STATE_CLOSE && !probe->is_mptcp) {
 			age_ns = probe->last_ack_ms * MS;
-			if (age_ns > now_ns - row->opened_ns)
-				age_ns = now_ns - row->opened_ns;
+			if (age_ns > registry_since_ns(row->opened_ns, now_ns))
+				age_ns = registry_since_ns(row->opened_ns, now_ns);
 		}
-		side->gone_ns = now_ns - age_ns;
+		bool is_copy = atomic_load(&side->aged_at) == generation;
+		side->gone_ns = is_copy ? side->copied_gone_ns : now_ns - age_ns;
 		/* A child holds what it inherited since the fork, no longer. */
 		if (side->gone_ns < forked_ns)
 			side->gone_ns = forked_ns;
-		side->quiet_ns = side->gone_ns;
+		side->quiet_ns = is_copy && side->copied_quiet_ns > side->gone_ns
+					 ? side->copied_quiet_ns
+					 : side->gone_ns;
 		side->verdict = SL_PENDING;
 		side->place = NULL;
 		side->written = probe->written;
@@ -199,7 +202,7 @@ enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 			    const struct probe *probe, uint64_t grace_ns, bool at_exit,
 			    enum settings_at_exit at_exit_rule, uint64_t now_ns)
 {
-	if (!probe->is_sending && now_ns - side->quiet_ns >= grace_ns)
+	if (!probe->is_sending && registry_since_ns(side->quiet_ns, now_ns) >= grace_ns)
 		return SL_LEAK_GRACE;
 	if (at_exit && at_exit_rule == AT_EXIT_TOLD &&
 	    was_told_and_kept(side, told, probe))
@@ -476,7 +479,9 @@ static void judge(struct look *look, const struct tick *tick)
 		side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
 	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
 
-	watch_age(side, look->generation, &look->row, &look->probe, tick->now_ns);
+	/* The kernel told how long ago it was just now, not when this look began. */
+	watch_age(side, look->generation, &look->row, &look->probe, registry_now_ns());
+	side->serial = look->row.serial;
 	registry_read_told(&look->row, side, &told);
 	side->why =
 		(uint16_t)reasons(&look->row, side, look->generation, &told, &details);
@@ -496,15 +501,18 @@ static void judge(struct look *look, const struct tick *tick)
 	publish(look, &told);
 }
 
-/* A leak whose descriptor was closed, or whose peer turned out to be there after all. */
+/* A leak whose descriptor was closed, or whose peer turned out to be there after all.
+ * While a duplicate holds the socket it is that one's. */
 static void take_back(struct side *side, const struct tick *tick)
 {
 	uint64_t ended_ns =
 		side->ended_at == side->gone_at ? side->ended_ns : tick->now_ns;
-	uint64_t after_ms = (ended_ns - side->gone_ns) / MS;
+	uint64_t after_ms = registry_since_ns(side->gone_ns, ended_ns) / MS;
 
-	places_closed_late(side->place, after_ms, settings->json, tick->way);
-	event(SL_EVENT_CLOSED_LATE, NULL, tick->now_ns, after_ms, 0);
+	if (!registry_shared(side->serial)) {
+		places_closed_late(side->place, after_ms, settings->json, tick->way);
+		event(SL_EVENT_CLOSED_LATE, NULL, tick->now_ns, after_ms, 0);
+	}
 	side->place = NULL;
 	side->gone_at = 0;
 }
@@ -539,10 +547,13 @@ static void note_state(const struct look *look)
 static void look_at_connected(const struct look *look, struct row *row)
 {
 	struct side *side = registry_side(look->fd, false);
-	uint32_t stamp = stamp_of(look);
+	uint32_t stamp = stamp_of(look), generation = look->generation;
 
-	if (side && side->gone_at == look->generation)
-		side->gone_at = 0; /* dissolved, or connected anew */
+	if (side) { /* dissolved, or connected anew */
+		if (side->gone_at == generation)
+			side->gone_at = 0;
+		atomic_compare_exchange_strong(&side->aged_at, &generation, 0);
+	}
 	if (row->published != stamp || is_unwritten(look->fd))
 		row->published = publish(look, NULL) ? stamp : 0;
 }
@@ -555,11 +566,10 @@ static void look_at_gone(struct look *look, struct tick *tick)
 		return;
 	struct place *place =
 		places_count(look->fd, &look->row, look->side, !is_leak, tick->now_ns);
-	if (is_leak && place) {
-		tick->n_leaks++;
-		if (look->side->verdict == SL_LEAK_GRACE)
-			look->side->place = place;
-	}
+	tick->n_leaks += is_leak && place;
+	/* Of its descriptors one stands for the socket. */
+	if (look->side->verdict == SL_LEAK_GRACE)
+		look->side->place = place;
 }
 
 static void look_at(int fd, struct tick *tick)

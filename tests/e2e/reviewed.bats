@@ -82,6 +82,14 @@ leaks_once() {
 	[[ $output == *"SUMMARY: sockleak: 80 sockets leaked at 32 places"* ]]
 }
 
+@test "what was sent before the end was sent then, however long the end takes" {
+	needs_strace
+	run -0 traced prlimit64 thread=no --inject=prlimit64:delay_exit=200000 \
+		"$reviewed" answers-and-ends
+	grep -q 'prlimit64.*DELAYED' "$tmp/trace"
+	[ "$output" = "" ]
+}
+
 @test "quick_exit keeps its status and runs no handler of exit" {
 	same log=none:exitcode=9 "$reviewed" quick-exit-runs-none
 }

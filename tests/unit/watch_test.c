@@ -70,6 +70,35 @@ static void is_no_older_than_its_opening(void **state)
 	assert_true(side.gone_ns == 100 * S);
 }
 
+/* A look takes its time, and who opens a socket or looks next does not wait for it. */
+static void is_new_when_opened_after_the_look_began(void **state)
+{
+	(void)state;
+	probe.last_ack_ms = 90000;
+	assert_int_equal(look(99 * S, true), SL_PENDING);
+	assert_true(side.gone_ns == 99 * S);
+}
+
+static void is_no_leak_to_a_look_that_began_before_the_last(void **state)
+{
+	(void)state;
+	probe.state = CLOSE;
+	assert_int_equal(look(200 * S, false), SL_PENDING);
+	assert_int_equal(look(199 * S, false), SL_PENDING);
+}
+
+static void is_as_old_as_what_it_is_a_copy_of(void **state)
+{
+	(void)state;
+	probe.state = CLOSE;
+	side.aged_at = GENERATION;
+	side.copied_gone_ns = 120 * S;
+	side.copied_quiet_ns = 150 * S;
+	assert_int_equal(look(209 * S, false), SL_PENDING);
+	assert_true(side.gone_ns == 120 * S);
+	assert_int_equal(look(210 * S, false), SL_LEAK_GRACE);
+}
+
 static void is_new_when_first_seen_in_close(void **state)
 {
 	(void)state;
@@ -214,6 +243,9 @@ int main(void)
 		T(is_pending_until_grace_is_over),
 		T(is_as_old_as_its_last_ack_when_first_seen),
 		T(is_no_older_than_its_opening),
+		T(is_new_when_opened_after_the_look_began),
+		T(is_no_leak_to_a_look_that_began_before_the_last),
+		T(is_as_old_as_what_it_is_a_copy_of),
 		T(is_new_when_first_seen_in_close),
 		T(keeps_its_age_when_close_wait_becomes_close),
 		T(is_no_leak_while_this_side_sends_within_grace),
