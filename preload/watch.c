@@ -115,7 +115,7 @@ void watch_release(void)
 
 /* ---- the verdict ---- */
 
-void watch_age(struct side *side, uint32_t generation, const struct row *row,
+void watch_age(struct side *side, uint32_t generation, uint64_t opened_ns,
 	       const struct probe *probe, uint64_t now_ns)
 {
 	/* Of a socket that never sent the kernel counts from before the boot. */
@@ -129,8 +129,8 @@ void watch_age(struct side *side, uint32_t generation, const struct row *row,
 		 */
 		if (probe->state != STATE_CLOSE && !probe->is_mptcp) {
 			age_ns = probe->last_ack_ms * MS;
-			if (age_ns > registry_since_ns(row->opened_ns, now_ns))
-				age_ns = registry_since_ns(row->opened_ns, now_ns);
+			if (age_ns > registry_since_ns(opened_ns, now_ns))
+				age_ns = registry_since_ns(opened_ns, now_ns);
 		}
 		bool is_copy = atomic_load(&side->aged_at) == generation;
 		side->gone_ns = is_copy ? side->copied_gone_ns : now_ns - age_ns;
@@ -470,6 +470,16 @@ static bool ends_with_the_program(const struct look *look)
 	return look->fd <= 2 && look->row.note == SL_NOTE_INHERITED;
 }
 
+/* The last look is all that one opened unseen gets, which it found itself: it may have
+ * been held all the time. */
+static uint64_t held_from_ns(const struct look *look, const struct tick *tick)
+{
+	bool is_found_at_exit = tick->at_exit && look->row.note == SL_NOTE_UNKNOWN &&
+				look->row.opened_ns >= tick->now_ns;
+
+	return is_found_at_exit ? began_ns : look->row.opened_ns;
+}
+
 static void judge(struct look *look, const struct tick *tick)
 {
 	struct side *side = look->side;
@@ -480,7 +490,8 @@ static void judge(struct look *look, const struct tick *tick)
 	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
 
 	/* The kernel told how long ago it was just now, not when this look began. */
-	watch_age(side, look->generation, &look->row, &look->probe, registry_now_ns());
+	watch_age(side, look->generation, held_from_ns(look, tick), &look->probe,
+		  registry_now_ns());
 	side->serial = look->row.serial;
 	registry_read_told(&look->row, side, &told);
 	side->why =

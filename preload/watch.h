@@ -55,7 +55,7 @@ void watch_adopt_one(int fd); /* by a hook, of its own thread's table */
 void watch_adopt(const struct probe_way *way, enum sl_note note, bool at_once);
 
 /* The verdict, pure: what the side record of a row whose peer has gone becomes. */
-void watch_age(struct side *side, uint32_t generation, const struct row *row,
+void watch_age(struct side *side, uint32_t generation, uint64_t opened_ns,
 	       const struct probe *probe, uint64_t now_ns);
 enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 			    const struct probe *probe, uint64_t grace_ns, bool at_exit,

@@ -39,7 +39,7 @@ static int begin(void **state)
 
 static enum sl_verdict look(uint64_t now_ns, bool at_exit)
 {
-	watch_age(&side, GENERATION, &row, &probe, now_ns);
+	watch_age(&side, GENERATION, row.opened_ns, &probe, now_ns);
 	side.verdict = (uint8_t)watch_judge(&side, &told, &probe, GRACE, at_exit,
 					    AT_EXIT_TOLD, now_ns);
 	return side.verdict;
@@ -145,7 +145,7 @@ static void begins_anew_when_the_number_has_a_new_life(void **state)
 {
 	(void)state;
 	look(200 * S, false);
-	watch_age(&side, GENERATION + 1, &row, &probe, 280 * S);
+	watch_age(&side, GENERATION + 1, row.opened_ns, &probe, 280 * S);
 	assert_true(side.gone_ns == 280 * S);
 	assert_int_equal(side.verdict, SL_PENDING);
 }
