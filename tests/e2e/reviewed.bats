@@ -82,6 +82,10 @@ leaks_once() {
 	[[ $output == *"SUMMARY: sockleak: 80 sockets leaked at 32 places"* ]]
 }
 
+@test "what was accepted unseen is no older than our finding it" {
+	same_with_ledger interval=2ms "$reviewed" accepts-unseen
+}
+
 @test "what was sent before the end was sent then, however long the end takes" {
 	needs_strace
 	run -0 traced prlimit64 thread=no --inject=prlimit64:delay_exit=200000 \
