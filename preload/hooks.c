@@ -909,12 +909,20 @@ EXPORT int pthread_cancel(pthread_t thread)
 
 /* ---- end of life ---- */
 
+/* On top of a look that a handler interrupted, too, there is something to say; not in a
+ * handler of the helper's own. */
+static bool may_speak(void)
+{
+	return guard_inside ? guard_process() == GUARD_OURS && !helper_is_me()
+			    : may_forget();
+}
+
 static int last_words(int status)
 {
-	if (hooks_are_on)
-		origin_load_no_more();
-	return hooks_are_on && !guard_inside && may_forget() ? start_last_words(status)
-							     : status;
+	if (!hooks_are_on)
+		return status;
+	origin_load_no_more();
+	return may_speak() ? start_last_words(status) : status;
 }
 
 EXPORT __attribute__((noreturn)) void _exit(int status)

@@ -98,3 +98,42 @@ stuck() {
 	stuck -0 "exitcode=9:suppressions=$tmp/rules" "$tmp/host"
 	[[ $stderr == *"did not come to its end"* && $stderr != *SUMMARY* ]]
 }
+
+@test "a handler that ends the program on top of sockleak_check() takes no report" {
+	build <<-'C'
+		#include "guest.h"
+		#include <signal.h>
+		#include <sys/syscall.h>
+		static volatile bool is_armed;
+		static volatile int n_arguments;
+		/* In the look, and before anything is printed. */
+		int clock_gettime(clockid_t clock, struct timespec *now)
+		{
+			if (is_armed && clock == CLOCK_REALTIME)
+				raise(SIGUSR1);
+			return (int)syscall(SYS_clock_gettime, clock, now);
+		}
+		static void end(int signal)
+		{
+			if (n_arguments > 1)
+				_exit(signal - SIGUSR1);
+			exit(0);
+		}
+		int main(int argc, char **argv)
+		{
+			n_arguments = argc;
+			must(argv[0] && signal(SIGUSR1, end) != SIG_ERR);
+			read_to_end(ended().server);
+			is_armed = true;
+			sockleak_check();
+			return 1;
+		}
+	C
+	for thread in yes no; do
+		for by in "" _exit; do
+			# shellcheck disable=SC2086 # a word or none
+			run -9 preloaded "exitcode=9:format=json:thread=$thread" "$tmp/host" $by
+			[[ $output == *'"event":"summary"'*'"leaked":1,'* ]]
+		done
+	done
+}
