@@ -37,6 +37,8 @@ test_libs_origin_unwind_test = -lstdc++
 # Hosts are built the way users build theirs, with symbols for the reports to name.
 host_libs_corpus_tls := -lssl -lcrypto
 host_libs_corpus_uring := -luring
+# Its constants have the same addresses after an exec.
+host_flags_guest_model := -fno-pie -no-pie
 host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
 	$(sanitize) -MMD -MP $(host_flags_$(notdir $@))
 $(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)
