@@ -189,6 +189,8 @@ refuses() {
 		n=$((n + 2))
 		kill "-$signal" -- "-$run"
 		wait_until 60 at_least $((n - 1)) signals
+		# Two that wait for run would be one.
+		wait_until 60 grep -qE '^ShdPnd:\s*0+$' "/proc/$run/status"
 		kill "-$signal" "$run"
 		wait_until 60 at_least "$n" signals
 	done
