@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #ifndef SYS_pidfd_open
@@ -97,11 +98,14 @@ static bool own_table(struct probe_way *way)
 static bool leader_is_gone(void)
 {
 	char link[8];
+	struct iovec to = {link, 1}, from = {&state, 1};
 
-	if (guard_has_filter)
+	if (guard_has_filter || guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe",
+					  link, sizeof(link)) != -ENOENT)
 		return false;
-	return guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", link,
-			 sizeof(link)) == -ENOENT;
+	/* Or there is no /proc where the host has changed its root to.  Memory of the
+	 * leader's is there as long as it is. */
+	return guard_sys(SYS_process_vm_readv, guard_pid, &to, 1, &from, 1, 0) != 1;
 }
 
 static bool should_stop(void)

@@ -52,6 +52,27 @@ told_after() {
 
 # The bound: grace and the longer of a second and a thousand times what a look costs, here
 # the second.  A busy machine may make any one look late, so one of twenty has to be in time.
+@test "a leak is printed while the program runs, also where it changed its root and there is no /proc" {
+	[ "$(id -u)" = 0 ] || skip "only root may change its root"
+	mkdir "$BATS_TEST_TMPDIR/root"
+	preloaded grace=200ms:interval=50ms /usr/bin/python3 - "$errors" "$BATS_TEST_TMPDIR/root" <<-'PYTHON'
+		import os, socket, sys, time
+		report = os.open(sys.argv[1], os.O_RDONLY)
+		ls = socket.create_server(("127.0.0.1", 0))
+		"".encode("idna") # which is loaded when first used
+		os.chroot(sys.argv[2])
+		os.chdir("/")
+		c = socket.create_connection(ls.getsockname())
+		s, _ = ls.accept()
+		c.close()
+		for _ in range(6000):
+		    if b"ERROR: sockleak: 1 socket left" in os.pread(report, 65536, 0):
+		        os._exit(0)
+		    time.sleep(0.01)
+		os._exit(1)
+	PYTHON
+}
+
 @test "a leak is told within grace and a second" {
 	for _ in {1..20}; do
 		age=$(told_after)
