@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -97,6 +99,18 @@ bool guard_watch_copies(void)
 void guard_ask_filter(void)
 {
 	guard_has_filter = has_filter_at_start();
+}
+
+void guard_program(char *path, size_t size)
+{
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, size - 1);
+
+	if (n <= 0 && executed) {
+		n = (long)strnlen(executed, size - 1);
+		memcpy(path, executed, (size_t)n);
+	}
+	path[n > 0 ? n : 0] = '\0';
 }
 
 AT_START void guard_adopt_process(void)

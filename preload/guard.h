@@ -113,6 +113,9 @@ enum guard_process guard_process(void);
 bool guard_is_copy(void);
 /* The child begins its own books: the current process is ours from now on. */
 void guard_adopt_process(void);
+/* The path of this program; where there is no /proc, as it was executed (a script's own
+ * name: no build-id will agree); "" if nobody knows. */
+void guard_program(char *path, size_t size);
 extern pid_t guard_pid; /* of the process whose books these are */
 
 /* Raised by the thread that ticks with each piece of its work: a frame unwound, a socket

@@ -209,8 +209,7 @@ static void fill_header(struct sl_header *header, uint64_t ticks)
 	copy_text(header->tool_version, sizeof(header->tool_version), SL_VERSION);
 	if (guard_sys(SYS_uname, &name) == 0)
 		copy_text(header->host, sizeof(header->host), name.nodename);
-	guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", header->exe,
-		  sizeof(header->exe) - 1);
+	guard_program(header->exe, sizeof(header->exe));
 }
 
 static const char *map_file(int fd, uint64_t ticks, uint64_t grace_ns, unsigned at_exit,

@@ -56,9 +56,7 @@ static bool expand(const char *pattern)
 			text_unsigned(&text, (uint64_t)guard_pid);
 			c++;
 		} else if (c[0] == '%' && c[1] == 'e') {
-			long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe",
-					   exe, sizeof(exe) - 1);
-			exe[n > 0 ? n : 0] = '\0';
+			guard_program(exe, sizeof(exe));
 			if (strrchr(exe, '/'))
 				name = strrchr(exe, '/') + 1;
 			text_string(&text, name);

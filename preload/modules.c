@@ -59,8 +59,7 @@ void modules_find_program(void)
 {
 	if (__atomic_load_n(&has_program, __ATOMIC_ACQUIRE))
 		return;
-	guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program_path,
-		  sizeof(program_path) - 1);
+	guard_program(program_path, sizeof(program_path));
 	__atomic_store_n(&has_program, true, __ATOMIC_RELEASE);
 }
 

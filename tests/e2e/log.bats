@@ -73,6 +73,13 @@ told_after() {
 	PYTHON
 }
 
+@test "where there is no /proc from the start frames name the program, and its functions" {
+	unshare -m true || skip "needs rights to mount"
+	preloaded "log='$BATS_TEST_TMPDIR/%e.log'" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' - \
+		"$PWD/$actor" open 1 leave read
+	says " in main\+0x[0-9a-f]+ \($PWD/$actor\+0x" "$BATS_TEST_TMPDIR/actor.log"
+}
+
 @test "a leak is told within grace and a second" {
 	for _ in {1..20}; do
 		age=$(told_after)
