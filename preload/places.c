@@ -51,9 +51,11 @@ struct rule {
 	uint64_t n_used;
 };
 
-/* A socket that more than one descriptor may hold, counted once a look. */
+/* A socket that more than one descriptor may hold, counted once a look: where it is a
+ * leak by one of them, as one. */
 struct seen {
 	uint64_t cookie;
+	struct place *pending; /* where it was counted so far; NULL = as a leak */
 	UT_hash_handle hh;
 };
 
@@ -229,14 +231,21 @@ void places_begin(void)
 	}
 }
 
-/* Whether another descriptor of the same socket was counted in this look. */
-static bool was_seen(uint64_t cookie)
+/* Whether another descriptor of the same socket was counted in this look, in its place or
+ * in a better one. */
+static bool was_seen(uint64_t cookie, struct place *place)
 {
+	struct place *pending = place->key.is_pending ? place : NULL;
 	struct seen *found = NULL;
 
 	HASH_FIND(hh, seen, &cookie, sizeof(cookie), found);
-	if (found)
+	if (found && (!found->pending || pending))
 		return true;
+	if (found) {
+		found->pending->n--;
+		found->pending = NULL;
+		return false;
+	}
 	if ((n_seen + 1) * sizeof(*seen_nodes) > seen_bytes) {
 		/* Nodes of this look are linked into the table: they may not move.  What
 		 * does not fit is counted twice in this look and fits in the next. */
@@ -252,6 +261,7 @@ static bool was_seen(uint64_t cookie)
 		return false;
 	struct seen *node = &seen_nodes[n_seen++];
 	node->cookie = cookie;
+	node->pending = pending;
 	HASH_ADD(hh, seen, cookie, sizeof(node->cookie), node);
 	return false;
 }
@@ -312,9 +322,6 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 {
 	uint64_t word = atomic_load(&row->word);
 
-	if (((word & ROW_DUPLICATED) || row->note != SL_NOTE_NONE) &&
-	    was_seen(row->cookie))
-		return NULL;
 	struct key key = {atomic_load(&row->origin), side->kind, row->call, row->note,
 			  is_pending};
 	struct place *place = find_place(&key);
@@ -322,6 +329,9 @@ struct place *places_count(int fd, const struct row *row, const struct side *sid
 		n_unplaced++;
 		return NULL;
 	}
+	if (((word & ROW_DUPLICATED) || row->note != SL_NOTE_NONE) &&
+	    was_seen(row->cookie, place))
+		return NULL;
 	struct text_place *sums = &place->sums;
 	uint64_t age_ms = registry_since_ns(side->gone_ns, now_ns) / 1000000;
 	if (!place->n || age_ms > sums->oldest_ms) {

@@ -441,6 +441,8 @@ UNCHECKED void registry_join(int fd, int with)
 	registry_row(fd)->serial = row.serial = was.serial;
 	registry_set_bits(fd, ROW_DUPLICATED);
 	atomic_fetch_sub(&registry_counts.opened, 1);
+	if (!row.family)
+		registry_learn_peer(fd, ROW_GENERATION(atomic_load(&row.word)), &was);
 	share_known(with, &was);
 	share_known(fd, &row);
 	copy_age(with, ROW_GENERATION(atomic_load(&was.word)), fd,
