@@ -135,6 +135,11 @@ leaks_once() {
 	[[ $output == *"SUMMARY: sockleak: 1 socket leaked at 1 place; 3 opened, 1 closed;"* ]]
 }
 
+@test "a dead socket that a program passed to itself is told of with its peer" {
+	leaks_once "" passes-a-dead-one
+	[[ $output == *"<-> 127.0.0.1:"* ]]
+}
+
 @test "after two forks at once somebody may still look" {
 	leaks_once "" forks-twice-at-once
 }
