@@ -13,13 +13,14 @@ source "${BASH_SOURCE%/*}/wait.bash"
 
 patience_s=${patience_s:-60}
 started=() # pids
+user=()    # what makes a command another user's
 
 # preloaded COMMAND [ARGUMENT...]: with the library, or bare
 preloaded() {
 	if [ -n "${library:-}" ]; then
-		env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
+		"${user[@]}" env LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
 	else
-		"$@"
+		"${user[@]}" "$@"
 	fi
 }
 
@@ -32,9 +33,27 @@ start() {
 		set -- LD_PRELOAD="$library" SOCKLEAK_OPTIONS="${options:-}" "$@"
 	fi
 	# A shell's background ignores SIGINT; bats waits for whoever holds its descriptor 3.
-	env --default-signal=INT,QUIT "$@" >>"$D/$name.out" 2>>"$D/$name.err" 3>&- </dev/null &
+	"${user[@]}" env --default-signal=INT,QUIT "$@" \
+		>>"$D/$name.out" 2>>"$D/$name.err" 3>&- </dev/null &
 	pid=$!
 	started+=("$pid")
+}
+
+# be_nobody: what root runs from now on is an unprivileged user's, who has $D/home and,
+# where ledgers are kept, one that he may write
+be_nobody() {
+	local ledger=${options##*ledger=}
+
+	mkdir "$D/home"
+	export HOME=$D/home
+	[ "$(id -u)" -eq 0 ] || return 0
+	user=(setpriv --reuid nobody --regid nogroup --clear-groups)
+	chown nobody "$D/home"
+	if [[ ${options:-} == *ledger=* ]]; then
+		mkdir "$ledger/nobody"
+		chown nobody "$ledger/nobody"
+		options=${options%ledger=*}ledger=$ledger/nobody
+	fi
 }
 
 # until_true COMMAND [ARGUMENT...]: waits for it, at most $patience_s
