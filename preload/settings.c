@@ -315,7 +315,7 @@ static void apply(struct settings *settings, struct piece name, struct piece val
 				bad_value(complain, &options_table[i], value);
 			return;
 		}
-	complain_of(complain, "unknown option '", name, "'", "");
+	complain_of(complain, "unknown option '", name, "'", ": help=1 lists them");
 }
 
 /* Cuts the value off the front of `rest`, the quotes taken away.  false = the quote has

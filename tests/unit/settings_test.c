@@ -133,8 +133,8 @@ static void each_mistake_is_one_clear_line_and_the_default_stands(void **state)
 	static const struct {
 		const char *options, *line;
 	} mistakes[] = {
-		{"grce=1s", "unknown option 'grce'\n"},
-		{"=1", "unknown option ''\n"},
+		{"grce=1s", "unknown option 'grce': help=1 lists them\n"},
+		{"=1", "unknown option '': help=1 lists them\n"},
 		{"frames", "option 'frames' has no value\n"},
 		{"frames=0",
 		 "option frames: bad value '0', want a number from 1 to 128\n"},
