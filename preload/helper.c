@@ -25,6 +25,7 @@
 
 #define STACK_BYTES (256 * 1024) /* libunwind's frames and ours, touched as needed */
 #define RETIRE_MS   1000
+#define BIRTH_MS    50
 #define COST_FACTOR 1000 /* 0.1 % of one core */
 #define SCAN_PAGES  64   /* of stack searched for a signal frame */
 
@@ -165,6 +166,7 @@ static void *run(void *nothing)
 	(void)nothing;
 	guard_inside = 1;
 	atomic_store(&thread_id, (uint32_t)guard_sys(SYS_gettid));
+	wake_word_waiter(&thread_id);
 	if (!guard_has_filter)
 		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
 	if (own_table(&way) && atomic_compare_exchange_strong(&state, &starting, RUNNING))
@@ -281,6 +283,14 @@ static bool create_some_thread(void)
 	return !error || (error == EINVAL && !create_thread(0));
 }
 
+/* In a child that is cloned before the thread has run, setuid() would wait for ever for
+ * it to begin. */
+static void await_birth(void)
+{
+	for (unsigned waited = 0; waited < BIRTH_MS * 10 && !thread_id; waited++)
+		wait_word(&thread_id, 0, 100000);
+}
+
 void helper_want(void)
 {
 	uint32_t wanted = WANTED;
@@ -291,7 +301,10 @@ void helper_want(void)
 	if (!guard_is_sandboxed && may_allocate() &&
 	    atomic_compare_exchange_strong(&state, &wanted, STARTING)) {
 		origin_allocate();
-		if (!create_some_thread())
+		atomic_store(&thread_id, 0);
+		if (create_some_thread())
+			await_birth();
+		else
 			atomic_store(&state, HOOKS_LOOK);
 	}
 	errno = saved_errno;
@@ -361,14 +374,14 @@ void helper_fork_prepare(unsigned patience_ms)
 		wait_word(&state, STARTING, 100000);
 }
 
-void helper_fork_child(void)
+uint32_t helper_fork_child(void)
 {
 	uint32_t now = atomic_load(&state);
 
 	single_thread_goes();
 	atomic_store(&wake_word, 0);
-	atomic_store(&thread_id, 0);
 	/* Where the parent had (or wanted) a thread, the child wants one. */
 	if (now != HOOKS_LOOK && now != NOT_WANTED)
 		atomic_store(&state, WANTED);
+	return atomic_exchange(&thread_id, 0);
 }

@@ -11,6 +11,7 @@
 #include "probe.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 void helper_start(bool wanted, unsigned long interval_ns);
 
@@ -45,7 +46,8 @@ void helper_retire(void);
  * starts threads here (the address sanitizer's allocator, for one), and the child would
  * find them taken for ever.  Waits for it, at most `patience_ms`. */
 void helper_fork_prepare(unsigned patience_ms);
-/* In a child: there is no thread; the first connection starts one. */
-void helper_fork_child(void);
+/* In a child: there is no thread; the first connection starts one.  Returns the number of
+ * the parent's, 0 = none. */
+uint32_t helper_fork_child(void);
 
 #endif

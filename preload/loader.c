@@ -126,6 +126,21 @@ void loader_give_back(void)
 	give_back(list_lock);
 }
 
+static bool is_held_by(const pthread_mutex_t *mutex, uint32_t thread)
+{
+	return mutex && mutex->__data.__lock != 0 &&
+	       (uint32_t)mutex->__data.__owner == thread;
+}
+
+/* Who loaded left the list in the middle of a change. */
+void loader_fork_child(uint32_t thread)
+{
+	static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+	if (is_held_by(list_lock, thread) && !is_held_by(load_lock, thread))
+		memcpy(list_lock, &fresh, sizeof(fresh));
+}
+
 bool loader_take_to_load(void)
 {
 	if (!take(load_lock))
@@ -159,6 +174,11 @@ bool loader_take(void)
 
 void loader_give_back(void)
 {
+}
+
+void loader_fork_child(uint32_t thread)
+{
+	(void)thread;
 }
 
 bool loader_take_to_load(void)

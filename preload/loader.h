@@ -3,6 +3,7 @@
 #define SOCKLEAK_LOADER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Once, by the constructor, before the host has a second thread. */
 void loader_start(void);
@@ -15,5 +16,9 @@ void loader_give_back(void);
 /* The same for dlopen, until loader_give_back_loaded(). */
 bool loader_take_to_load(void);
 void loader_give_back_loaded(void);
+
+/* In a child of clone by number, which runs no handlers: the list as the parent's
+ * `thread` walked it is free; it is gone, and the host is to load what it needs. */
+void loader_fork_child(uint32_t thread);
 
 #endif

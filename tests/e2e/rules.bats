@@ -190,6 +190,10 @@ same_case() {
 	same_case changes-rights-in-a-child
 }
 
+@test "a child that is cloned as soon as the helper is made may change its rights" {
+	same_case changes-rights-in-a-clone
+}
+
 @test "a socket that was inherited is found though fewer numbers are allowed than are asked for at once" {
 	run -0 bash -c "ulimit -n 40; SOCKLEAK_OPTIONS=grace=20ms:thread=no LD_PRELOAD=$preloads \
 		exec $fixtures/actor open 1 leave exec linger 100"

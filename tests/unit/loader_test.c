@@ -4,10 +4,16 @@
 
 #include "../lib/sitter.h"
 
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +110,45 @@ static void stays_out_in_a_child_whose_parent_was_inside(void **state)
 	assert_int_equal(status, 0);
 }
 
+static _Atomic uint32_t walker;
+static _Atomic bool may_leave;
+
+static int stay(struct dl_phdr_info *info, size_t bytes, void *nothing)
+{
+	(void)info, (void)bytes, (void)nothing;
+	walker = (uint32_t)gettid();
+	while (!may_leave)
+		usleep(1000);
+	return 1;
+}
+
+static void *walk(void *nothing)
+{
+	dl_iterate_phdr(stay, NULL);
+	return nothing;
+}
+
+static void is_freed_in_a_child_of_what_the_helper_walked(void **state)
+{
+	pthread_t thread;
+	int status = -1;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, walk, NULL), 0);
+	while (!walker)
+		usleep(1000);
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (!pid) {
+		alarm(30);
+		loader_fork_child(walker);
+		_exit(is_free() && dlopen("libm.so.6", RTLD_NOW) ? 7 : 8);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	may_leave = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(status, 7 << 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +156,7 @@ int main(void)
 		cmocka_unit_test(keeps_others_out_until_it_is_given_back),
 		cmocka_unit_test(is_not_kept_out_by_its_own_walk),
 		cmocka_unit_test(stays_out_in_a_child_whose_parent_was_inside),
+		cmocka_unit_test(is_freed_in_a_child_of_what_the_helper_walked),
 	};
 
 	alarm(180);
