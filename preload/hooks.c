@@ -114,11 +114,24 @@ static bool may_forget(void)
 	}
 }
 
+/* A look that holds it for a moment would end it after the host did. */
+static void await_return(int fd)
+{
+	probe_await_return((unsigned)fd, (unsigned)fd);
+}
+
+static __attribute__((noinline)) void ending_known(int fd)
+{
+	if (registry_knows(fd) && may_forget())
+		registry_forget(fd, NULL);
+	await_return(fd);
+}
+
 /* `fd` is about to be closed. */
 static inline void ending(int fd)
 {
-	if (__builtin_expect(registry_knows(fd), 0) && may_forget())
-		registry_forget(fd, NULL);
+	if (__builtin_expect(registry_knows(fd) || fd == probe_borrowed, 0))
+		ending_known(fd);
 }
 
 static void ending_range(unsigned first, unsigned last)
@@ -127,6 +140,7 @@ static void ending_range(unsigned first, unsigned last)
 	if (first <= last && registry_knows_any(first, last) && may_forget() &&
 	    guard_sys(SYS_close_range, ~0U, ~0U, 0) != -EPERM)
 		registry_forget_range(first, last);
+	probe_await_return(first, last);
 }
 
 /* A row that stands at `to` was closed unseen. */
@@ -145,8 +159,11 @@ static void copied(int from, int to)
 /* dup2 and dup3 close their target, but only if they succeed. */
 static bool begin_replacing(int old_fd, int new_fd, struct row *was)
 {
-	return old_fd != new_fd && registry_knows(new_fd) && may_forget() &&
-	       registry_forget(new_fd, was);
+	bool had = old_fd != new_fd && registry_knows(new_fd) && may_forget() &&
+		   registry_forget(new_fd, was);
+
+	await_return(new_fd);
+	return had;
 }
 
 static void end_replacing(int old_fd, int new_fd, int result, bool had,

@@ -209,7 +209,7 @@ static bool write_stderr(const struct probe_way *way, const char *bytes, size_t 
 {
 	struct stat is;
 	bool ok = false;
-	int fd = probe_borrow(way, 2);
+	int fd = probe_borrow(way, 2, NULL, 0);
 
 	if (fd < 0)
 		return false;

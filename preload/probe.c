@@ -30,6 +30,10 @@
 #define SYS_pidfd_getfd 438
 #endif
 
+#define AWAIT_SPINS    1000 /* a microsecond or two: as long as a look at one takes */
+#define AWAIT_PAUSE_NS 100000
+#define AWAIT_PAUSES   1000
+
 #define STATE_ESTABLISHED 1
 #define STATE_CLOSE       7
 #define STATE_CLOSE_WAIT  8
@@ -42,17 +46,55 @@ static long get_option(int fd, int level, int name, void *value, socklen_t size)
 	return guard_sys(SYS_getsockopt, fd, level, name, value, &size);
 }
 
-AT_START int probe_borrow(const struct probe_way *way, int fd)
+_Atomic int probe_borrowed = -1;
+
+AT_START int probe_borrow(const struct probe_way *way, int fd,
+			  bool (*is_held)(int fd, uint32_t life), uint32_t life)
 {
+	int borrowed = -EBADF;
+
 	if (way->pidfd < 0)
 		return fd;
-	return (int)guard_sys(SYS_pidfd_getfd, way->pidfd, fd, 0);
+	atomic_store(&probe_borrowed, fd);
+	if (!is_held || is_held(fd, life))
+		borrowed = (int)guard_sys(SYS_pidfd_getfd, way->pidfd, fd, 0);
+	if (borrowed < 0)
+		atomic_store(&probe_borrowed, -1);
+	return borrowed;
 }
 
 AT_START void probe_return(const struct probe_way *way, int borrowed)
 {
-	if (way->pidfd >= 0)
-		guard_sys(SYS_close, borrowed);
+	if (way->pidfd < 0)
+		return;
+	guard_sys(SYS_close, borrowed);
+	atomic_store(&probe_borrowed, -1);
+}
+
+/* What a parent borrowed is none of a child's that has not begun its books. */
+static bool is_borrowed(unsigned first, unsigned last)
+{
+	int fd = atomic_load(&probe_borrowed);
+
+	return fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
+	       !guard_is_copy();
+}
+
+void probe_await_return(unsigned first, unsigned last)
+{
+	struct timespec pause = {0, AWAIT_PAUSE_NS};
+
+	for (unsigned waited = 0; waited < AWAIT_PAUSES; waited++) {
+		for (unsigned spins = 0; spins < AWAIT_SPINS; spins++)
+			if (!is_borrowed(first, last))
+				return;
+		guard_sys(SYS_nanosleep, &pause, NULL);
+	}
+}
+
+void probe_fork_child(void)
+{
+	atomic_store(&probe_borrowed, -1);
 }
 
 AT_START int probe_protocol(int fd)

@@ -3,6 +3,7 @@
 #ifndef SOCKLEAK_PROBE_H
 #define SOCKLEAK_PROBE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -47,9 +48,20 @@ struct probe_way {
 };
 
 /* The host's descriptor in the calling thread's table, for as short a time as possible:
- * while it is held the host's close is not the last.  -errno on failure. */
-int probe_borrow(const struct probe_way *way, int fd);
+ * while it is held a close of the host's is not the last, and would neither linger nor
+ * free a port nor leave an epoll.  So whoever is about to end a descriptor waits until it
+ * is returned, and what he forgot before he looks is not borrowed any more: `is_held`
+ * (NULL = nobody knows) is asked once everybody can see that `fd` is to be borrowed.  One
+ * at a time in a process.  -errno on failure, -EBADF if it is not held. */
+int probe_borrow(const struct probe_way *way, int fd,
+		 bool (*is_held)(int fd, uint32_t life), uint32_t life);
 void probe_return(const struct probe_way *way, int borrowed);
+/* -1 = none */
+extern _Atomic int probe_borrowed __attribute__((visibility("hidden")));
+/* Until none of `first` to `last` is borrowed: some microseconds where the thread that
+ * borrowed it runs, and at most a tenth of a second. */
+void probe_await_return(unsigned first, unsigned last);
+void probe_fork_child(void);
 
 /* `wanted_cookie` not 0: a socket of another cookie is PROBE_OTHER, and only its cookie
  * is asked.  `borrowed` as probe_borrow gave it. */

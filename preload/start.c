@@ -305,6 +305,7 @@ void start_child(void)
 	registry_fork_child();
 	origin_fork_child();
 	watch_fork_child();
+	probe_fork_child();
 	loader_fork_child(helper_fork_child());
 	atomic_store(&speaker, 0);
 	atomic_store(&has_spoken, false);

@@ -402,11 +402,16 @@ static bool is_only_ours_to_see(const struct look *look, uint64_t word)
 	       !(side && side->gone_at == look->generation);
 }
 
+static bool is_same_life(int fd, uint32_t generation)
+{
+	return ROW_GENERATION(atomic_load(&registry_row(fd)->word)) == generation;
+}
+
 static bool ask(const struct probe_way *way, struct look *look, struct row *row)
 {
 	uint64_t word = atomic_load(&look->row.word);
 	bool is_first = look->row.looked_at != look->generation;
-	int borrowed = probe_borrow(way, look->fd);
+	int borrowed = probe_borrow(way, look->fd, is_same_life, look->generation);
 
 	if (borrowed < 0) {
 		if (borrowed == -EBADF)
@@ -601,7 +606,7 @@ static void look_at(int fd, struct tick *tick)
 	}
 	if (atomic_load(&look.row.word) & ROW_NOT_TCP)
 		return;
-	/* While we borrow a listener its port is taken, even if the host closes it: the
+	/* While we borrow a listener its port is taken, even if it is closed past us: the
 	 * moment is kept rare.  It is never reported. */
 	if ((atomic_load(&look.row.word) & ROW_LISTENS) && n_sweeps % LISTENER_SWEEPS)
 		return;
@@ -878,7 +883,7 @@ static bool is_inherited_twice(int fd, uint64_t cookie)
 
 AT_START static void adopt(const struct probe_way *way, int fd, enum sl_note note)
 {
-	int borrowed = probe_borrow(way, fd);
+	int borrowed = probe_borrow(way, fd, NULL, 0);
 	int protocol = borrowed < 0 ? 0 : probe_protocol(borrowed);
 	struct probe probe = {0};
 

@@ -51,6 +51,16 @@ same_case() {
 	same_case fin-leaves-at-once
 }
 
+@test "a close is the last one, though a look has the socket in hand: it lingers" {
+	needs_strace
+	# The looks ask TCP_INFO and take their time over it; the program does not.
+	run -0 env SOCKLEAK_OPTIONS=log=none:interval=1ms strace -f -qq -o "$tmp/trace" \
+		-e trace=getsockopt -e inject=getsockopt:delay_exit=10000 \
+		-E LD_PRELOAD="$preloads" "$rules" every-end-lingers
+	[ "$output" = "lingered: 3" ]
+	grep -q getsockopt "$tmp/trace"
+}
+
 @test "what the program asks of the library leaves errno alone" {
 	same_case questions-leave-errno
 }
