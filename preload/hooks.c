@@ -502,9 +502,8 @@ static _Atomic bool has_given, has_received;
 
 /* Of one socket that was given and received by this process both descriptors are in the
  * books.  Who comes second, the giver or the taker, finds the other one. */
-static void join_gift(int fd, bool is_mptcp, bool is_given)
+static void join_gift(int fd, uint64_t cookie, bool is_mptcp, bool is_given)
 {
-	uint64_t cookie = probe_cookie(fd, is_mptcp);
 	struct row row;
 
 	for (int other = 0; cookie && other < (int)registry_top(); other++)
@@ -524,12 +523,12 @@ static void received(int fd, enum sl_call call)
 	if (!protocol)
 		return;
 	bool has_peer = guard_sys(SYS_getpeername, fd, &peer, &length) == 0;
-	opened(fd, call, SL_NOTE_RECEIVED,
-	       ROW_CONNECTED | (protocol == PROTOCOL_TCP ? 0 : ROW_MPTCP),
+	bool is_mptcp = protocol != PROTOCOL_TCP;
+	opened(fd, call, SL_NOTE_RECEIVED, ROW_CONNECTED | (is_mptcp ? ROW_MPTCP : 0),
 	       has_peer ? (const struct sockaddr *)&peer : NULL);
 	has_received = true;
 	if (has_given)
-		join_gift(fd, protocol != PROTOCOL_TCP, false);
+		join_gift(fd, probe_cookie(fd, is_mptcp), is_mptcp, false);
 }
 
 /* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote.
@@ -871,11 +870,13 @@ static void given(int fd, enum sl_call call)
 		return;
 	registry_set_bits(fd, ROW_GIVEN);
 	has_given = true;
+	bool is_mptcp = atomic_load(&row.word) & ROW_MPTCP;
+	uint64_t cookie =
+		has_received || ledger_is_kept() ? probe_cookie(fd, is_mptcp) : 0;
 	if (has_received)
-		join_gift(fd, atomic_load(&row.word) & ROW_MPTCP, true);
+		join_gift(fd, cookie, is_mptcp, true);
 	if (ledger_is_kept())
-		ledger_give(probe_cookie(fd, atomic_load(&row.word) & ROW_MPTCP),
-			    atomic_load(&row.origin), row.call, fd);
+		ledger_give(cookie, atomic_load(&row.origin), row.call, fd);
 }
 
 EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)

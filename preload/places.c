@@ -480,23 +480,36 @@ static void list_rules(struct text *text)
 	}
 }
 
-void places_summary(const struct probe_way *way)
+/* What does not depend on a look. */
+static struct text_summary counts(void)
 {
-	struct text text = new_report();
-	struct text_summary summary = {
+	return (struct text_summary){
 		.pid = guard_pid,
 		.opened = atomic_load(&registry_counts.opened),
 		.closed = atomic_load(&registry_counts.closed),
-		.missed =
-			atomic_load(&registry_counts.missed) + n_unplaced + origin_lost(),
+		.missed = atomic_load(&registry_counts.missed),
 		.dropped = log_lost() + ledger_dropped(),
-		.closed_late = n_late,
-		.closed_late_max_ms = late_max_ms,
 	};
-	/* What could not be recorded may have leaked: it is told of, too. */
-	bool has_leaked =
-		n_late > 0 || n_unplaced || atomic_load(&registry_counts.missed);
+}
 
+static void sum_up(struct text *text, const struct text_summary *summary)
+{
+	if (is_json)
+		text_json_summary(text, summary, realtime_ms());
+	else
+		text_summary(text, summary);
+}
+
+void places_summary(const struct probe_way *way)
+{
+	struct text text = new_report();
+	struct text_summary summary = counts();
+	/* What could not be recorded may have leaked: it is told of, too. */
+	bool has_leaked = n_late > 0 || n_unplaced || summary.missed;
+
+	summary.missed += n_unplaced + origin_lost();
+	summary.closed_late = n_late;
+	summary.closed_late_max_ms = late_max_ms;
 	for (struct place *place = places; place; place = place->hh.next) {
 		uint64_t count = place->key.is_pending ? 0 : leaked(place);
 
@@ -513,10 +526,7 @@ void places_summary(const struct probe_way *way)
 	if (!summary.n_leaked && !has_leaked)
 		return;
 	list_pending(way);
-	if (is_json)
-		text_json_summary(&text, &summary, realtime_ms());
-	else
-		text_summary(&text, &summary);
+	sum_up(&text, &summary);
 	if (!is_json)
 		list_rules(&text);
 	log_write(way, text.at, text.used);
@@ -527,23 +537,14 @@ uint64_t places_summary_without(uint64_t n_leaked)
 	static const struct probe_way directly = {-1};
 	char bytes[1024];
 	struct text text = {bytes, sizeof(bytes), 0, false};
-	struct text_summary summary = {
-		.pid = guard_pid,
-		.n_leaked = n_leaked,
-		.opened = atomic_load(&registry_counts.opened),
-		.closed = atomic_load(&registry_counts.closed),
-		.missed = atomic_load(&registry_counts.missed),
-		.dropped = log_lost() + ledger_dropped(),
-	};
+	struct text_summary summary = counts();
 
+	summary.n_leaked = n_leaked;
 	log_complain("a look at the sockets did not come to its end: what leaked is "
 		     "counted, but its places are not known");
 	if (n_rules)
 		return 0;
-	if (is_json)
-		text_json_summary(&text, &summary, realtime_ms());
-	else
-		text_summary(&text, &summary);
+	sum_up(&text, &summary);
 	log_write(&directly, text.at, text.used);
 	return n_leaked;
 }

@@ -91,8 +91,8 @@ static uint64_t system_grace_ns(void)
 	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;
 }
 
-static const char
-	*why_no_ledger; /* of a forked child; NULL = it has one, or wants none */
+/* Of a forked child; NULL = it has one, or wants none. */
+static const char *why_no_ledger;
 
 AT_START static void open_ledger(bool forked)
 {

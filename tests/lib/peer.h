@@ -205,6 +205,16 @@ static inline void read_to_end(int fd)
 	must(n == 0);
 }
 
+/* A leak that counts at exit, whatever the grace. */
+static inline void leak_told(void)
+{
+	int listener = peer_listen(), client = peer_connect(listener);
+	int server = peer_accept(listener);
+
+	peer_close(client);
+	read_to_end(server);
+}
+
 /* How a pattern of one socket in CLOSE_WAIT ends: mended, by closing it.
  * stay: stay_past_grace, or witness_point in mode exit. */
 static inline int forget(int fd, void (*stay)(void))
