@@ -159,9 +159,9 @@ static void copied(int from, int to)
 /* dup2 and dup3 close their target, but only if they succeed. */
 static bool begin_replacing(int old_fd, int new_fd, struct row *was)
 {
-	bool had = old_fd != new_fd && registry_knows(new_fd) && may_forget() &&
-		   registry_forget(new_fd, was);
-
+	if (old_fd == new_fd)
+		return false;
+	bool had = registry_knows(new_fd) && may_forget() && registry_forget(new_fd, was);
 	await_return(new_fd);
 	return had;
 }

@@ -30,9 +30,9 @@
 #define SYS_pidfd_getfd 438
 #endif
 
-#define AWAIT_SPINS    1000 /* a microsecond or two: as long as a look at one takes */
-#define AWAIT_PAUSE_NS 100000
-#define AWAIT_PAUSES   1000
+#define AWAIT_SPINS    4000 /* five microseconds: a look at one takes two to four */
+#define AWAIT_FIRST_NS 100000
+#define AWAIT_LAST_NS  51200000 /* each pause is twice the former: 0.1 s in all */
 
 #define STATE_ESTABLISHED 1
 #define STATE_CLOSE       7
@@ -71,25 +71,32 @@ AT_START void probe_return(const struct probe_way *way, int borrowed)
 	atomic_store(&probe_borrowed, -1);
 }
 
-/* What a parent borrowed is none of a child's that has not begun its books. */
-static bool is_borrowed(unsigned first, unsigned last)
+/* The one of `first` to `last` that is borrowed, or -1.  What a parent borrowed is none
+ * of a child's that has not begun its books. */
+static int borrowed_of(unsigned first, unsigned last)
 {
 	int fd = atomic_load(&probe_borrowed);
 
 	return fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
-	       !guard_is_copy();
+			       !guard_is_copy()
+		       ? fd
+		       : -1;
 }
 
 void probe_await_return(unsigned first, unsigned last)
 {
-	struct timespec pause = {0, AWAIT_PAUSE_NS};
+	struct timespec pause = {0, AWAIT_FIRST_NS};
+	int fd = -1;
 
-	for (unsigned waited = 0; waited < AWAIT_PAUSES; waited++) {
+	for (; pause.tv_nsec <= AWAIT_LAST_NS; pause.tv_nsec *= 2) {
 		for (unsigned spins = 0; spins < AWAIT_SPINS; spins++)
-			if (!is_borrowed(first, last))
+			if ((fd = borrowed_of(first, last)) < 0)
 				return;
 		guard_sys(SYS_nanosleep, &pause, NULL);
 	}
+	/* Who borrowed it is stopped, or writes into a pipe that nobody reads: the next
+	 * one to end this number, whatever it is by then, does not wait for it again. */
+	atomic_compare_exchange_strong(&probe_borrowed, &fd, -1);
 }
 
 void probe_fork_child(void)

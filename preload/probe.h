@@ -59,7 +59,7 @@ void probe_return(const struct probe_way *way, int borrowed);
 /* -1 = none */
 extern _Atomic int probe_borrowed __attribute__((visibility("hidden")));
 /* Until none of `first` to `last` is borrowed: some microseconds where the thread that
- * borrowed it runs, and at most a tenth of a second. */
+ * borrowed it runs, and at most a tenth of a second, once. */
 void probe_await_return(unsigned first, unsigned last);
 void probe_fork_child(void);
 
