@@ -75,7 +75,8 @@ soak: all $(B)/tests/fixtures/soak ; prove -v -e '' tests/lib/soak
 check-storms: ; STORM_MS=$(or $(ms),10000) $(MAKE) check tests="tests/e2e/storms.bats tests/e2e/faults.bats"
 # All of it: what tells nothing in such a build skips itself, and each skip is shown with
 # its reason.  Of the thread sanitizer only where threads meet: it takes ten times as long.
-threaded := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean ledger log origin processes storms)
+threaded := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean ledger log origin processes reviewed \
+	storms)
 check-asan: ; $(MAKE) --no-print-directory SAN=address,undefined check
 check-ubsan: ; $(MAKE) --no-print-directory SAN=undefined check
 check-tsan: ; $(MAKE) --no-print-directory SAN=thread check tests='$$(unit_tests) $(threaded)'
