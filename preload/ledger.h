@@ -129,6 +129,8 @@ enum sl_row_flags {
 	SL_ROW_FORGOTTEN_PEER = 8, /* the peer's end is known to be gone: an RST came */
 	SL_ROW_GIVEN = 16,         /* was sent to another process over a Unix socket */
 	SL_ROW_MPTCP = 32,
+	SL_ROW_WAS_LEAK = 64, /* past grace at some look, whatever was sent since */
+	SL_ROW_ALL_FLAGS = 127,
 };
 
 /* What a block holds. */

@@ -91,6 +91,7 @@ struct side {
 	uint32_t serial;          /* of the row */
 	uint8_t state, verdict, kind;
 	uint8_t fin_unread : 1;
+	uint8_t was_leak : 1;    /* past grace at some look, whatever was sent since */
 	uint8_t peer_forgot : 1; /* a reset came: the peer knows this connection no more
 				  */
 	uint16_t why, family;

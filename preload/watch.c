@@ -141,6 +141,7 @@ void watch_age(struct side *side, uint32_t generation, uint64_t opened_ns,
 					 ? side->copied_quiet_ns
 					 : side->gone_ns;
 		side->verdict = SL_PENDING;
+		side->was_leak = false;
 		side->place = NULL;
 		side->written = probe->written;
 		side->sent_ns = 0;
@@ -204,10 +205,11 @@ enum sl_verdict watch_judge(const struct side *side, const struct told *told,
 {
 	if (!probe->is_sending && registry_since_ns(side->quiet_ns, now_ns) >= grace_ns)
 		return SL_LEAK_GRACE;
-	if (at_exit && at_exit_rule == AT_EXIT_TOLD &&
-	    was_told_and_kept(side, told, probe))
-		return SL_LEAK_EXIT;
-	return SL_PENDING;
+	if (!at_exit || at_exit_rule != AT_EXIT_TOLD)
+		return SL_PENDING;
+	if (side->was_leak)
+		return SL_LEAK_GRACE;
+	return was_told_and_kept(side, told, probe) ? SL_LEAK_EXIT : SL_PENDING;
 }
 
 /* Whether an earlier life of this process, before a fork, did what only it could know. */
@@ -280,8 +282,8 @@ static void describe_side(struct sl_descriptor *d, const struct look *look)
 	if (side->family)
 		d->family = side->family;
 	memcpy(d->local, side->local, sizeof(d->local));
-	if (side->peer_forgot)
-		d->flags |= SL_ROW_FORGOTTEN_PEER;
+	d->flags |= (side->peer_forgot ? SL_ROW_FORGOTTEN_PEER : 0) |
+		    (side->was_leak ? SL_ROW_WAS_LEAK : 0);
 }
 
 static void describe_told(struct sl_descriptor *d, const struct look *look,
@@ -490,8 +492,7 @@ static void judge(struct look *look, const struct tick *tick)
 	struct side *side = look->side;
 	struct told told;
 	struct probe_details details = {.fin_unread = side->fin_unread};
-	bool was_leak =
-		side->gone_at == look->generation && side->verdict == SL_LEAK_GRACE;
+	bool was_leak = side->gone_at == look->generation && side->was_leak;
 	bool is_expected = atomic_load(&look->row.word) & ROW_EXPECTED;
 
 	/* The kernel told how long ago it was just now, not when this look began. */
@@ -512,7 +513,8 @@ static void judge(struct look *look, const struct tick *tick)
 		side->verdict = SL_LEAK_EXIT;
 	if (is_expected)
 		side->verdict = SL_PENDING;
-	if (side->verdict == SL_LEAK_GRACE && !was_leak)
+	side->was_leak |= side->verdict == SL_LEAK_GRACE;
+	if (side->was_leak && !was_leak)
 		event(SL_EVENT_LEAK, look, tick->now_ns, 0, 0);
 	publish(look, &told);
 }
@@ -762,8 +764,10 @@ static bool is_left(int fd, const struct row *row)
 		return false;
 	if (side->gone_at == generation && side->verdict == SL_LEAK_GRACE)
 		return true;
-	return settings->at_exit == AT_EXIT_TOLD && registry_was_told(fd) &&
-	       !ends_with_the_program(&look) && !watch_sent_since_told(fd, row, &probe);
+	if (settings->at_exit != AT_EXIT_TOLD || ends_with_the_program(&look))
+		return false;
+	return (side->gone_at == generation && side->was_leak) ||
+	       (registry_was_told(fd) && !watch_sent_since_told(fd, row, &probe));
 }
 
 static bool has_lower_duplicate(int fd, const struct row *row)

@@ -181,10 +181,18 @@ static bool ends_with_the_program(const struct sl_descriptor *row, uint32_t fd)
 	return fd <= 2 && row->note == SL_NOTE_INHERITED;
 }
 
+/* 3.2: one already, although the program has sent something since. */
+static bool was_leak(const struct judge_process *process, const struct sl_descriptor *row,
+		     uint32_t fd)
+{
+	return process->told_counts && (row->flags & SL_ROW_WAS_LEAK) &&
+	       !ends_with_the_program(row, fd);
+}
+
 static enum sl_verdict verdict_of_killed(const struct judge_process *process,
 					 const struct sl_descriptor *row, uint32_t fd)
 {
-	if (is_past_grace(process, row))
+	if (is_past_grace(process, row) || was_leak(process, row, fd))
 		return SL_LEAK_GRACE;
 	if (process->ended != FINDINGS_EXEC && !ends_with_the_program(row, fd) &&
 	    is_told_and_kept(process, row))

@@ -11,7 +11,6 @@
 #define MAX_FD       (1U << 30) /* NR_OPEN cannot be raised beyond */
 #define MAX_STATE    13         /* TCP_BOUND_INACTIVE, the last of tcp_states.h */
 #define LAST_WHY_BIT (1U << 6)  /* SL_WHY_HELD_BY_CHILD */
-#define ALL_FLAGS    63U        /* enum sl_row_flags */
 
 static const char *row_fault(const struct sl_descriptor *row)
 {
@@ -29,7 +28,7 @@ static const char *row_fault(const struct sl_descriptor *row)
 		return "why";
 	if (row->note > SL_NOTE_UNKNOWN)
 		return "note";
-	if (row->flags > ALL_FLAGS)
+	if (row->flags > SL_ROW_ALL_FLAGS)
 		return "flags";
 	if (row->family != 0 && row->family != AF_INET && row->family != AF_INET6)
 		return "family";

@@ -306,6 +306,30 @@ sys.stdout.write("x" * 100000)' | wc -c)" -eq 100000 ]
 	says_nothing
 }
 
+@test "what was a leak before it sent once more is one at exit, but for at_exit=grace" {
+	half_closed='
+import os, socket, sys, time
+ls = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(ls.getsockname())
+s, _ = ls.accept()
+c.shutdown(socket.SHUT_WR)
+until = time.time() + 30
+while time.time() < until and not os.path.getsize(sys.argv[1]):
+    time.sleep(0.005)
+s.send(b"late")
+c.recv(4)
+os._exit(0)'
+	for at_exit in told grace; do
+		rm -f "$BATS_TEST_TMPDIR/log"
+		preloaded "grace=200ms:interval=10ms:at_exit=$at_exit:log='$BATS_TEST_TMPDIR/log'" \
+			/usr/bin/python3 -c "$half_closed" "$BATS_TEST_TMPDIR/log"
+		grep -q 'ERROR: sockleak: 1 socket left in CLOSE_WAIT' "$BATS_TEST_TMPDIR/log"
+		grep 'SUMMARY' "$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/summary.$at_exit"
+	done
+	grep -q 'SUMMARY: sockleak: 1 socket leaked at 1 place' "$BATS_TEST_TMPDIR/summary.told"
+	grep -q 'SUMMARY: sockleak: 0 sockets leaked' "$BATS_TEST_TMPDIR/summary.grace"
+}
+
 @test "help=1 prints the table of options and goes on" {
 	[ "$(preloaded help=1 "$actor" say done)" = "done" ]
 	says 'suppressions'

@@ -72,6 +72,22 @@ static void what_the_library_said_at_exit_stands(void **state)
 	}
 }
 
+static void a_leak_stays_one_whatever_a_killed_process_sent_since(void **state)
+{
+	struct judge_process by_grace = killed, running = but(FINDINGS_RUNNING);
+	struct sl_descriptor row = quiet_for(1);
+
+	(void)state;
+	row.flags = SL_ROW_WAS_LEAK;
+	assert_int_equal(verdict(&killed, row), SL_LEAK_GRACE);
+	by_grace.told_counts = false;
+	assert_int_equal(verdict(&by_grace, row), SL_PENDING);
+	assert_int_equal(verdict(&running, row), SL_PENDING);
+	/* One that came over exec as a standard stream ends with the program. */
+	row.note = SL_NOTE_INHERITED;
+	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_PENDING);
+}
+
 static void a_killed_process_leaked_what_was_past_grace_at_the_last_look(void **state)
 {
 	(void)state;
@@ -259,6 +275,7 @@ int main(void)
 		cmocka_unit_test(
 			a_killed_process_leaked_what_was_past_grace_at_the_last_look),
 		cmocka_unit_test(the_time_after_the_last_look_of_a_row_does_not_count),
+		cmocka_unit_test(a_leak_stays_one_whatever_a_killed_process_sent_since),
 		cmocka_unit_test(a_killed_process_leaked_what_it_was_told_of_and_kept),
 		cmocka_unit_test(
 			what_came_over_exec_as_a_standard_stream_ends_with_the_program),

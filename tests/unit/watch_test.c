@@ -141,6 +141,22 @@ static void is_no_leak_while_its_send_queue_holds_data(void **state)
 	assert_int_equal(look(1010 * S, false), SL_LEAK_GRACE);
 }
 
+static void is_a_leak_at_exit_if_it_was_one(void **state)
+{
+	(void)state;
+	look(200 * S, false);
+	side.was_leak = true;
+	probe.last_sent_ms = 1000; /* it has sent since */
+	assert_int_equal(look(300 * S, false), SL_PENDING);
+	assert_int_equal(look(300 * S, true), SL_LEAK_GRACE);
+	assert_int_equal(
+		watch_judge(&side, &told, &probe, GRACE, true, AT_EXIT_GRACE, 300 * S),
+		SL_PENDING);
+	/* Another socket of the same number was none. */
+	watch_age(&side, GENERATION + 1, row.opened_ns, &probe, 300 * S);
+	assert_false(side.was_leak);
+}
+
 static void begins_anew_when_the_number_has_a_new_life(void **state)
 {
 	(void)state;
@@ -250,6 +266,7 @@ int main(void)
 		T(keeps_its_age_when_close_wait_becomes_close),
 		T(is_no_leak_while_this_side_sends_within_grace),
 		T(is_no_leak_while_its_send_queue_holds_data),
+		T(is_a_leak_at_exit_if_it_was_one),
 		T(begins_anew_when_the_number_has_a_new_life),
 		T(is_a_leak_at_exit_if_told_and_kept),
 		T(is_pending_at_exit_if_not_told),
