@@ -430,20 +430,40 @@ uint64_t places_print(const struct probe_way *way, bool at_exit, bool in_full)
 	return n_leaked;
 }
 
-void places_closed_late(struct place *place, uint64_t after_ms, bool json,
+/* Beside what this look has counted so far. */
+static void tell_closed_late(int fd, const struct side *side, uint64_t after_ms,
+			     const struct probe_way *way)
+{
+	struct place one = *side->place;
+	struct text text = new_report();
+	uint64_t closed_ns = side->gone_ns + after_ms * 1000000;
+
+	one.n = one.n_by_grace = 1;
+	one.n_forgotten = side->peer_forgot;
+	one.sums = (struct text_place){
+		.why = side->why,
+		.oldest_ms = after_ms,
+		.newest_ms = after_ms,
+		.opened_ms =
+			registry_since_ns(side->counted.opened_ns, closed_ns) / 1000000,
+		.unread_bytes = side->unread_bytes,
+		.kernel_bytes = side->kernel_bytes + SL_SLAB_BYTES,
+	};
+	take_example(&one, fd, &side->counted, side);
+	take_told(&one, &side->counted, side, closed_ns);
+	fill_out(&one, 1);
+	text_json_closed_late(&text, &one.sums, realtime_ms());
+	log_write(way, text.at, text.used);
+}
+
+void places_closed_late(int fd, const struct side *side, uint64_t after_ms, bool json,
 			const struct probe_way *way)
 {
-	struct text text = new_report();
-
 	n_late++;
 	if (after_ms > late_max_ms)
 		late_max_ms = after_ms;
-	if (!json || !place->next_print)
-		return;
-	fill_out(place, 1);
-	place->sums.oldest_ms = place->sums.newest_ms = after_ms;
-	text_json_closed_late(&text, &place->sums, realtime_ms());
-	log_write(way, text.at, text.used);
+	if (json && side->place->next_print)
+		tell_closed_late(fd, side, after_ms, way);
 }
 
 uint64_t places_late(uint64_t *max_ms)

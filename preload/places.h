@@ -23,7 +23,8 @@ void places_begin(void);
  * or if the same socket was counted before in this look through another descriptor. */
 struct place *places_count(int fd, const struct row *row, const struct side *side,
 			   bool is_pending, uint64_t now_ns);
-void places_closed_late(struct place *place, uint64_t after_ms, bool json,
+/* The socket that `side` speaks of, of the place that it was counted in. */
+void places_closed_late(int fd, const struct side *side, uint64_t after_ms, bool json,
 			const struct probe_way *way);
 /* The look is over: prints what is new.  `in_full`: every place whatever was printed
  * before (sockleak_check).  Returns how many sockets leak after suppression. */

@@ -101,6 +101,7 @@ struct side {
 	uint64_t gone_ns, quiet_ns, sent_ns, looked_ns, inode;
 	uint32_t unread_bytes, kernel_bytes;
 	struct place *place; /* where it is counted as a leak; NULL = nowhere */
+	struct row counted;  /* the row, as it was then */
 };
 
 /* Facts that duplicates share, found by serial: closing one must not take what was told

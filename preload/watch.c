@@ -521,15 +521,16 @@ static void judge(struct look *look, const struct tick *tick)
 
 /* A leak whose descriptor was closed, or whose peer turned out to be there after all.
  * While a duplicate holds the socket it is that one's. */
-static void take_back(struct side *side, const struct tick *tick)
+static void take_back(int fd, struct side *side, const struct tick *tick)
 {
+	struct look was = {.fd = fd, .row = side->counted, .side = side};
 	uint64_t ended_ns =
 		side->ended_at == side->gone_at ? side->ended_ns : tick->now_ns;
 	uint64_t after_ms = registry_since_ns(side->gone_ns, ended_ns) / MS;
 
 	if (!registry_shared(side->serial)) {
-		places_closed_late(side->place, after_ms, settings->json, tick->way);
-		event(SL_EVENT_CLOSED_LATE, NULL, tick->now_ns, after_ms, 0);
+		places_closed_late(fd, side, after_ms, settings->json, tick->way);
+		event(SL_EVENT_CLOSED_LATE, &was, tick->now_ns, after_ms, 0);
 	}
 	side->place = NULL;
 	side->gone_at = 0;
@@ -586,8 +587,10 @@ static void look_at_gone(struct look *look, struct tick *tick)
 		places_count(look->fd, &look->row, look->side, !is_leak, tick->now_ns);
 	tick->n_leaks += is_leak && place;
 	/* Of its descriptors one stands for the socket. */
-	if (look->side->verdict == SL_LEAK_GRACE)
+	if (look->side->verdict == SL_LEAK_GRACE) {
 		look->side->place = place;
+		look->side->counted = look->row;
+	}
 }
 
 static void look_at(int fd, struct tick *tick)
@@ -599,7 +602,7 @@ static void look_at(int fd, struct tick *tick)
 
 	look.generation = is_held ? ROW_GENERATION(atomic_load(&look.row.word)) : 0;
 	if (side && side->place && side->gone_at != look.generation)
-		take_back(side, tick);
+		take_back(fd, side, tick);
 	if (!is_held) {
 		/* A writer that was interrupted left the ending of a row to us. */
 		if (ledger_has(fd) && !registry_knows(fd))

@@ -124,6 +124,22 @@ told_after() {
 	jq -es '.[-1].leaked == 0 and .[-1].closed_late.count == 1' <"$errors"
 }
 
+@test "a late close tells which socket it was, and nothing of what else is held there" {
+	begin format=json:grace=20ms:interval=5ms "$actor" open 2 leave until "$go" dropone \
+		until "$go.2"
+	wait_until 60 says '"event":"leak"'
+	touch "$go"
+	wait_until 60 says '"event":"closed-late"'
+	touch "$go.2"
+	wait "$host"
+	jq -es '(map(select(.event == "leak")) | .[-1].sockets[0]) as $leak |
+		map(select(.event == "closed-late")) | .[0] |
+		.count == 1 and (.why == ["never-read"]) and .sockets[0].verdict == "grace" and
+		.sockets[0].cookie != "0" and .sockets[0].holders[0].fd > 2 and
+		.sockets[0].inode > 0 and (.sockets[0].local | test("^127")) and
+		(.sockets[0].peer | test("^127")) and .sockets[0].opened_ms >= .oldest_ms' <"$errors"
+}
+
 @test "a late close is timed by the close, however late the next look is" {
 	preloaded format=json:thread=no:grace=10ms:interval=60m \
 		"$actor" open 1 leave linger 50 check drop linger 1000
