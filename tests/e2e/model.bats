@@ -21,7 +21,7 @@ lines='
 	   if $function == "unknown" or (.why | index("held-by-child")) then "?"
 	   else .why | join(",") end,
 	   $place.call // "-", $function,
-	   if $function == "unknown" then "0" else .peer // ":0" | split(":")[-1] end]
+	   if $function == "unknown" then "0" else .peer // "0" end]
 	| join(" ")'
 
 # one_host OPTIONS "FIXTURE OPTIONS" SEED: what it said, in $tmp/said.SEED, and after the
