@@ -873,7 +873,7 @@ static bool is_inherited_twice(int fd, uint64_t cookie)
 	static struct {
 		uint64_t cookie;
 		int fd;
-	} known[8];
+	} known[64];
 	static unsigned n_known;
 
 	for (unsigned i = 0; cookie && i < n_known; i++)

@@ -227,6 +227,20 @@ on_a_small_disk() {
 	reported '.processes[] | select(.exe | endswith("/actor")) | .opened == .closed + 1'
 }
 
+@test "a connection that came twice behind twenty others is one socket" {
+	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+		import os, socket, subprocess, sys
+		ls = socket.create_server(("127.0.0.1", 0))
+		cs = [socket.create_connection(ls.getsockname()) for _ in range(21)]
+		fds = [ls.accept()[0].detach() for _ in range(21)]
+		fds.append(os.dup(fds[-1]))
+		subprocess.run([sys.argv[1], "linger", "400"], pass_fds=fds)
+		for fd in fds:
+		    os.close(fd)
+	PYTHON
+	reported '.processes[] | select(.exe | endswith("/actor")) | .opened == .closed + 21'
+}
+
 @test "what exec inherits is joined with the parent that accepted it and let go" {
 	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
 		import os, socket, sys
