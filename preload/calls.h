@@ -72,7 +72,11 @@
 	CALL(pipe2, REQUIRED)                                                            \
 	CALL(mincore, REQUIRED)                                                          \
 	/* the C library makes the calls from now on (single.h) */                       \
-	CALL(pthread_cancel, OPTIONAL)
+	CALL(pthread_cancel, OPTIONAL)                                                   \
+	/* a thread that does not take part would be in the way (hooks.c) */             \
+	CALL(capset, OPTIONAL)                                                           \
+	CALL(unshare, REQUIRED)                                                          \
+	CALL(setns, REQUIRED)
 
 #define SL_CALL_NUMBER(name, need) SL_CALL_##name,
 enum sl_call {

@@ -25,6 +25,7 @@
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -955,6 +956,40 @@ EXPORT __attribute__((noreturn)) void _Exit(int status)
 	__builtin_unreachable();
 }
 
+/* ---- rights and namespaces ---- */
+
+/* What capset() gives up the calling thread alone gives up: at the next setuid() the
+ * C library would be refused by one thread and not by the other, and end the host.  And
+ * into some namespaces goes only a process of one thread.  The helper leaves first; the
+ * next use of a connection starts one with the rights and namespaces of that moment. */
+static void go_alone(void)
+{
+	if (hooks_are_on && !guard_is_sandboxed && may_forget() && helper_is_looking() &&
+	    helper_leave(1000)) {
+		helper_return();
+		hooks_await(registry_has_connection());
+	}
+}
+
+EXPORT int capset(void *header, const void *rights)
+{
+	go_alone();
+	return real.capset(header, rights);
+}
+
+EXPORT int unshare(int flags)
+{
+	if (flags & CLONE_NEWUSER)
+		go_alone();
+	return real.unshare(flags);
+}
+
+EXPORT int setns(int fd, int type)
+{
+	go_alone();
+	return real.setns(fd, type);
+}
+
 /* ---- a sandbox ---- */
 
 /* From the moment a filter of the host's own stands, a call that the host does not make
@@ -996,6 +1031,8 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		words[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
+	if (option == PR_SET_SECUREBITS)
+		go_alone();
 	bool has_entered = option == PR_SET_SECCOMP &&
 			   installs_filter(words[0], words[1]) && entering_sandbox();
 	return (int)after_entering(

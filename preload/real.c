@@ -57,6 +57,9 @@ STAND_IN(write)
 STAND_IN(writev)
 STAND_IN(exit_group)
 STAND_IN(prctl)
+STAND_IN(capset)
+STAND_IN(unshare)
+STAND_IN(setns)
 STAND_IN(pipe2)
 STAND_IN(mincore)
 
@@ -163,7 +166,9 @@ static int early_pthread_cancel(pthread_t thread)
 		EARLY(writev, early_writev), EARLY(_exit, early_exit_group),             \
 		EARLY(_Exit, early_exit_group), EARLY(prctl, early_prctl),               \
 		EARLY(pipe2, early_pipe2), EARLY(mincore, early_mincore),                \
-		EARLY(pthread_cancel, early_pthread_cancel)
+		EARLY(pthread_cancel, early_pthread_cancel),                             \
+		EARLY(capset, early_capset), EARLY(unshare, early_unshare),              \
+		EARLY(setns, early_setns)
 
 static const struct real early = {EARLY_TABLE};
 struct real real = {EARLY_TABLE};

@@ -20,6 +20,7 @@
 /* Exported by glibc, declared by none of its headers unless fortified. */
 int __connect(int fd, const struct sockaddr *address, socklen_t length);
 int __dup2(int old_fd, int new_fd);
+int capset(void *header, const void *rights);
 int __fcntl(int fd, int command, ...);
 int __close(int fd);
 ssize_t __read(int fd, void *buffer, size_t count);

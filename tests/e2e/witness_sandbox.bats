@@ -141,13 +141,17 @@ same_cases_of() {
 	run ! grep sockleak "$BATS_TEST_TMPDIR/out"
 }
 
-@test "namespaces may be changed before the first connection, with no thread later" {
+@test "namespaces may be changed before the first connection, and later" {
 	same_both "$sandbox" namespaces
-	same thread=no "$sandbox" namespaces-later
+	same_both "$sandbox" namespaces-later
 }
 
 @test "rights that are given up are given up by all threads" {
 	same_both "$sandbox" loses-rights
+}
+
+@test "rights that one thread gives up do not end the program at its next setuid()" {
+	same_both "$sandbox" keeps-some-rights
 }
 
 @test "a program may change its root and be undumpable" {
