@@ -62,7 +62,7 @@ struct site {
 		static int expect_said;                                                  \
 		struct site expect_site;                                                 \
 		expect_here(&expect_site, name, __func__, __FILE__, __LINE__);           \
-		if (!expect_said++)                                                      \
+		if (!__atomic_fetch_add(&expect_said, 1, __ATOMIC_RELAXED))              \
 			expect_leak(&expect_site, kind, why, count);                     \
 		(expression);                                                            \
 	})
