@@ -71,7 +71,7 @@ deps_packages := build-essential git pkg-config libunwind-dev uthash-dev libdw-d
 	libjemalloc2 libtcmalloc-minimal4 libeatmydata1 libunwind-14
 programs_packages := haproxy lighttpd memcached postgresql openssh-server default-jdk-headless \
 	libpython3.11-testsuite apache2 erlang-base erlang-inets mariadb-server mariadb-client \
-	rsync squid
+	rsync squid slapd ldap-utils
 deps: ; tests/lib/deps $(deps_packages)
 deps-programs: ; tests/lib/deps $(programs_packages)
 # What is asked for together with deps comes after it.
