@@ -1110,7 +1110,17 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 				    (unsigned long)c))
 			has_entered = entering_sandbox();
 		break;
+	case SYS_unshare:
+		if (a & CLONE_NEWUSER)
+			go_alone();
+		break;
+	case SYS_capset:
+	case SYS_setns:
+		go_alone();
+		break;
 	case SYS_prctl:
+		if (a == PR_SET_SECUREBITS)
+			go_alone();
 		if (a == PR_SET_SECCOMP &&
 		    installs_filter((unsigned long)b, (unsigned long)c))
 			has_entered = entering_sandbox();
@@ -1183,7 +1193,10 @@ __attribute__((used)) static void name_offset(void)
 	WATCHED(SYS_exit)                                                                \
 	WATCHED(SYS_exit_group)                                                          \
 	WATCHED(SYS_seccomp)                                                             \
-	WATCHED(SYS_prctl)
+	WATCHED(SYS_prctl)                                                               \
+	WATCHED(SYS_capset)                                                              \
+	WATCHED(SYS_unshare)                                                             \
+	WATCHED(SYS_setns)
 #if defined __x86_64__
 #define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
 __asm__(".text\n\t"

@@ -152,6 +152,7 @@ same_cases_of() {
 
 @test "rights that one thread gives up do not end the program at its next setuid()" {
 	same_both "$sandbox" keeps-some-rights
+	same_both "$sandbox" keeps-some-rights-by-number
 }
 
 @test "a program may change its root and be undumpable" {
