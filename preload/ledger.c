@@ -524,6 +524,7 @@ static void write_gift(const struct gift *gift, uint32_t origin, uint64_t now_ns
 		.head = {SL_RECORD_EVENT, sizeof(record)},
 		.kind = SL_EVENT_GIVEN,
 		.call = (uint16_t)gift->call,
+		.note = gift->call == SL_CALL_NONE ? SL_NOTE_INHERITED : SL_NOTE_NONE,
 		.time_ns = now_ns,
 		.cookie = gift->cookie,
 		.origin = origin,

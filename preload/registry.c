@@ -383,8 +383,8 @@ static void share_known(int from, const struct row *was)
 		share_facts(was->serial, side, ROW_GENERATION(atomic_load(&was->word)));
 }
 
-/* The peer has been gone for as long on the copy: an age is the socket's.  Where the
- * source has not been looked at it may be a copy itself. */
+/* The peer has been gone for as long on the copy: an age is the socket's, and so is that
+ * it was a leak.  Where the source has not been looked at it may be a copy itself. */
 static UNCHECKED void copy_age(int from, uint32_t source, int to, uint32_t generation)
 {
 	const struct side *old = registry_side(from, false);
@@ -397,6 +397,7 @@ static UNCHECKED void copy_age(int from, uint32_t source, int to, uint32_t gener
 		return;
 	side->copied_gone_ns = was_seen ? old->gone_ns : old->copied_gone_ns;
 	side->copied_quiet_ns = was_seen ? old->quiet_ns : old->copied_quiet_ns;
+	side->copied_was_leak = was_seen ? old->was_leak : old->copied_was_leak;
 	atomic_store(&side->aged_at, generation);
 }
 
@@ -452,10 +453,13 @@ UNCHECKED void registry_join(int fd, int with)
 /* ---- death ---- */
 
 /* A child, and what it becomes by exec, may hold the socket that we let go of; it knows
- * no origin then but the one in our ledger. */
-static void give_to_child(int fd, const struct row *was)
+ * no origin then but the one in our ledger.  And what came over an exec may be a leak in
+ * the ledger of the former program, which is to be known as closed. */
+static void say_who_let_go(int fd, const struct row *was)
 {
-	if (!ledger_is_kept() || was->opened_ns >= forked_ns || was->call == SL_CALL_NONE)
+	bool is_childs = was->opened_ns < forked_ns && was->call != SL_CALL_NONE;
+
+	if (!ledger_is_kept() || !(is_childs || was->note == SL_NOTE_INHERITED))
 		return;
 	ledger_give(was->looked_at == ROW_GENERATION(atomic_load(&was->word))
 			    ? was->cookie
@@ -533,7 +537,7 @@ bool registry_forget(int fd, struct row *was)
 	note_end(fd, ROW_GENERATION(word));
 	count_end(&kept);
 	if (!(word & ROW_NOT_TCP)) {
-		give_to_child(fd, &kept);
+		say_who_let_go(fd, &kept);
 		ledger_end_row(fd);
 	}
 	if (was)

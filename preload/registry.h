@@ -81,7 +81,8 @@ struct side {
 	uint8_t told_error; /* 1 = an error told it, not the end of stream */
 	uint8_t shut_era;
 	uint8_t shut_how; /* bit 0: receiving, bit 1: sending */
-	uint8_t reserved[3];
+	uint8_t copied_was_leak;
+	uint8_t reserved[2];
 	_Atomic uint32_t aged_at; /* generation that was copied from one whose peer had
 				   * gone; stored last */
 	uint64_t copied_gone_ns, copied_quiet_ns;

@@ -141,7 +141,7 @@ void watch_age(struct side *side, uint32_t generation, uint64_t opened_ns,
 					 ? side->copied_quiet_ns
 					 : side->gone_ns;
 		side->verdict = SL_PENDING;
-		side->was_leak = false;
+		side->was_leak = is_copy && side->copied_was_leak;
 		side->place = NULL;
 		side->written = probe->written;
 		side->sent_ns = 0;
@@ -1046,9 +1046,12 @@ void watch_fork_child(void)
 	for (unsigned fd = 0; fd < registry_top(); fd++) {
 		struct side *side = registry_side((int)fd, false);
 
-		if (!side)
+		if (!side) {
 			fd |= REGISTRY_ROWS - 1;
-		else if (side->gone_at) {
+			continue;
+		}
+		side->copied_was_leak = false;
+		if (side->gone_at) {
 			side->place = NULL;
 			side->gone_at = 0; /* its age begins anew */
 		}

@@ -18,9 +18,14 @@ static bool overrules(const struct merge *merge, const struct row *later,
 static void overrule(struct row *former, struct row *next)
 {
 	former->is_overruled = true;
-	/* It was a leak before the exec, and is still held. */
-	if (next->row.held && former->judged.verdict == SL_LEAK_GRACE)
+	if (!next->row.held || former->judged.verdict != SL_LEAK_GRACE)
+		return;
+	/* It was a leak before the exec, and is still held; how it is now the later
+	 * program knows, if it has looked. */
+	if (!next->row.state)
 		next->judged = former->judged;
+	else if (next->judged.verdict != SL_NO_VERDICT)
+		next->judged.verdict = SL_LEAK_GRACE;
 }
 
 static bool has_successor(const struct merge *merge, const struct row *row)

@@ -109,6 +109,76 @@ reported() {
 		.[0].call == "accept" and .[0].origin_note != "inherited"'
 }
 
+# A connection that was a leak, in the hands of another program: `sys.argv[2]` is what that
+# one does with it.
+over_exec='
+import os, socket, sys, time
+if len(sys.argv) == 4:
+    s = socket.socket(fileno=int(sys.argv[3]))
+    if sys.argv[2] == "close":
+        s.close()
+        socket.socket().close() # the number is another one s
+    elif sys.argv[2] == "reset":
+        s.send(b"x")
+        while s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 7:
+            time.sleep(0.001)
+    os._exit(0)
+ls = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(ls.getsockname())
+s, _ = ls.accept()
+c.close()
+until = time.time() + 30
+while time.time() < until and not os.path.getsize(sys.argv[1]):
+    time.sleep(0.005)
+os.set_inheritable(s.fileno(), True)
+os.execv("/usr/bin/python3", ["python3", "-c", os.environ["SCRIPT"], *sys.argv[1:], str(s.fileno())])'
+
+# after_exec WHAT
+after_exec() {
+	rm -f "$ledgers"/*
+	SCRIPT=$over_exec preloaded \
+		"ledger='$ledgers':log='$BATS_TEST_TMPDIR/log.$1':grace=200ms:interval=10ms:at_exit=grace" \
+		/usr/bin/python3 -c "$over_exec" "$BATS_TEST_TMPDIR/log.$1" "$1"
+	reported '[.processes[].ended] | sort == ["exec", "exit"]'
+}
+
+@test "a leak that went over an exec is one while it is held, as the later program sees it" {
+	after_exec hold
+	reported '[.leaks[].sockets[] | [.verdict, .kind]] == [["grace", "close-wait"]]'
+	after_exec reset
+	reported '[.leaks[].sockets[] | [.verdict, .kind]] == [["grace", "dead"]]'
+	after_exec close
+	reported '.leaks == [] and .pending == []'
+}
+
+# A leak on which something was sent, by a duplicate; and in a child, whose it never was.
+lives_on='
+import os, socket, sys, time
+ls = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(ls.getsockname())
+s, _ = ls.accept()
+c.shutdown(socket.SHUT_WR)
+until = time.time() + 30
+while time.time() < until and not os.path.getsize(sys.argv[1]):
+    time.sleep(0.005)
+d = s.dup()
+s.close()
+d.send(b"late")
+if os.fork() == 0:
+    other = socket.create_connection(ls.getsockname())
+    os._exit(0)
+os.wait()
+os._exit(0)'
+
+@test "what was a leak is one at exit by its duplicate, too, and not in a child" {
+	log=$BATS_TEST_TMPDIR/log
+	preloaded "ledger='$ledgers':log='$log':grace=300ms:interval=10ms" \
+		/usr/bin/python3 -c "$lives_on" "$log"
+	for each in "$ledgers"/*; do
+		"$B/sockleak" report --json "$each"
+	done | jq -es 'map([.processes[0].opened, (.leaks | length)]) | sort == [[1, 0], [3, 1]]'
+}
+
 @test "a program that makes no connection leaves no ledger behind" {
 	preloaded "$options" "$actor" say x
 	preloaded "$options" /bin/true
