@@ -990,6 +990,14 @@ EXPORT int setns(int fd, int type)
 	return real.setns(fd, type);
 }
 
+/* The same of system calls. */
+static bool changes_rights(long number, long first)
+{
+	return number == SYS_capset || number == SYS_setns ||
+	       (number == SYS_unshare && (first & CLONE_NEWUSER)) ||
+	       (number == SYS_prctl && first == PR_SET_SECUREBITS);
+}
+
 /* ---- a sandbox ---- */
 
 /* From the moment a filter of the host's own stands, a call that the host does not make
@@ -1110,17 +1118,7 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 				    (unsigned long)c))
 			has_entered = entering_sandbox();
 		break;
-	case SYS_unshare:
-		if (a & CLONE_NEWUSER)
-			go_alone();
-		break;
-	case SYS_capset:
-	case SYS_setns:
-		go_alone();
-		break;
 	case SYS_prctl:
-		if (a == PR_SET_SECUREBITS)
-			go_alone();
 		if (a == PR_SET_SECCOMP &&
 		    installs_filter((unsigned long)b, (unsigned long)c))
 			has_entered = entering_sandbox();
@@ -1128,6 +1126,8 @@ long hooks_syscall(long number, long a, long b, long c, long d, long e, long f)
 	default:
 		break;
 	}
+	if (changes_rights(number, a))
+		go_alone();
 	result = after_entering(has_entered, real.syscall(number, a, b, c, d, e, f));
 	switch (number) {
 	case SYS_socket:

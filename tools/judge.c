@@ -185,8 +185,8 @@ static bool ends_with_the_program(const struct sl_descriptor *row, uint32_t fd)
 static bool was_leak(const struct judge_process *process, const struct sl_descriptor *row,
 		     uint32_t fd)
 {
-	return process->told_counts && (row->flags & SL_ROW_WAS_LEAK) &&
-	       !ends_with_the_program(row, fd);
+	return process->told_counts && process->ended != FINDINGS_EXEC &&
+	       (row->flags & SL_ROW_WAS_LEAK) && !ends_with_the_program(row, fd);
 }
 
 static enum sl_verdict verdict_of_killed(const struct judge_process *process,

@@ -75,6 +75,7 @@ static void what_the_library_said_at_exit_stands(void **state)
 static void a_leak_stays_one_whatever_a_killed_process_sent_since(void **state)
 {
 	struct judge_process by_grace = killed, running = but(FINDINGS_RUNNING);
+	struct judge_process exec = but(FINDINGS_EXEC);
 	struct sl_descriptor row = quiet_for(1);
 
 	(void)state;
@@ -83,6 +84,7 @@ static void a_leak_stays_one_whatever_a_killed_process_sent_since(void **state)
 	by_grace.told_counts = false;
 	assert_int_equal(verdict(&by_grace, row), SL_PENDING);
 	assert_int_equal(verdict(&running, row), SL_PENDING);
+	assert_int_equal(verdict(&exec, row), SL_PENDING); /* that is no exit */
 	/* One that came over exec as a standard stream ends with the program. */
 	row.note = SL_NOTE_INHERITED;
 	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_PENDING);
