@@ -172,7 +172,7 @@ os._exit(0)'
 
 @test "what was a leak is one at exit by its duplicate, too, and not in a child" {
 	log=$BATS_TEST_TMPDIR/log
-	preloaded "ledger='$ledgers':log='$log':grace=300ms:interval=10ms" \
+	preloaded "ledger='$ledgers':log='$log':grace=1s:interval=10ms" \
 		/usr/bin/python3 -c "$lives_on" "$log"
 	for each in "$ledgers"/*; do
 		"$B/sockleak" report --json "$each"

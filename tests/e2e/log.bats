@@ -337,7 +337,7 @@ c.recv(4)
 os._exit(0)'
 	for at_exit in told grace; do
 		rm -f "$BATS_TEST_TMPDIR/log"
-		preloaded "grace=200ms:interval=10ms:at_exit=$at_exit:log='$BATS_TEST_TMPDIR/log'" \
+		preloaded "grace=1s:interval=10ms:at_exit=$at_exit:log='$BATS_TEST_TMPDIR/log'" \
 			/usr/bin/python3 -c "$half_closed" "$BATS_TEST_TMPDIR/log"
 		grep -q 'ERROR: sockleak: 1 socket left in CLOSE_WAIT' "$BATS_TEST_TMPDIR/log"
 		grep 'SUMMARY' "$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/summary.$at_exit"
