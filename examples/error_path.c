@@ -5,6 +5,7 @@
  *
  *     $ LD_PRELOAD=build/libsockleak.so build/examples/error_path
  *     ==PID==ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner at exit, for AGE
+ *       accepted by accept():
  *         #0 ADDRESS in handle_client+OFFSET (error_path+OFFSET)
  *         #1 ADDRESS in main+OFFSET (error_path+OFFSET)
  *         ...
@@ -13,8 +14,9 @@
  *         #1 ADDRESS in handle_client+OFFSET (error_path+OFFSET)
  *         #2 ADDRESS in main+OFFSET (error_path+OFFSET)
  *         ...
- *       why: eof-read. HOST:PORT <- HOST:PORT (fd N). Unread: 0 bytes.
+ *       why: eof-read. HOST:PORT <- HOST:PORT (fd N).
  *       A peer that closed fully forgets this connection when its tcp_fin_timeout ends.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
  */
 #include "expect.h" /* LEAKS(): says what must be reported of the call inside it */

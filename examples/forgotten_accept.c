@@ -6,6 +6,7 @@
  *     $ LD_PRELOAD=build/libsockleak.so build/examples/forgotten_accept
  *     ==PID==ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner at exit, oldest
  *     AGE
+ *       accepted by accept():
  *         #0 ADDRESS in accept_client+OFFSET (forgotten_accept+OFFSET)
  *         #1 ADDRESS in main+OFFSET (forgotten_accept+OFFSET)
  *         ...
@@ -13,8 +14,9 @@
  *         #0 ADDRESS in serve+OFFSET (forgotten_accept+OFFSET)
  *         #1 ADDRESS in main+OFFSET (forgotten_accept+OFFSET)
  *         ...
- *       why: eof-read. HOST:PORT <- HOST:PORT (fd N), and 2 more. Unread: 0 bytes.
+ *       why: eof-read. HOST:PORT <- HOST:PORT (fd N), and 2 more.
  *       A peer that closed fully forgets these connections when its tcp_fin_timeout ends.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 3 sockets leaked at 1 place; ...
  */
 #include "expect.h" /* LEAKS(): says what must be reported of the call inside it */

@@ -9,11 +9,13 @@
  *     $ SOCKLEAK_OPTIONS=grace=200ms:interval=50ms \
  *       LD_PRELOAD=build/libsockleak.so build/examples/held_by_child
  *     ==PID==ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for AGE
+ *       accepted by accept():
  *         #0 ADDRESS in accept_client+OFFSET (held_by_child+OFFSET)
  *         #1 ADDRESS in main+OFFSET (held_by_child+OFFSET)
  *         ...
- *       why: read-unseen, held-by-child. HOST:PORT <- HOST:PORT (fd N). Unread: 0 bytes.
+ *       why: read-unseen, held-by-child. HOST:PORT <- HOST:PORT (fd N).
  *       A peer that closed fully forgets this connection when its tcp_fin_timeout ends.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
  */
 #include "expect.h" /* LEAK(): says what must be reported of the call inside it */

@@ -6,6 +6,7 @@
  *
  *     $ LD_PRELOAD=build/libsockleak.so build/examples/lost_duplicate
  *     ==PID==ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner at exit, for AGE
+ *       accepted by accept():
  *         #0 ADDRESS in accept_client+OFFSET (lost_duplicate+OFFSET)
  *         #1 ADDRESS in main+OFFSET (lost_duplicate+OFFSET)
  *         ...
@@ -13,8 +14,9 @@
  *         #0 ADDRESS in serve+OFFSET (lost_duplicate+OFFSET)
  *         #1 ADDRESS in main+OFFSET (lost_duplicate+OFFSET)
  *         ...
- *       why: eof-read, duplicate. HOST:PORT <- HOST:PORT (fd N). Unread: 0 bytes.
+ *       why: eof-read, duplicate. HOST:PORT <- HOST:PORT (fd N).
  *       A peer that closed fully forgets this connection when its tcp_fin_timeout ends.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
  */
 #include "expect.h" /* LEAK(): says what must be reported of the call inside it */

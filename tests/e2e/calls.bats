@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # One case for each row of calls.h: the call gives what it gives without the library, and
-# the row does its job.  The cases are in tests/fixtures/guest_calls.c.
+# the row does its job.  The cases are in tests/fixtures/calls/.
 
 bats_require_minimum_version 1.5.0
 
@@ -13,7 +13,7 @@ setup() {
 
 # rows: the names in calls.h, in order
 rows() {
-	sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1/p' preload/calls.h
+	sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1/p' preload/common/calls.h
 }
 
 @test "every row of the table of calls has a case" {
@@ -57,6 +57,10 @@ late_host() {
 	late_host
 	export GUEST_BOOKS_ARE_LATE=1
 	for name in $("$calls"); do
+		# The runtime's vfork() keeps one return address a thread: a child's vfork()
+		# takes its parent's away.  And what the frames of a cancelled thread marked on
+		# its stack is not taken away where the host is built without it.
+		[[ $SAN != *address* || ( $name != vfork && $name != pthread_cancel ) ]] || continue
 		same log=none:interval=20ms "$calls" "$name" || differ=1
 	done
 	[ $differ = 0 ]

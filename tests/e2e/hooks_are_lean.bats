@@ -36,12 +36,13 @@ setup() {
 	run ! grep -E ' (malloc|calloc|realloc|free|f?printf|v?s?n?printf|f?puts|fwrite|fopen|fflush|write|open|strerror|setlocale|getenv|sem_.*|syslog|abort|__assert_fail)(@|$)' \
 		"$BATS_TEST_TMPDIR/undefined"
 	# What it does call of threads starts the helper, tries the locks of the loader, and
-	# learns that main() left, and on aarch64 where a stack ends.
+	# learns that main() left, on aarch64 where a stack ends, and what a Java thread
+	# keeps of itself.
 	run -0 sh -c "nm -D --undefined-only $library | grep -o 'pthread_[a-z_]*' |
 		grep -v pthread_self | sort"
 	[ "$output" = "$(printf '%s\n' pthread_attr_{destroy,init,setdetachstate,setstacksize} \
-		pthread_create pthread_key_create pthread_mutex_{trylock,unlock} \
-		pthread_setspecific)" ]
+		pthread_create pthread_get_minstack pthread_getspecific pthread_key_create \
+		pthread_mutex_{trylock,unlock} pthread_setspecific)" ]
 }
 
 @test "no call waits for the helper, wherever it stands still" {

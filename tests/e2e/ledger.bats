@@ -22,7 +22,7 @@ reported() {
 @test "after exit, _exit and quick_exit the verdicts stand in the ledger" {
 	for end in exit _exit quick; do
 		rm -f "$ledgers"/*
-		preloaded "$options" "$actor" open 2 leave read $end 0
+		logged "$options" "$actor" open 2 leave read $end 0
 		reported '.processes[0].ended == "exit" and .leaks[0].count == 2 and
 			.leaks[0].call == "accept" and .leaks[0].origin[0].function == "take" and
 			.leaks[0].eof[0].function == "read_end"'
@@ -46,6 +46,26 @@ reported() {
 	reported '.leaks[0].count == 1 and .leaks[0].sockets[0].verdict == "exit"'
 }
 
+# killed_now JQ: what a report would say if the host were killed now.  In a copy of its
+# ledger it has begun at another time (start_ticks, byte 32), so that what runs with its pid is another process.
+killed_now() {
+	mkdir -p "$ledgers.copy"
+	cp "$ledgers"/*.sockleak "$ledgers.copy/copy.sockleak" &&
+		printf '\1' | dd of="$ledgers.copy/copy.sockleak" bs=1 seek=32 conv=notrunc status=none &&
+		"$B/sockleak" report --json "$ledgers.copy" | jq -e "$1"
+}
+
+@test "a backtrace stands in the ledger as soon as it was unwound, not by the next look" {
+	export TMPDIR=$BATS_TEST_TMPDIR
+	begin "ledger='$ledgers':log=none:interval=1h:grace=1h" "$B/tests/fixtures/run_host" leak 1 wait "$go" lose wait never
+	wait_until 60 killed_now '[.leaks[].origin[].function] | index("leak")'
+	: >"$go"
+	wait_until 60 killed_now '[.leaks[] | (.origin, .eof)[].function | select(. == "leak" or . == "lose")]
+		| sort == ["leak", "leak", "leak", "leak", "lose", "lose"]'
+	kill "$host"
+	wait "$host" || true
+}
+
 @test "what a killed process could not unwind any more is said to be pending" {
 	# Without the helper backtraces are unwound at exit.
 	begin "$options:thread=no" "$actor" open 2 leave linger 200 until "$go"
@@ -54,7 +74,15 @@ reported() {
 	wait "$host" || true
 	reported '.leaks[0] | .count == 2 and .call == "accept" and .origin == []'
 	"$B/sockleak" report "$ledgers" >"$errors"
-	says '^  origin: pending, its backtrace was captured and not unwound yet\.$'
+	says '^    origin: pending, its backtrace was captured, and the process ended before it was unwound$'
+}
+
+@test "without the helper, too, the ledger of a killed process has room for all" {
+	begin "$options:thread=no" "$actor" open 300 leave open 300 leave linger 200 until "$go"
+	wait_until 60 reported '([(.leaks, .pending)[].count] | add) == 600'
+	kill -9 "$host"
+	wait "$host" || true
+	reported '([(.leaks, .pending)[].count] | add) == 600 and .processes[0].dropped == 0'
 }
 
 @test "a program that exports nothing is known by its imports, and has its ledger from the start" {
@@ -66,7 +94,7 @@ reported() {
 			return argc > 2 ? connect(0, 0, 0) : system(argv[1]) != 0;
 		}
 	C
-	preloaded "$options" "$BATS_TEST_TMPDIR/host" "ls '$ledgers' | grep \"^\$PPID\\.\""
+	logged "$options" "$BATS_TEST_TMPDIR/host" "ls '$ledgers' | grep \"^\$PPID\\.\""
 }
 
 @test "a crash is as a kill" {
@@ -102,7 +130,7 @@ reported() {
 
 @test "an exec before the first look takes no socket from its origin" {
 	# Looked at when the first connection begins, and not again for ten seconds.
-	preloaded "ledger='$ledgers':log=none:thread=no:interval=10s" \
+	logged "ledger='$ledgers':log=none:thread=no:interval=10s" \
 		"$actor" open 1 leave exec linger 10
 	reported '[.processes[].ended] | sort == ["exec", "exit"]'
 	reported '[(.leaks + .pending)[] | select(.why | index("held-by-child"))] | length == 1 and
@@ -136,7 +164,7 @@ os.execv("/usr/bin/python3", ["python3", "-c", os.environ["SCRIPT"], *sys.argv[1
 # after_exec WHAT
 after_exec() {
 	rm -f "$ledgers"/*
-	SCRIPT=$over_exec preloaded \
+	SCRIPT=$over_exec logged \
 		"ledger='$ledgers':log='$BATS_TEST_TMPDIR/log.$1':grace=200ms:interval=10ms:at_exit=grace" \
 		/usr/bin/python3 -c "$over_exec" "$BATS_TEST_TMPDIR/log.$1" "$1"
 	reported '[.processes[].ended] | sort == ["exec", "exit"]'
@@ -172,7 +200,7 @@ os._exit(0)'
 
 @test "what was a leak is one at exit by its duplicate, too, and not in a child" {
 	log=$BATS_TEST_TMPDIR/log
-	preloaded "ledger='$ledgers':log='$log':grace=1s:interval=10ms" \
+	logged "ledger='$ledgers':log='$log':grace=1s:interval=10ms" \
 		/usr/bin/python3 -c "$lives_on" "$log"
 	for each in "$ledgers"/*; do
 		"$B/sockleak" report --json "$each"
@@ -180,26 +208,26 @@ os._exit(0)'
 }
 
 @test "a program that makes no connection leaves no ledger behind" {
-	preloaded "$options" "$actor" say x
-	preloaded "$options" /bin/true
-	preloaded "$options" bash -c true
+	logged "$options" "$actor" say x
+	logged "$options" /bin/true
+	logged "$options" bash -c true
 	[ -z "$(ls "$ledgers")" ]
 }
 
 @test "the file is 0600, and a clean program's says so" {
-	preloaded "$options" "$actor" open 1 drop
+	logged "$options" "$actor" open 1 drop
 	[ "$(stat -c %a "$ledgers"/*)" = 600 ]
 	reported '.leaks == [] and .processes[0].leaked == 0 and .processes[0].opened == 3'
 }
 
 @test "a directory that others may write, or a link, is refused in one line" {
 	chmod 777 "$ledgers"
-	preloaded "ledger='$ledgers'" "$actor" open 1 drop
+	logged "ledger='$ledgers'" "$actor" open 1 drop
 	[ "$(wc -l <"$errors")" -eq 1 ]
 	says 'ledger directory'
 	chmod 700 "$ledgers"
 	ln -s "$ledgers" "$BATS_TEST_TMPDIR/link"
-	preloaded "ledger='$BATS_TEST_TMPDIR/link'" "$actor" open 1 drop
+	logged "ledger='$BATS_TEST_TMPDIR/link'" "$actor" open 1 drop
 	[ "$(wc -l <"$errors")" -eq 1 ]
 	[ -z "$(ls "$ledgers")" ]
 }
@@ -208,9 +236,9 @@ os._exit(0)'
 on_a_small_disk() {
 	mount -t tmpfs -o size=256k,mode=700 none "$BATS_TEST_TMPDIR/small"
 	cd "$BATS_TEST_TMPDIR/small" || return
-	preloaded "ledger='$PWD':log=none" "$actor" open 400 leave read drop say done
+	logged "ledger='$PWD':log=none" "$actor" open 400 leave read drop say done
 	dd if=/dev/zero of=filler bs=4k count=100 2>/dev/null || true
-	preloaded "ledger='$PWD'" "$actor" open 10 drop say done
+	logged "ledger='$PWD'" "$actor" open 10 drop say done
 }
 
 @test "a full disk costs records, never the host" {
@@ -218,7 +246,7 @@ on_a_small_disk() {
 	mkdir "$BATS_TEST_TMPDIR/small"
 	actor=$PWD/$actor
 	export actor library errors
-	export -f preloaded on_a_small_disk
+	export -f logged on_a_small_disk
 	unshare -m bash -ec on_a_small_disk >"$BATS_TEST_TMPDIR/said"
 	[ "$(grep -c 'done' "$BATS_TEST_TMPDIR/said")" -eq 2 ]
 	says 'cannot be (reserved|created)'
@@ -226,9 +254,9 @@ on_a_small_disk() {
 
 @test "beyond RLIMIT_FSIZE there is no signal, and no ledger" {
 	not_with thread "its runtime writes a file when it starts"
-	(ulimit -f 8 && preloaded "ledger='$ledgers'" "$actor" open 1 drop say done)
+	(ulimit -f 8 && logged "ledger='$ledgers'" "$actor" open 1 drop say done)
 	says 'cannot be reserved'
-	[ -z "$(ls "$ledgers")" ]
+	[ -z "$(ls "$ledgers"/*.sockleak 2>/dev/null)" ] # only PID.failed
 }
 
 @test "names that find no room are counted, and the rest of the ledger is told" {
@@ -236,14 +264,14 @@ on_a_small_disk() {
 	local long i words=()
 	long=$(printf 'x%.0s' {1..900})
 	for i in {1..80}; do words+=(name "$i $long"); done
-	(ulimit -f 120 && preloaded "$options" "$actor" name first open 1 "${words[@]}" open 1 leave read)
+	(ulimit -f 120 && logged "$options" "$actor" name first open 1 "${words[@]}" open 1 leave read)
 	says_nothing
 	reported '(.processes[0].dropped | . > 0 and . < 80) and
 		([.leaks[].sockets[].test] | sort) == [null, "first"]'
 }
 
 @test "a thousand descriptors fit, and closing them shows" {
-	preloaded "$options" "$actor" open 900 leave read
+	logged "$options" "$actor" open 900 leave read
 	reported '.leaks[0].count == 900 and .processes[0].dropped == 0'
 }
 
@@ -257,13 +285,13 @@ on_a_small_disk() {
 }
 
 @test "a child's leak is in the child's ledger" {
-	preloaded "$options" "$actor" open 1 leave drop fork open 2 leave read
+	logged "$options" "$actor" open 1 leave drop fork open 2 leave read
 	reported '[.processes[] | select(.leaked > 0)] | length == 1'
 	reported '.leaks[0].count == 2'
 }
 
 @test "the taker of a gift learns its origin from the giver's ledger" {
-	preloaded "$options" /usr/bin/python3 - <<-'PYTHON'
+	logged "$options" /usr/bin/python3 - <<-'PYTHON'
 		import os, socket
 		a, b = socket.socketpair()
 		if os.fork() == 0:
@@ -283,7 +311,7 @@ on_a_small_disk() {
 }
 
 @test "a connection that came as two standard streams is one socket" {
-	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+	logged "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
 		import socket, subprocess, sys
 		ls = socket.create_server(("127.0.0.1", 0))
 		c = socket.create_connection(ls.getsockname())
@@ -298,7 +326,7 @@ on_a_small_disk() {
 }
 
 @test "a connection that came twice behind twenty others is one socket" {
-	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+	logged "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
 		import os, socket, subprocess, sys
 		ls = socket.create_server(("127.0.0.1", 0))
 		cs = [socket.create_connection(ls.getsockname()) for _ in range(21)]
@@ -312,7 +340,7 @@ on_a_small_disk() {
 }
 
 @test "what exec inherits is joined with the parent that accepted it and let go" {
-	preloaded "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
+	logged "$options" /usr/bin/python3 - "$B/tests/fixtures/actor" <<-'PYTHON'
 		import os, socket, sys
 		ls = socket.create_server(("127.0.0.1", 0))
 		c = socket.create_connection(ls.getsockname())
@@ -328,4 +356,33 @@ on_a_small_disk() {
 	PYTHON
 	reported '.leaks[0].count == 1 and .leaks[0].call == "accept4" and
 		(.leaks[0].why | index("held-by-child"))'
+}
+
+# executes CODE: runs it in a host that was told of the end of its socket `a`, no look in between
+executes() {
+	rm -f "$ledgers"/*
+	cat >"$BATS_TEST_TMPDIR/host.py" <<-PYTHON
+		import os, signal, socket
+		ls = socket.create_server(("127.0.0.1", 0))
+		c = socket.create_connection(ls.getsockname())
+		a, _ = ls.accept()
+		c.close()
+		assert a.recv(1) == b""
+		a.set_inheritable(True)
+		$1
+	PYTHON
+	logged "ledger='$ledgers':log=none:interval=1h:grace=1h" /usr/bin/python3 "$BATS_TEST_TMPDIR/host.py" || true
+}
+
+@test "what was told and goes to another program is none of the former one's, though that keeps no ledger" {
+	without_runtime "Python is built without it"
+	executes 'os.execv("/usr/bin/python3", ["python3", "-c", "import os; os.closerange(3, 20)"])'
+	reported '.processes == [.processes[0]] and .processes[0].ended == "exec" and .leaks == []'
+	executes 'os.execvp("true", ["true"])'
+	reported '.processes[0].ended == "exec" and .leaks == []'
+	# Of an exec that fails nothing is left, and a child's is not its parent's.
+	executes 'exec("try: os.execv(\"/nonexistent\", [\"x\"])\nexcept OSError: os.kill(os.getpid(), signal.SIGKILL)")'
+	reported '.processes[0].ended == "unknown" and .leaks[0].count == 1'
+	executes 'import subprocess; subprocess.run(["true"]); os.kill(os.getpid(), signal.SIGKILL)'
+	reported '.processes[0].ended == "unknown" and .leaks[0].count == 1'
 }

@@ -161,7 +161,7 @@ keepalive_ends_close_wait() {
 # peer_state_of FIXTURE PATTERN: what the report says of the peer
 peer_state_of() {
 	local file=$BATS_TEST_TMPDIR/report
-	"$B/sockleak" run --quiet --json="$file" --grace=300ms -o interval=50ms -- \
+	"$B/sockleak" run --quiet --json="$file" --grace=300ms -O interval=50ms -- \
 		"$B/tests/fixtures/$1" "$2" >"$BATS_TEST_TMPDIR/out"
 	jq -r '.leaks[].sockets[].peer_state' "$file"
 }

@@ -2,16 +2,13 @@
 # `sockleak list` looks at examples/http_server while it runs, which forgets the clients
 # of pages that do not exist.
 
-load ../lib/sanitizer
-load ../lib/wait
+load ../lib/common
 
 setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	B=$(realpath "${B:-build}")
-	sockleak=$B/sockleak
+	common_setup
+	B=$build
 	ledgers=$BATS_TEST_TMPDIR/ledgers
 	mkdir "$ledgers"
-	unset SOCKLEAK_OPTIONS LD_PRELOAD
 	sanitizer_with_library
 }
 
@@ -72,10 +69,11 @@ has_leaked() {
 			(.origin.build_id | length) >= 16 and .origin_note == null)
 		END
 	)"
+	tests/lib/valid_json tests/lib/report.schema.json "$BATS_TEST_TMPDIR/listed"
 	# The kernel agrees.
 	fd=$(jq '.processes[0].sockets[1].fd' "$BATS_TEST_TMPDIR/listed")
 	[[ $(ss -Htnp state close-wait "sport = :$port") == *"pid=$pid,fd=$fd)"* ]]
-	run "$sockleak" list
+	run "$sockleak" list --verbose
 	[ "$status" -eq 0 ]
 	[[ $output == *"$B/examples/http_server (pid $pid): 2 opened, 0 closed, 2 descriptors held; looked at "*" ago:"* ]]
 	[[ $output == *"    fd $fd CLOSE_WAIT 127.0.0.1:$port <- 127.0.0.1:"*", leak for "*", opened "*" ago by accept in accept_client "*"http_server.c:$line"* ]]
@@ -85,11 +83,90 @@ has_leaked() {
 	start
 	exec 5<>"/dev/tcp/127.0.0.1/$port"
 	wait_until 60 holds 'accepted | length == 1 and .[0].verdict == null and .[0].age_ms == null and .[0].local == null'
-	run "$sockleak" list --error-exitcode=7 "$pid"
+	run "$sockleak" list --verbose --error-exitcode=7 "$pid"
 	[ "$status" -eq 0 ]
 	[[ $output == *" ESTABLISHED ? <- 127.0.0.1:"* ]] # its own address was not asked for yet
 	exec 5<&-
 	wait_until 60 holds 'accepted == [] and .closed == 1'
+}
+
+# tabled PATTERN: a row of the table, blanks as one
+tabled() {
+	run "$sockleak" list "$pid"
+	tr -s ' ' <<<"$output" | grep -qxE " $1"
+}
+
+@test "a table has how many there are by listener or peer, state and place" {
+	start
+	leak
+	leak
+	leak
+	line=$(grep -n 'accept4\?(' "$PWD/examples/http_server.c" | head -1 | cut -d: -f1)
+	wait_until 60 tabled "at 127.0.0.1:$port CLOSE_WAIT 3 3 [0-9.]+m?s by accept in accept_client [^ ]*http_server.c:$line" ||
+		{ echo "$output"; false; }
+	tabled "- LISTEN 1 0 [0-9.]+m?s by socket in .*"
+	tabled "LISTENER OR PEER STATE SOCKETS LEAKED OLDEST OPENED"
+	[[ ${lines[0]} == "$B/examples/http_server (pid $pid): 4 opened, 0 closed, 4 descriptors held; looked at "* ]]
+	equal 5 "${#lines[@]}"
+	exec 5<>"/dev/tcp/127.0.0.1/$port"
+	wait_until 60 tabled "accepted (ESTABLISHED|not known yet) 1 0 [0-9.]+m?s by accept in accept_client .*"
+	exec 5<&-
+}
+
+# two_hold: the parent has accepted three connections, the child has inherited the first
+# and received the others, of which the parent keeps the second.
+two_hold() {
+	"$sockleak" list --json >"$BATS_TEST_TMPDIR/listed" || return
+	jq -e --argjson pid "$pid" --argjson child "$child" '
+		[.processes[] | select(.pid == $pid or .pid == $child)] as $ours |
+		[$ours[].sockets[] | select(.call == "accept4")] as $accepted |
+		($accepted | map(.cookie) | unique | length) == 3 and
+		($accepted | map([.opener_pid, (.holders | map(.pid))])) ==
+			[[null, [$pid, $child]], [null, [$pid, $child]], [$pid, [$child]]] and
+		($accepted | all(.origin != null and .origin_note == null and .opened_ms != 0)) and
+		([$ours[] | .sockets | map(select(.call == "accept4")) | length] == [2, 1])
+		' "$BATS_TEST_TMPDIR/listed"
+}
+
+# two_hold_in_text: the same
+two_hold_in_text() {
+	"$sockleak" list --verbose >"$BATS_TEST_TMPDIR/text" || return
+	grep -q ", held too by process $child (python3) as fd .*: ESTABLISHED.* ago by accept4 " "$BATS_TEST_TMPDIR/text" &&
+		grep -qF "(2 listed with another process)" "$BATS_TEST_TMPDIR/text" &&
+		grep -q " by accept4 .*, in process $pid" "$BATS_TEST_TMPDIR/text"
+}
+
+@test "a socket that two processes hold is listed once, with its opener's backtrace" {
+	SOCKLEAK_OPTIONS=grace=200ms:interval=50ms:log=none:ledger=$ledgers \
+		LD_PRELOAD=$B/libsockleak.so /usr/bin/python3 -c '
+import array, os, socket, sys
+here, there = socket.socketpair()
+listener = socket.create_server(("127.0.0.1", 0))
+clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+def accept():
+    return listener.accept()[0]
+first = accept()
+child = os.fork()
+if not child:
+    for client in clients:
+        client.close()
+    for _ in range(2):
+        here.recvmsg(1, socket.CMSG_SPACE(4))
+    here.recv(1)
+    os._exit(0)
+second, third = accept(), accept()
+for accepted in second, third:
+    there.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [accepted.fileno()]))])
+third.close()
+here.close()
+print(child, flush=True)
+there.recv(1)' >"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	wait_until 60 grep -qs . "$BATS_TEST_TMPDIR/said"
+	child=$(<"$BATS_TEST_TMPDIR/said")
+	wait_until 60 two_hold
+	wait_until 60 two_hold_in_text
+	kill "$child"
 }
 
 @test "--error-exitcode counts leaks" {
@@ -162,7 +239,7 @@ has_leaked() {
 	run "${as_nobody[@]}"
 	[ "$status" -eq 0 ]
 	# That user may have processes of its own that keep a ledger.
-	[[ $output == *"sockleak: "*" processes of other users could not be looked at." ]]
+	[[ $output == *"sockleak: "*" processes may not be looked at by this user." ]]
 	[[ $output != *"(pid $pid)"* ]]
 	run "${as_nobody[@]}" "$pid"
 	[ "$status" -eq 2 ]
@@ -177,6 +254,22 @@ has_leaked() {
 	wait_until 60 eval 'listed && jq -e ".processes | any(.sockets | any(.verdict == \"grace\" and .local == \"127.0.0.1:$port\"))" "$BATS_TEST_TMPDIR/listed" >/dev/null'
 	found=$(jq ".processes[] | select(any(.sockets[]; .local == \"127.0.0.1:$port\")) | .pid" "$BATS_TEST_TMPDIR/listed")
 	[ ! -e "$(sed -n 's/.* \(\/.*\.sockleak\)$/\1/p' "/proc/$found/maps" | head -1)" ]
+}
+
+@test "a ledger that a process is only now making is none yet, and no error" {
+	local unborn=$ledgers/1.2.0.sockleak
+	head -c 60000 /dev/zero >"$unborn"
+	/usr/bin/python3 -c 'import mmap, signal, sys
+with open(sys.argv[1], "r+b") as file:
+    mapped = mmap.mmap(file.fileno(), 0)
+print("ready", flush=True)
+signal.pause()' "$unborn" >"$BATS_TEST_TMPDIR/announced" 3>&- &
+	pid=$!
+	wait_until 60 grep -q ready "$BATS_TEST_TMPDIR/announced"
+	run "$sockleak" list "$pid"
+	[[ $output == "sockleak: process $pid keeps no ledger"* ]]
+	run "$sockleak" list
+	[ "$status" -eq 0 ] || [[ $output != *"$ledgers"* ]] || { echo "$output"; return 1; }
 }
 
 @test "a damaged ledger is one clear line, and the others are listed" {

@@ -7,26 +7,26 @@ setup() {
 }
 
 @test "a clean program prints nothing" {
-	preloaded "" "$actor" open 5 drop leave
+	logged "" "$actor" open 5 drop leave
 	says_nothing
-	preloaded grace=1ms:interval=1ms "$actor" open 5 linger 50
+	logged grace=1ms:interval=1ms "$actor" open 5 linger 50
 	says_nothing
 }
 
 @test "a leak is printed at exit, with its origin, where it was told, and why" {
-	preloaded "" "$actor" open 3 leave read
+	logged "" "$actor" open 3 leave read
 	says '^==[0-9]+==ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner at exit'
 	says '^    #0 0x[0-9a-f]+ in take\+0x[0-9a-f]+ \(/.*/actor\+0x[0-9a-f]+\)'
 	says '^  end of stream was read .* ago by read\(\):'
 	says '^    #0 0x[0-9a-f]+ in read_end\+'
-	says '^  why: eof-read\. 127\.0\.0\.1:[0-9]+ <- 127\.0\.0\.1:[0-9]+ \(fd [0-9]+\), and 2 more\. Unread: 0 bytes\.'
+	says '^  why: eof-read\. 127\.0\.0\.1:[0-9]+ <- 127\.0\.0\.1:[0-9]+ \(fd [0-9]+\), and 2 more\.$'
 	says '^==[0-9]+==SUMMARY: sockleak: 3 sockets leaked at 1 place; 7 opened, 4 closed; 0 missed, 0 dropped'
 }
 
 @test "what the program was not told of is pending at exit, and not counted" {
-	preloaded "" "$actor" open 2 leave
+	logged "" "$actor" open 2 leave
 	says_nothing
-	preloaded "" "$actor" open 1 leave read open 2 leave
+	logged "" "$actor" open 1 leave read open 2 leave
 	says 'SUMMARY: sockleak: 1 socket leaked at 1 place'
 }
 
@@ -36,8 +36,7 @@ setup() {
 	says '    #0 .* in take\+'
 	touch "$go"
 	wait "$host"
-	says 'SUMMARY: sockleak: 0 sockets leaked at 0 places'
-	says '1 .*closed late'
+	says 'SUMMARY: sockleak: 1 socket leaked at 1 place \(closed only by the program.s end\)'
 }
 
 # told_after: for how many ms the peer was gone when the leak was told
@@ -55,7 +54,7 @@ told_after() {
 @test "a leak is printed while the program runs, also where it changed its root and there is no /proc" {
 	[ "$(id -u)" = 0 ] || skip "only root may change its root"
 	mkdir "$BATS_TEST_TMPDIR/root"
-	preloaded grace=200ms:interval=50ms /usr/bin/python3 - "$errors" "$BATS_TEST_TMPDIR/root" <<-'PYTHON'
+	logged grace=200ms:interval=50ms /usr/bin/python3 - "$errors" "$BATS_TEST_TMPDIR/root" <<-'PYTHON'
 		import os, socket, sys, time
 		report = os.open(sys.argv[1], os.O_RDONLY)
 		ls = socket.create_server(("127.0.0.1", 0))
@@ -76,12 +75,13 @@ told_after() {
 @test "where there is no /proc from the start frames name the program, and its functions" {
 	not_with address "its runtime reads /proc"
 	unshare -m true || skip "needs rights to mount"
-	preloaded "log='$BATS_TEST_TMPDIR/%e.log'" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' - \
+	logged "log='$BATS_TEST_TMPDIR/%e.log'" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' - \
 		"$PWD/$actor" open 1 leave read
 	says " in main\+0x[0-9a-f]+ \($PWD/$actor\+0x" "$BATS_TEST_TMPDIR/actor.log"
 }
 
 @test "a leak is told within grace and a second" {
+	not_with thread "there a scan takes so long that the next one is put off"
 	for _ in {1..20}; do
 		age=$(told_after)
 		echo "told after $age ms"
@@ -107,7 +107,7 @@ told_after() {
 }
 
 @test "every json line is an object of its event, with the fields of a place" {
-	preloaded format=json "$actor" open 2 leave read
+	logged format=json "$actor" open 2 leave read
 	jq -es '.[0] | .event == "leak" and .kind == "close-wait" and .why == ["eof-read"] and
 		.count == 2 and .call == "accept" and .origin[0].function == "take" and
 		.eof[0].function == "read_end" and .eof_call == "read" and
@@ -116,7 +116,7 @@ told_after() {
 }
 
 @test "a late close is an event of its own" {
-	begin format=json:grace=20ms:interval=5ms "$actor" open 1 leave until "$go" drop
+	begin format=json:grace=20ms:interval=5ms "$actor" open 1 leave until "$go" drop linger 1100
 	wait_until 60 says '"event":"leak"'
 	touch "$go"
 	wait "$host"
@@ -140,43 +140,57 @@ told_after() {
 		(.sockets[0].peer | test("^127")) and .sockets[0].opened_ms >= .oldest_ms' <"$errors"
 }
 
+@test "a close of which the end is not known yet is told when it is no close by the end" {
+	begin format=json:grace=20ms:interval=5ms "$actor" open 2 leave until "$go" dropone \
+		until "$go.2" dropone
+	wait_until 60 says '"event":"leak"'
+	touch "$go"
+	wait_until 60 says '"event":"closed-late"'
+	touch "$go.2"
+	wait "$host"
+	jq -es '.[0].count as $n | map(select(.event == "closed-late").count) == [1] and
+		(.[-1] | .leaked == 1 and .closed_late.count == 1)' <"$errors"
+	jq -es '(map(select(.event == "closed-late")) | map(.sockets[].cookie)) -
+		(map(select(.event == "leak")) | .[-1].sockets | map(.cookie)) | length == 1' <"$errors"
+}
+
 @test "a late close is timed by the close, however late the next look is" {
-	preloaded format=json:thread=no:grace=10ms:interval=60m \
-		"$actor" open 1 leave linger 50 check drop linger 1000
+	logged format=json:thread=no:grace=10ms:interval=60m \
+		"$actor" open 1 leave linger 50 check drop linger 1100
 	jq -es 'map(.event) == ["leak", "closed-late", "summary"] and
 		.[-1].closed_late.max_ms < .[0].oldest_ms + 1000' <"$errors"
 }
 
 @test "log=PATH takes the report, with the pid and the program's name in the path" {
-	preloaded "log='$BATS_TEST_TMPDIR/%e.%p.log'" "$actor" open 1 leave read
+	logged "log='$BATS_TEST_TMPDIR/%e.%p.log'" "$actor" open 1 leave read
 	says_nothing
 	[ "$(stat -c %a "$BATS_TEST_TMPDIR"/actor.*.log)" = 600 ]
 	says 'SUMMARY: sockleak: 1 socket leaked' "$(echo "$BATS_TEST_TMPDIR"/actor.*.log)"
 }
 
 @test "log=PATH leaves no file behind a clean program" {
-	preloaded "log='$BATS_TEST_TMPDIR/%p.log'" "$actor" open 1 drop
+	logged "log='$BATS_TEST_TMPDIR/%p.log'" "$actor" open 1 drop
 	says_nothing
 	[ -z "$(ls "$BATS_TEST_TMPDIR"/*.log 2>/dev/null)" ]
 }
 
 @test "a program that becomes another leaves no empty log behind" {
 	local file=$BATS_TEST_TMPDIR/wrapped.log
-	preloaded "log='$file'" env "$actor" open 1 drop
-	preloaded "log='$file'" sh -c 'exec "$@"' - "$actor" open 1 drop
-	preloaded "log='$file'" env true
+	logged "log='$file'" env "$actor" open 1 drop
+	logged "log='$file'" sh -c 'exec "$@"' - "$actor" open 1 drop
+	logged "log='$file'" env true
 	[ ! -e "$file" ]
-	preloaded "log='$file'" env "$actor" open 1 leave read
+	logged "log='$file'" env "$actor" open 1 leave read
 	says 'ERROR: sockleak: 1 socket' "$file"
 	# What could make connections opens its log at the start: the next one knows it.
-	preloaded "log='$file.%p'" bash -c 'exec "$@"' - "$actor" open 1 drop
+	logged "log='$file.%p'" bash -c 'exec "$@"' - "$actor" open 1 drop
 	[ -z "$(ls "$file".*)" ] || { ls -l "$file".*; return 1; }
 	says_nothing
 }
 
 @test "a log that was there before, empty, stays" {
 	touch "$BATS_TEST_TMPDIR/mine.log"
-	preloaded "log='$BATS_TEST_TMPDIR/mine.log'" env "$actor" open 1 drop
+	logged "log='$BATS_TEST_TMPDIR/mine.log'" env "$actor" open 1 drop
 	[ -e "$BATS_TEST_TMPDIR/mine.log" ]
 }
 
@@ -241,23 +255,23 @@ told_after() {
 }
 
 @test "log=none says nothing" {
-	preloaded log=none "$actor" open 1 leave read
+	logged log=none "$actor" open 1 leave read
 	says_nothing
 }
 
 @test "a log that is a link or somebody else's is refused in one line, and the program runs on" {
 	ln -s "$BATS_TEST_TMPDIR/victim" "$BATS_TEST_TMPDIR/link"
-	preloaded "log='$BATS_TEST_TMPDIR/link'" "$actor" open 1 leave read say done
+	logged "log='$BATS_TEST_TMPDIR/link'" "$actor" open 1 leave read say done
 	[ "$(wc -l <"$errors")" -eq 1 ]
 	[ ! -e "$BATS_TEST_TMPDIR/victim" ]
-	run preloaded log=/nonexistent/x "$actor" say done
+	run logged log=/nonexistent/x "$actor" say done
 	[ "$status" -eq 0 ]
 	[ "$output" = "done" ]
 	[ "$(wc -l <"$errors")" -eq 1 ]
 }
 
 @test "an unknown option and a bad value get one line each, and the program runs on" {
-	preloaded nonsense=1:grace=soon:frames=0:interval=10ms "$actor" say done
+	logged nonsense=1:grace=soon:frames=0:interval=10ms "$actor" say done
 	[ "$(wc -l <"$errors")" -eq 3 ]
 	says 'nonsense'
 	says 'grace'
@@ -265,37 +279,37 @@ told_after() {
 }
 
 @test "a file of suppressions that is missing, or has a bad line, gets one line" {
-	preloaded "suppressions=/nonexistent" "$actor" open 1 leave read
+	logged "suppressions=/nonexistent" "$actor" open 1 leave read
 	says 'suppressed: /nonexistent$'
 	says 'SUMMARY: sockleak: 1 socket leaked'
 	printf '# comment\nnonsense\nleak:take\n' >"$BATS_TEST_TMPDIR/rules"
-	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 1 leave read
+	logged "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 1 leave read
 	[ "$(wc -l <"$errors")" -eq 1 ]
 	says 'nonsense'
 }
 
 @test "a suppression with max=N lets N sockets of a place pass, and counts the excess" {
 	printf 'leak:take max=2\n' >"$BATS_TEST_TMPDIR/rules"
-	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 2 leave read
+	logged "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 2 leave read
 	says_nothing
-	preloaded "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 5 leave read
+	logged "suppressions='$BATS_TEST_TMPDIR/rules'" "$actor" open 5 leave read
 	says 'ERROR: sockleak: 3 sockets'
 	says 'suppressed 2 by leak:take'
 }
 
 @test "exitcode changes the status of a program that leaked and would have ended with 0" {
-	run preloaded exitcode=7 "$actor" open 1 leave read
+	run logged exitcode=7 "$actor" open 1 leave read
 	[ "$status" -eq 7 ]
-	run preloaded exitcode=7 "$actor" open 1 leave read exit 3
+	run logged exitcode=7 "$actor" open 1 leave read exit 3
 	[ "$status" -eq 3 ]
-	run preloaded exitcode=7 "$actor" open 1 drop
+	run logged exitcode=7 "$actor" open 1 drop
 	[ "$status" -eq 0 ]
-	run preloaded exitcode=7 "$actor" open 1 leave read _exit 0
+	run logged exitcode=7 "$actor" open 1 leave read _exit 0
 	[ "$status" -eq 7 ]
 }
 
 @test "exitcode loses nothing that the program had buffered" {
-	[ "$(preloaded exitcode=7 /usr/bin/python3 -c '
+	[ "$(logged exitcode=7 /usr/bin/python3 -c '
 import socket, sys
 ls = socket.create_server(("127.0.0.1", 0))
 c = socket.create_connection(ls.getsockname())
@@ -307,18 +321,18 @@ sys.stdout.write("x" * 100000)' | wc -c)" -eq 100000 ]
 }
 
 @test "_exit and quick_exit report as exit does" {
-	preloaded "" "$actor" open 1 leave read _exit 0
+	logged "" "$actor" open 1 leave read _exit 0
 	says 'SUMMARY: sockleak: 1 socket leaked'
-	preloaded "" "$actor" open 1 leave read quick 0
+	logged "" "$actor" open 1 leave read quick 0
 	says 'SUMMARY: sockleak: 1 socket leaked'
 }
 
 @test "at_exit=grace counts only what is past grace, at_exit=none nothing" {
-	preloaded at_exit=grace "$actor" open 1 leave read
+	logged at_exit=grace "$actor" open 1 leave read
 	says_nothing
-	preloaded at_exit=grace:grace=1ms "$actor" open 1 leave read linger 20
+	logged at_exit=grace:grace=1ms "$actor" open 1 leave read linger 20
 	says 'SUMMARY: sockleak: 1 socket leaked'
-	preloaded at_exit=none:thread=no "$actor" open 1 leave read
+	logged at_exit=none:thread=no "$actor" open 1 leave read
 	says_nothing
 }
 
@@ -337,7 +351,7 @@ c.recv(4)
 os._exit(0)'
 	for at_exit in told grace; do
 		rm -f "$BATS_TEST_TMPDIR/log"
-		preloaded "grace=1s:interval=10ms:at_exit=$at_exit:log='$BATS_TEST_TMPDIR/log'" \
+		logged "grace=1s:interval=10ms:at_exit=$at_exit:log='$BATS_TEST_TMPDIR/log'" \
 			/usr/bin/python3 -c "$half_closed" "$BATS_TEST_TMPDIR/log"
 		grep -q 'ERROR: sockleak: 1 socket left in CLOSE_WAIT' "$BATS_TEST_TMPDIR/log"
 		grep 'SUMMARY' "$BATS_TEST_TMPDIR/log" >"$BATS_TEST_TMPDIR/summary.$at_exit"
@@ -347,19 +361,19 @@ os._exit(0)'
 }
 
 @test "help=1 prints the table of options and goes on" {
-	[ "$(preloaded help=1 "$actor" say done)" = "done" ]
+	[ "$(logged help=1 "$actor" say done)" = "done" ]
 	says 'suppressions'
 	says 'max_reports'
 }
 
 @test "frames=N keeps so many" {
-	preloaded frames=1 "$actor" open 1 leave read
+	logged frames=1 "$actor" open 1 leave read
 	[ "$(count_of '^    #0')" -eq 2 ]
 	[ "$(count_of '^    #1')" -eq 0 ]
 }
 
 @test "past max_reports places only their counts are printed" {
-	preloaded max_reports=1 /usr/bin/python3 -c '
+	logged max_reports=1 /usr/bin/python3 -c '
 import socket
 def pair():
     ls = socket.create_server(("127.0.0.1", 0))
@@ -387,15 +401,15 @@ deeper()'
 }
 
 @test "the report at exit names functions and reaches its file without a free number" {
-	preloaded "log='$BATS_TEST_TMPDIR/out.log'" "$actor" numbers 60 open 2 leave read exhaust
+	logged "log='$BATS_TEST_TMPDIR/out.log'" "$actor" numbers 60 open 2 leave read exhaust
 	says '    #0 .* in take\+' "$BATS_TEST_TMPDIR/out.log"
 	says 'SUMMARY: sockleak: 2 sockets leaked' "$BATS_TEST_TMPDIR/out.log"
 }
 
 @test "not one byte lands in a standard error that was closed or reused" {
-	preloaded "" "$actor" open 1 leave read close2
+	logged "" "$actor" open 1 leave read close2
 	says_nothing
-	preloaded "" "$actor" open 2 dup2socket leave read
+	logged "" "$actor" open 2 dup2socket leave read
 	says_nothing
 }
 
@@ -405,14 +419,21 @@ deeper()'
 }
 
 @test "the name of the running test stands with what is opened" {
-	preloaded format=json "$actor" name 'one "test"' open 1 leave read
+	logged format=json "$actor" name 'one "test"' open 1 leave read
 	jq -es '.[0].sockets[0].test == "one \"test\""' <"$errors"
 }
 
 @test "with thread=no the same is said at exit" {
-	preloaded thread=no "$actor" open 3 leave read
+	logged thread=no "$actor" open 3 leave read
 	says 'ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner at exit'
 	says '    #0 .* in take\+'
-	preloaded thread=no:grace=10ms:interval=5ms "$actor" open 1 leave linger 100 drop
-	says '1 .*closed late'
+	logged thread=no:grace=10ms:interval=5ms "$actor" open 1 leave linger 2000 drop
+	says 'ERROR: sockleak: 1 socket left in CLOSE_WAIT .* closed only by the program.s end'
+}
+
+# Nothing tells when an RST came: the socket has been dead since a scan found it so.
+@test "with thread=no a scan comes each half of the grace, however many sockets it has to ask about" {
+	ulimit -n "$(ulimit -Hn)"
+	logged thread=no:grace=500ms:interval=10ms "$actor" open 2000 linger 200 reset linger 2500
+	says 'SUMMARY: sockleak: 2000 sockets leaked at 1 place'
 }

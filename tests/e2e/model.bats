@@ -1,160 +1,69 @@
 #!/usr/bin/env bats
 # Random hosts and a model of them (guest_model.c): what is reported of each is what the
-# contract says, no more and no less.  A difference is shrunk by naming fewer steps to the
-# fixture; what it showed belongs into the corpus.
+# contract says, no more and no less.  tests/lib/shrink_model finds the steps that a
+# difference needs; what they show belongs into the corpus.
 
 bats_require_minimum_version 1.5.0
-load ../lib/guest
+load ../lib/model
 
 setup() {
 	guest_setup
 }
 
-# One line a socket, as the fixture has them.  $roots: processes that are no children.
-lines='
-	(.leaks[], .pending[]) as $place | $place.sockets[]
-	| .holders[0].pid as $pid
-	| select(.verdict or ($roots | index($pid)))
-	| ($place.origin[0].function // $place.origin_note) as $function
-	| [.cookie, $pid, ([.holders[].fd] | sort | map(tostring) | join(",")),
-	   .verdict // "-", .kind,
-	   if $function == "unknown" or (.why | index("held-by-child")) then "?"
-	   else .why | join(",") end,
-	   $place.call // "-", $function,
-	   if $function == "unknown" then "0" else .peer // "0" end]
-	| join(" ")'
-
-# one_host OPTIONS "FIXTURE OPTIONS" SEED: what it said, in $tmp/said.SEED, and after the
-# line of each socket when the process had ended
-one_host() {
-	local how status=0
-	read -ra how <<<"$2"
-
-	(GUEST_LEDGER=$tmp/ledger preloaded \
-		"log=$tmp/log.%p:format=json:ledger=$tmp/ledger:$1" \
-		"$fixtures/guest_model" "${how[@]}" "$3" 60) >"$tmp/$3" || status=$?
-	awk 'NR == FNR { ended = int($1 * 1000) + 20; next }
-		NF == 10 { $11 = ended } { print }' /proc/uptime "$tmp/$3" >"$tmp/said.$3"
-	return $status
+# seeds FIRST LAST: the same in each run, or from MODEL_SEED on (make check-model)
+seeds() {
+	seq $((${MODEL_SEED:-0} + $1)) $((${MODEL_SEED:-0} + $2))
 }
 
-# all_hosts OPTIONS "FIXTURE OPTIONS" SEED...: four at a time, they wait most of the time
-all_hosts() {
-	local seed pid pids=()
-
-	for seed in "${@:3}"; do
-		one_host "$1" "$2" "$seed" 3>&- &
-		pids+=($!)
-		((${#pids[@]} < 4)) && continue
-		wait "${pids[0]}" || return
-		pids=("${pids[@]:1}")
-	done
-	for pid in "${pids[@]}"; do wait "$pid" || return; done
-}
-
-# What must be reported: the verdict at exit is left to the options, a young socket may
-# have become a leak before the process ended, a child says nothing of what is pending.
-# Where a socket of a program that became another one was opened is known if the former
-# program had looked at it, or its capture been unwound.
-judge='
-	NR == FNR {
-		verdict[$1 $2] = $4; place[$1 $2] = $8; peer[$1 $2] = $9
-		next
-	}
-	NF == 1 { is_root[$1] = 1 }
-	NF < 10 { next }
-	sub(/^inherited[|]/, "", $8) {
-		if (place[$1 $2] == "inherited") $7 = "-"
-		if (place[$1 $2] == "received") $7 = "recvmsg"
-		if (place[$1 $2] == "unknown") $6 = "?"
-		if (place[$1 $2] ~ /^(inherited|received|unknown)$/) $8 = place[$1 $2]
-		if (peer[$1 $2] == "0") $9 = 0
-	}
-	$4 == "was" { $4 = rule ? "-" : "grace" }
-	rule && $4 == "exit" { $4 = "-" }
-	$10 != "-" && $10 <= $11 && verdict[$1 $2] == "grace" { $4 = "grace" }
-	$4 == "perhaps" { next }
-	$4 != "-" || $2 in is_root { NF = 9; print }'
-
-pids_of_ledgers() {
-	find "$tmp/ledger" -type f -printf '%f\n' | cut -d. -f1 | sort
-}
-
-# as_modelled OPTIONS "FIXTURE OPTIONS" SEED...
-as_modelled() {
-	local pid rule=
-	[[ $1 == *at_exit=* ]] && rule=1
-
-	tmp=$(mktemp -d "$BATS_TEST_TMPDIR/XXXXXX")
-	mkdir -m 700 "$tmp/ledger"
-	all_hosts "$@"
-	cat "$tmp"/said.* >"$tmp/said"
-	for pid in $(pids_of_ledgers | uniq); do
-		"$build/sockleak" report --json "$tmp/ledger/$pid".*
-	done >"$tmp/reports"
-	jq -r --argjson roots "$(grep -x '[0-9]*' "$tmp/said" | jq -s .)" "$lines" \
-		"$tmp/reports" | sort >"$tmp/reported"
-	awk -v rule="$rule" "$judge" "$tmp/reported" "$tmp/said" | sort >"$tmp/modelled"
-	# it is about something
-	grep -Eq ' (exit|grace) ' "$tmp/modelled" && grep -q ' - ' "$tmp/modelled"
-	# where the model does not say why, nor need the report; and what was pending at the
-	# last look of a program that became another one
-	awk 'FILENAME == "-" { has_become[$1] = 1; next }
-		FILENAME ~ /modelled/ { has[$1 $2] = 1; if ($6 == "?") any[$1 $2] = 1; next }
-		has_become[$2] && $4 == "-" && !has[$1 $2] { next }
-		any[$1 $2] { $6 = "?" } { print }' \
-		- "$tmp/modelled" "$tmp/reported" < <(pids_of_ledgers | uniq -d) |
-		diff "$tmp/modelled" -
-	# what was closed late
-	jq -r '.processes[] | "closed \(.pid) \(.closed_late.count)"' "$tmp/reports" |
-		awk '$1 == "closed" { n[$2] += $3 }
-			$1 == "late" { least[$2] += $3; most[$2] += $4 }
-			END { for (pid in least) {
-				if (n[pid] >= least[pid] && n[pid] <= most[pid]) continue
-				print pid ": closed late: " n[pid] ", expected " \
-					least[pid] " to " most[pid]; bad = 1 }
-				exit bad }' - "$tmp/said"
-	# The library's own count, process by process; what only the former program knew to be
-	# a leak may be in it.
-	[[ $1 == *at_exit=none* ]] && return
-	jq -r 'select(.event == "summary") | "\(.pid) \(.leaked)"' "$tmp"/log.* |
-		awk 'NF == 2 { n[$1] = $2; next }
-			$1 == "former" { is_former[$3 $2] = 1 }
-			NF == 9 && $4 != "-" { most[$2]++; least[$2] += !is_former[$1 $2] }
-			END { for (pid in most) n[pid] += 0
-				for (pid in n) {
-				if (n[pid] >= least[pid] && n[pid] <= most[pid]) continue
-				print pid ": leaked: " n[pid] ", expected " \
-					least[pid] + 0 " to " most[pid] + 0; bad = 1 }
-				exit bad }' - "$tmp/said" "$tmp/modelled"
+# Hosts of threads fork, and what they fork allocates: the address sanitizer of gcc 12 may
+# leave its locks taken in such a child.
+of_threads() {
+	[[ $SAN == *address* ]] || as_modelled "$@"
 }
 
 @test "random hosts: what is reported is what the contract says, without the helper thread" {
-	as_modelled thread=no "" $(seq 1 6)
+	as_modelled thread=no "" $(seeds 1 6)
 }
 
 @test "random hosts: what is reported is what the contract says, with the helper thread" {
-	as_modelled interval=1ms "" $(seq 101 105)
+	as_modelled interval=1ms "" $(seeds 101 105)
 }
 
 @test "random hosts of four threads: what is reported is what the contract says" {
-	as_modelled interval=1ms "-t 4" $(seq 201 203)
-	as_modelled thread=no:interval=1ms "-t 4" $(seq 205 207)
+	not_with address "a child of threads may hang in the runtime's allocator"
+	of_threads interval=1ms "-t 4" $(seeds 201 203)
+	of_threads thread=no:interval=1ms "-t 4" $(seeds 205 207)
 }
 
 @test "random hosts that grow old: what is reported is what the contract says" {
-	as_modelled interval=1ms:grace=500ms "-g 500" $(seq 301 305)
-	as_modelled thread=no:interval=1ms:grace=500ms "-g 500" $(seq 306 308)
-	as_modelled interval=1ms:grace=500ms "-g 500 -t 3" $(seq 313 314)
+	as_modelled interval=1ms:grace=500ms "-g 500" $(seeds 301 305)
+	as_modelled thread=no:interval=1ms:grace=500ms "-g 500" $(seeds 306 308)
+	of_threads interval=1ms:grace=500ms "-g 500 -t 3" $(seeds 313 314)
 }
 
 @test "random hosts that become another program: what is reported is what the contract says" {
-	as_modelled interval=1ms "-t 3" $(seq 501 502)
-	as_modelled interval=1ms:grace=500ms "-g 500" $(seq 506 507)
-	as_modelled thread=no:interval=1ms:grace=500ms "-g 500 -t 3" $(seq 511 512)
+	of_threads interval=1ms "-t 3" $(seeds 501 502)
+	as_modelled interval=1ms:grace=500ms "-g 500" $(seeds 506 507)
+	of_threads thread=no:interval=1ms:grace=500ms "-g 500 -t 3" $(seeds 511 512)
 }
 
 @test "random hosts that leave all to the kernel: only what is past grace is a leak" {
-	as_modelled interval=1ms:grace=500ms:at_exit=grace "-g 500" $(seq 401 403)
-	as_modelled thread=no:interval=1ms:grace=500ms:at_exit=none "-g 500" $(seq 404 406)
+	as_modelled interval=1ms:grace=500ms:at_exit=grace "-g 500" $(seeds 401 403)
+	as_modelled thread=no:interval=1ms:grace=500ms:at_exit=none "-g 500" $(seeds 404 406)
+}
+
+@test "random hosts of fresh seeds: what is reported is what the contract says" {
+	plain_build "chance chooses hosts once, in the plain build"
+	local fresh=yes seed=$((1000000 + (RANDOM << 15 | RANDOM)))
+	# Not those that grow old, nor those of threads, of which `make check-model` makes as
+	# many as one likes: a rare one differs, and why is not known yet.
+	local options=(thread=no "" interval=1ms "")
+
+	for ((i = 0; i < ${#options[@]}; i += 2)); do
+		as_modelled "${options[@]:i:2}" $(seq $((seed + i)) $((seed + i + 2))) || {
+			echo "to shrink it, with the seed that differs of $((seed + i)) to $((seed + i + 2)):" \
+				"tests/lib/shrink_model '${options[i]}' '${options[i + 1]}' $((seed + i))"
+			return 1
+		}
+	done
 }

@@ -11,7 +11,7 @@ setup() {
 opened_by() {
 	local number=$1 at=0 frame
 	shift
-	preloaded "" "$ways" "$number"
+	logged "" "$ways" "$number"
 	for frame; do
 		says "^    #$((at++)) .* in $frame\+0x" "$errors"
 	done
@@ -53,7 +53,7 @@ opened_by() {
 	C
 	cc -std=gnu11 -D_GNU_SOURCE -O2 -g -fomit-frame-pointer -Itests/lib \
 		-o "$BATS_TEST_TMPDIR/host" "$BATS_TEST_TMPDIR/host.c"
-	preloaded "" "$BATS_TEST_TMPDIR/host"
+	logged "" "$BATS_TEST_TMPDIR/host"
 	says '    #[0-9]+ .* in from_handler\+'
 	says '    #[0-9]+ .* in raise_it\+'
 	[ "$(count_of 'origin: short')" -eq 0 ]
@@ -77,7 +77,7 @@ opened_by() {
 
 @test "through python, followed to its start" {
 	not_with thread "its interceptors are the first frames"
-	preloaded "" python3 - <<-'PYTHON'
+	logged languages=no python3 - <<-'PYTHON'
 		import socket
 		ls = socket.create_server(("127.0.0.1", 0))
 		c = socket.create_connection(ls.getsockname())
@@ -95,7 +95,8 @@ opened_by() {
 		-o "$BATS_TEST_TMPDIR/calls" -E LD_PRELOAD="$library" \
 		"$ways" 2>"$errors"
 	says 'SUMMARY: sockleak: 5 sockets leaked'
-	! grep -E 'pipe|mincore' "$BATS_TEST_TMPDIR/calls"
+	# It asks of one page at a time; we ask of all above a coroutine's frame.
+	run ! grep -E 'pipe|mincore\(0x[0-9a-f]+, 4096,' "$BATS_TEST_TMPDIR/calls"
 }
 
 @test "libunwind is not loaded into a program that makes no connections" {

@@ -7,13 +7,13 @@ setup() {
 }
 
 @test "a child reports its own leaks under its own pid, and the parent none of them" {
-	preloaded "" "$actor" fork open 2 leave read
+	logged "" "$actor" fork open 2 leave read
 	[ "$(count_of 'ERROR: sockleak: 2 sockets')" -eq 1 ]
 	[ "$(count_of 'SUMMARY')" -eq 1 ]
 }
 
 @test "what was told before the fork is not held against the child" {
-	preloaded "" "$actor" open 1 leave read fork
+	logged "" "$actor" open 1 leave read fork
 	says_nothing
 }
 
@@ -34,7 +34,7 @@ setup() {
 }
 
 @test "a child of _Fork, whose fork handlers do not run, keeps its own books" {
-	preloaded "" /usr/bin/python3 - <<-'PYTHON'
+	logged "" /usr/bin/python3 - <<-'PYTHON'
 		import ctypes, os, socket
 		ls = socket.create_server(("127.0.0.1", 0))
 		pid = ctypes.CDLL(None)._Fork()
@@ -51,7 +51,7 @@ setup() {
 }
 
 @test "what a vfork child closes on its way to exec is not taken from its parent" {
-	preloaded "" /usr/bin/python3 - <<-'PYTHON'
+	logged "" /usr/bin/python3 - <<-'PYTHON'
 		import socket, subprocess
 		ls = socket.create_server(("127.0.0.1", 0))
 		c = socket.create_connection(ls.getsockname())
@@ -66,7 +66,7 @@ setup() {
 }
 
 @test "a socket carried over exec is adopted, its origin inherited" {
-	preloaded format=json:grace=20ms:interval=5ms "$actor" open 1 leave exec linger 200
+	logged format=json:grace=20ms:interval=5ms "$actor" open 1 leave exec linger 200
 	jq -es 'map(select(.event == "leak")) | .[-1] | .count == 1 and
 		.origin_note == "inherited" and (.why | index("held-by-child"))' <"$errors"
 }
@@ -108,7 +108,7 @@ setup() {
 }
 
 @test "a descriptor received over a Unix socket is received, not opened" {
-	preloaded format=json /usr/bin/python3 - <<-'PYTHON'
+	logged format=json /usr/bin/python3 - <<-'PYTHON'
 		import os, socket
 		ls = socket.create_server(("127.0.0.1", 0))
 		c = socket.create_connection(ls.getsockname())
@@ -142,5 +142,5 @@ setup() {
 	wait_until 60 says '"event":"leak".*"origin_note":"unknown"'
 	touch "$go"
 	wait "$host"
-	jq -es '.[0].sockets[0].opened_ms < 60000' <"$errors"
+	jq -es '.[0].sockets[0].opened_ms == null' <"$errors"
 }

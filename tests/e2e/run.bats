@@ -5,9 +5,7 @@ bats_require_minimum_version 1.5.0
 load ../lib/command
 
 setup() {
-	command_setup
-	sanitizer_with_library
-	host=$fixtures/run_host
+	run_setup
 	export TMPDIR=$PWD/tmp
 	mkdir "$TMPDIR"
 }
@@ -32,7 +30,7 @@ processes() {
 
 @test "the program's output, input, arguments and status are its own" {
 	run -7 --separate-stderr bash -c "echo input | '$sockleak' run -- sh -c 'cat; echo \"\$0 \$1\" >&2; exit 7' 'a b' ''"
-	same input "$output"
+	equal input "$output"
 	[[ ${stderr_lines[0]} == "a b " ]]
 	run -143 --separate-stderr "$sockleak" run --quiet -- "$host" kill 15
 	run -134 --separate-stderr "$sockleak" run --quiet -- "$host" kill 6
@@ -49,75 +47,76 @@ processes() {
 
 @test "the report stands on standard error, once, and ends in the summary" {
 	run -0 --separate-stderr "$sockleak" run "$host" leak 3 say hello
-	same hello "$output"
-	same 1 "$(grep -c '==ERROR: sockleak: 3 sockets left in CLOSE_WAIT' <<<"$stderr")"
+	equal hello "$output"
+	equal 1 "$(grep -c '==ERROR: sockleak: 3 sockets leaked at 1 place' <<<"$stderr")"
 	[[ ${stderr_lines[-1]} == *"==SUMMARY: sockleak: 3 sockets leaked at 1 place;"* ]]
 	run -0 --separate-stderr "$sockleak" run --quiet "$host" leak 3
-	same "" "$output$stderr"
+	equal "" "$output$stderr"
 }
 
 @test "the call, its function, file and line are those of the source" {
 	ran 0 "$host" leak 2
 	local line
 	line=$(grep -n 'accept(ls' "$top/tests/fixtures/run_host.c" | cut -d: -f1)
-	same "[\"close-wait\",[\"eof-read\"],2,\"accept\",\"accept_client\",$line,\"recv\"]" \
+	equal "[\"close-wait\",[\"eof-read\"],2,\"accept\",\"accept_client\",$line,\"recv\"]" \
 		"$(of '.leaks[0] | [.kind, .why, .count, .call, .origin[0].function, .origin[0].line, .eof_call]')"
 	[[ $(of '.leaks[0].origin[0].file') == *"tests/fixtures/run_host.c\"" ]]
-	same '["connection","leak"]' "$(of '[.leaks[0].origin[1,2].function]')"
+	equal '["connection","leak"]' "$(of '[.leaks[0].origin[1,2].function]')"
 }
 
 @test "children are followed, and their leaks of one place are one place" {
 	ran 6 "$host" leak 1 fork leak 1 fork leak 1 exit 6
-	same '["exit","exit","exit"]' "$(of '[.processes[].ended]')"
-	same 1 "$(of '.leaks | length')"
-	same 3 "$(of '.leaks[0].count')"
+	equal '["exit","exit","exit"]' "$(of '[.processes[].ended]')"
+	equal 1 "$(of '.leaks | length')"
+	equal 3 "$(of '.leaks[0].count')"
 }
 
 @test "a program in a script, started by env, is followed" {
 	printf '#!/usr/bin/env -S bash -e\n"%s" leak 2\nexit 5\n' "$host" >script
 	chmod +x script
 	ran 5 ./script
-	same 2 "$(of '.leaks[0].count')"
+	equal 2 "$(of '.leaks[0].count')"
 }
 
 @test "a program that is killed is reported, and said to have ended by the signal" {
 	ran 137 "$host" leak 2 kill 9
-	same '[["signal",2]]' "$(processes)"
-	same '["exit"]' "$(of '[.leaks[0].sockets[].verdict] | unique')"
+	equal '[["signal",2]]' "$(processes)"
+	equal '["exit"]' "$(of '[.leaks[0].sockets[].verdict] | unique')"
 }
 
 @test "a program that becomes another is not judged by what the first was told" {
 	ran 0 "$host" leak 1 exec true
-	same '[["exec",0]]' "$(processes)"
+	equal '[["exec",0]]' "$(processes)"
 	ran 0 "$host" leak 1 exec "$host" leak 2
-	same '[["exec",0],["exit",2]]' "$(processes)"
+	equal '[["exec",0],["exit",2]]' "$(processes)"
 }
 
 @test "a child that outlives the program is reported as it is, and said to run" {
 	ran 0 "$host" open outlive go exit 0
 	touch go
-	same '["exit","running"]' "$(of '[.processes[].ended]')"
-	same 0 "$(of '.leaks | length')" # not yet: it may still close what it was told of
+	rm -r "$TMPDIR"/sockleak-* # told in tests/e2e/unwatched.bats
+	equal '["exit","running"]' "$(of '[.processes[].ended]')"
+	equal 0 "$(of '.leaks | length')" # not yet: it may still close what it was told of
 }
 
 @test "what cannot be found or run has the status and the reason a shell gives" {
 	run -127 --separate-stderr "$sockleak" run -- no-such-program
-	same "sockleak: cannot run no-such-program: No such file or directory" "$stderr"
+	equal "sockleak: cannot run no-such-program: No such file or directory" "$stderr"
 	run -127 --separate-stderr "$sockleak" run -- ./no-such-program
 	touch file
 	run -126 --separate-stderr "$sockleak" run -- ./file
-	same "sockleak: cannot run ./file: Permission denied" "$stderr"
+	equal "sockleak: cannot run ./file: Permission denied" "$stderr"
 	run -126 --separate-stderr "$sockleak" run -- /tmp
 	printf '#!/no/such/interpreter\n' >file
 	chmod +x file
 	run -127 --separate-stderr "$sockleak" run -- ./file
-	same "sockleak: cannot run ./file: No such file or directory" "$stderr"
+	equal "sockleak: cannot run ./file: No such file or directory" "$stderr"
 }
 
 # refuses FILE REASON: also behind a script and behind env, and not with --force
 refuses() {
 	run -126 --separate-stderr "$sockleak" run -- "$1"
-	same "sockleak: cannot run $1: it $2 (--force runs it all the same)" "$stderr"
+	equal "sockleak: cannot run $1: it $2 (--force runs it all the same)" "$stderr"
 	printf '#!%s\n' "$(realpath "$1")" >script
 	chmod +x script
 	[ -n "$3" ] || return 0
@@ -176,8 +175,14 @@ refuses() {
 	done
 	kill -TERM "$run"
 	wait "$run" || got=$?
-	same 0 "$got"
-	same "ready 1 2 3 10 12 14 15 28" "$(sort -n signals | tr '\n' ' ' | sed 's/ $//')"
+	equal 0 "$got"
+	equal "ready 1 2 3 10 12 14 15 28" "$(sort -n signals | tr '\n' ' ' | sed 's/ $//')"
+}
+
+@test "an alarm that was set before run was executed ends the program" {
+	run -142 /usr/bin/python3 -c 'import os, signal, sys
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+os.execv(sys.argv[1], sys.argv[1:])' "$sockleak" run --quiet -- sleep 10
 }
 
 @test "signals sent to the whole group reach the program, each once, and so do those to run" {
@@ -196,7 +201,7 @@ refuses() {
 	done
 	kill -TERM "$run"
 	wait "$run"
-	same "ready 2 2 10 10 2 2 15" "$(tr '\n' ' ' <signals | sed 's/ $//')"
+	equal "ready 2 2 10 10 2 2 15" "$(tr '\n' ' ' <signals | sed 's/ $//')"
 }
 
 # at_least N FILE: lines behind the first
@@ -207,7 +212,7 @@ at_least() {
 @test "the terminal's interrupt key reaches the program, once" {
 	run -0 "$top/tests/lib/terminal" "expect:ready key:C expect:2 key:C expect:2 key:C expect:2 signal:TERM end" \
 		"$sockleak" run --quiet -- "$host" signals
-	same 3 "$(grep -c 2 <<<"$output")"
+	equal 3 "$(grep -c 2 <<<"$output")"
 }
 
 @test "the terminal's stop key stops both, and both go on" {
@@ -216,31 +221,48 @@ at_least() {
 }
 
 @test "progress is shown on a terminal, taken away again, and nowhere else" {
+	local watched=(run --grace=100ms -O interval=50ms)
+	export TERM=xterm
 	run -0 "$top/tests/lib/terminal" "expect:2_leaking touch:go end" \
-		"$sockleak" run --grace=100ms -o interval=50ms -- "$host" leak 2 open wait go
+		"$sockleak" "${watched[@]}" --progress -- "$host" leak 2 open wait go
 	[[ $output == *$'\r\033[Ksockleak: '*" open, 2 leaking at 1 place"* ]] || { cat -v <<<"$output"; false; }
 	[[ $output == *$'leaking at 1 place\r\033[K'* ]]
 	rm go
+	# No wider than the terminal: of 20 columns, one is left free.
+	run -0 "$top/tests/lib/terminal" "expect:open,_2 touch:go end" \
+		sh -c 'stty cols 20; exec "$@"' - "$sockleak" "${watched[@]}" --progress -- "$host" leak 2 open wait go
+	[[ $output =~ $'\r\033[Ksockleak: '[0-9]' open, 2'$'\r' ]] || { cat -v <<<"$output"; false; }
+	rm go
+	# Nor unasked, where it would take a prompt of the program's away, nor where the
+	# terminal cannot take it away again, nor where there is none.
+	local i terminal=("$top/tests/lib/terminal" end)
+	watched=("$sockleak" run --grace=1s -O interval=50ms)
+	"${terminal[@]}" "${watched[@]}" --ledger=live.0 -- "$host" leak 2 open wait go >unasked &
+	TERM=dumb "${terminal[@]}" "${watched[@]}" --ledger=live.1 --progress -- "$host" leak 2 open wait go >dumb &
+	"${watched[@]}" --ledger=live.2 --progress -- "$host" leak 2 open wait go 2>errors &
 	# Long enough for progress to have been shown: until a leak of that age is found.
-	"$sockleak" run --ledger=live --grace=1s -o interval=50ms -- "$host" leak 2 open wait go 2>errors &
-	wait_until 60 bash -c "'$sockleak' report --quiet --error-exitcode=1 live; [ \$? -eq 1 ]"
+	for i in 0 1 2; do
+		wait_until 60 bash -c "'$sockleak' report --quiet --error-exitcode=1 live.$i; [ \$? -eq 1 ]"
+	done
 	touch go
 	wait
+	run ! grep -F $'\033[K' unasked dumb errors
+	grep -q 'ERROR: sockleak: 2 sockets' unasked
 	[[ $(cat errors) == "=="*"==ERROR: sockleak: 2 sockets"* ]]
 }
 
 @test "the ledgers of --ledger stay, and those of a former run are not reported again" {
 	ran 0 --ledger=kept "$host" leak 1
-	same 700 "$(stat -c %a kept)"
+	equal 700 "$(stat -c %a kept)"
 	local first second
 	# What became of the peers is known to run alone, which was there.
 	first=$(of '.leaks | del(.[].sockets[].peer_state)')
 	json_of kept
-	same "$first" "$(of '.leaks | del(.[].sockets[].peer_state)')"
+	equal "$first" "$(of '.leaks | del(.[].sockets[].peer_state)')"
 	ran 0 --ledger=kept "$host" leak 1
-	same '[1,1]' "$(of '[(.processes | length), .leaks[0].count]')"
+	equal '[1,1]' "$(of '[(.processes | length), .leaks[0].count]')"
 	json_of kept
-	same '[2,2]' "$(of '[(.processes | length), .leaks[0].count]')"
+	equal '[2,2]' "$(of '[(.processes | length), .leaks[0].count]')"
 }
 
 # anyones_run OPTION... -- VERB...: of run_host, where every user of the system may get at it
@@ -259,45 +281,45 @@ anyones_run() {
 		"${options[@]}" -- "$anyones/run_host" "${@:2}"
 	left=$(ls -A "$anyones/tmp")
 	rm -rf "$anyones"
-	same "" "$left"
+	equal "" "$left"
 }
 
 @test "a child that gave up root's rights, as the workers of a server do, is reported" {
 	anyones_run -- fork nobody leak 1
-	same '[["exit",1]]' "$(processes)"
-	same "" "$stderr"
+	equal '[["exit",1]]' "$(processes)"
+	equal "" "$stderr"
 }
 
 @test "a child that may not keep its ledger says so at its end, if it leaked" {
 	mkdir -m 700 kept
 	anyones_run --ledger=kept -- fork nobody leak 1
-	same '[]' "$(processes)"
+	equal '[]' "$(processes)"
 	[[ $stderr == "=="*"==WARNING: sockleak: the ledger directory cannot be opened: $PWD/kept" ]]
 	anyones_run --ledger=kept -- fork nobody open
-	same "" "$stderr"
+	equal "" "$stderr"
 }
 
 @test "the user's own options and preloads are kept, and options of run come after them" {
 	export SOCKLEAK_OPTIONS="frames=9:grace=3s" LD_PRELOAD=libm.so.6
-	run -0 --separate-stderr "$sockleak" run --quiet --grace=5s -o log=/a:b -- \
+	run -0 --separate-stderr "$sockleak" run --quiet --grace=5s -O log=/a:b -- \
 		/bin/sh -c 'echo "$SOCKLEAK_OPTIONS"; echo "$LD_PRELOAD"'
 	[[ ${lines[0]} == "log=none:frames=9:grace=3s:grace=5s:log='/a:b':ledger='$TMPDIR/sockleak-"*"'" ]]
-	same "$build/libsockleak.so:libm.so.6" "${lines[1]}"
+	[[ ${lines[1]} == "$TMPDIR/sockleak-"*"/libsockleak.so:libm.so.6" ]]
 }
 
 @test "a log that stayed empty goes, also one that a wrapper made, and one that was there stays" {
-	run -0 "$sockleak" run --quiet -o log="$PWD/made" bash -c 'exec "$@"' - "$host" open exit 0
+	run -0 "$sockleak" run --quiet -O log="$PWD/made" bash -c 'exec "$@"' - "$host" open exit 0
 	[ ! -e made ]
 	touch there
-	run -0 "$sockleak" run --quiet -o log=there bash -c 'exec "$@"' - "$host" open exit 0
+	run -0 "$sockleak" run --quiet -O log=there bash -c 'exec "$@"' - "$host" open exit 0
 	[ -e there ]
-	run -0 "$sockleak" run --quiet -o log="'made'" bash -c 'exec "$@"' - "$host" leak 1
+	run -0 "$sockleak" run --quiet -O log="'made'" bash -c 'exec "$@"' - "$host" leak 1
 	grep -q 'ERROR: sockleak: 1 socket' made
 }
 
 @test "with a log of the user's both speak" {
-	run -0 --separate-stderr "$sockleak" run -o log=stderr "$host" leak 1
-	same 2 "$(grep -c '==ERROR: sockleak' <<<"$stderr")"
+	run -0 --separate-stderr "$sockleak" run -O log=stderr "$host" leak 1
+	equal 2 "$(grep -c '==ERROR: sockleak' <<<"$stderr")"
 }
 
 @test "the library is found beside the command, and never in the current directory" {
@@ -309,24 +331,34 @@ anyones_run() {
 		[[ $stderr == "sockleak: cannot find libsockleak.so"* ]]
 	fi
 	cp "$build/libsockleak.so" moved/
-	run -0 moved/sockleak run --quiet sh -c 'echo $LD_PRELOAD'
-	same "$PWD/moved/libsockleak.so" "$output"
+	run -0 moved/sockleak run --quiet sh -c 'readlink "$LD_PRELOAD"'
+	equal "$PWD/moved/libsockleak.so" "$output"
+}
+
+@test "the parent of daemon() has ended by exit, and what goes on in the daemon is no leak of it" {
+	local thread
+
+	for thread in yes no; do
+		"$sockleak" run --quiet --json=json -O "thread=$thread" -- "$host" leak 1 daemon
+		equal '["exit",0]' "$(of '.processes[0] | [.ended, .leaked]')"
+		equal '[]' "$(of .leaks)"
+	done
 }
 
 @test "a program with the address sanitizer runs, its runtime before the library" {
 	cc -fsanitize=address -x c -o asan - <<<'int main(void) { return 3; }'
 	run -3 --separate-stderr "$sockleak" run --quiet -- ./asan
-	same "" "$stderr"
+	equal "" "$stderr"
 }
 
 @test "what run itself cannot do has status 125 and leaves the program alone" {
 	local wrong
-	for wrong in "" "--nonsense true" "-o true" "-o grace true" "--json=/no/where touch ran" \
-		"--suppressions=/no/where touch ran" "--ledger=/no/where touch ran" "-o ledger=x touch ran" \
-		"--grace=1 touch ran"; do
+	for wrong in "" "--nonsense true" "-o" "-o grace=1s true" "-O true" "-O grace true" "--json=/no/where touch ran" \
+		"--suppressions=/no/where touch ran" "--ledger=/no/where touch ran" "-O ledger=x touch ran" \
+		"--grace=1x touch ran"; do
 		# shellcheck disable=SC2086 # these are words
 		run -125 --separate-stderr "$sockleak" run $wrong
-		same 1 "$(wc -l <<<"$stderr")"
+		equal 1 "$(wc -l <<<"$stderr")"
 		[[ $stderr == "sockleak: "* ]]
 	done
 	[ ! -e ran ]

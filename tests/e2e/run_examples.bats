@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../lib/command
+load ../lib/java
 
 setup() {
 	command_setup
@@ -27,9 +28,9 @@ gives_what_it_claims() {
 	cd "$top" # files of the sources are named from here
 	local json=$BATS_TEST_TMPDIR/json
 	run "-$2" --separate-stderr "$sockleak" run --error-exitcode=9 --json="$json" \
-		--grace="${3:-300ms}" -o interval=50ms -- "$build/examples/$1"
+		--grace="${3:-300ms}" -O interval=50ms -- "$build/examples/$1"
 	valid_report "$json"
-	same "$(claims <<<"$output")" "$(found "$json")"
+	equal "$(claims <<<"$output")" "$(found "$json")"
 }
 
 @test "forgotten_accept" {
@@ -59,4 +60,29 @@ gives_what_it_claims() {
 @test "half_close and clean_server: nothing" {
 	gives_what_it_claims half_close 0 1s
 	gives_what_it_claims clean_server 0
+}
+
+@test "Pool.java" {
+	without_runtime "Java is built without it"
+	[ "$(uname -m)" = x86_64 ] || skip "no frames of Java on this machine"
+	home=$(java_homes | head -n 1)
+	[ -n "$home" ] || skip "no OpenJDK 17 or 25 with a compiler"
+	run -9 --separate-stderr "$sockleak" run --error-exitcode=9 --json="$BATS_TEST_TMPDIR/json" --grace=300ms \
+		-O interval=50ms -O java=yes -- "$home/bin/java" "$top/examples/Pool.java"
+	valid_report "$BATS_TEST_TMPDIR/json"
+	# The first frames are those of Java's own classes.
+	jq '.leaks[].origin |= map(select(.function | test("^(sun|java)[.]") | not))' \
+		"$BATS_TEST_TMPDIR/json" >own
+	equal "$(claims <<<"$output")" "$(found own)"
+}
+
+@test "pool.py" {
+	without_runtime "Python is built without it"
+	run -9 --separate-stderr "$sockleak" run --error-exitcode=9 --json="$BATS_TEST_TMPDIR/json" --grace=300ms \
+		-O interval=50ms -- /usr/bin/python3 "$top/examples/pool.py"
+	valid_report "$BATS_TEST_TMPDIR/json"
+	# The first frame is that of Python's own library.
+	jq '.leaks[].origin |= map(select(.file // "" | startswith("/usr/lib/") | not))' \
+		"$BATS_TEST_TMPDIR/json" >own
+	equal "$(claims <<<"$output")" "$(found own)"
 }

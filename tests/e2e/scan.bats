@@ -2,11 +2,11 @@
 # `sockleak scan` against sockets that tests/lib/sockets.py makes; `ss` is the witness.
 # Other processes' sockets may be there too: every test looks at its own port.
 
-load ../lib/wait
+bats_require_minimum_version 1.5.0
+load ../lib/common
 
 setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	sockleak=$(realpath "${B:-build}")/sockleak
+	common_setup
 	scenario=$PWD/tests/lib/sockets.py
 }
 
@@ -62,8 +62,100 @@ assert_scanned() {
 	make_sockets shared
 	assert_scanned 'length == 1 and (.[0].holders | length == 6 and ([.[].pid] | unique | length) == 2
 		and any(.pid == $pid))'
-	run "$sockleak" scan
+	run "$sockleak" scan --verbose
 	[[ $output == *"held by 6 descriptors of 2 processes: fd "* ]]
+}
+
+# row COLUMNS: what the table says of the port, blanks as one
+row() {
+	tr -s ' ' <<<"$output" | grep -xE "$1" || { echo "$output"; return 1; }
+}
+
+@test "a table has how many there are by process, listener or peer, and state" {
+	make_sockets queue
+	run -0 "$sockleak" scan --grace=0s
+	[ "$(tr -s ' ' <<<"${lines[0]}")" = "PROCESS LISTENER OR PEER STATE SOCKETS LEAKED OLDEST" ]
+	row "python3 \(pid $pid\) not accepted at 127.0.0.1:$port CLOSE_WAIT 2 2 [0-9.]+m?s"
+	[[ $output != *"never accepted 2 sockets"* ]]
+	# Columns stand one below the other.
+	at=${lines[0]%%STATE*}
+	its_row=$(grep -F "(pid $pid)" <<<"$output")
+	[[ ${its_row:${#at}} == "CLOSE_WAIT "* ]]
+	kill "$pid"
+	make_sockets connected
+	run -0 "$sockleak" scan --grace=100h
+	row "python3 \(pid $pid\) to 127.0.0.1:[0-9]+ CLOSE_WAIT 1 0 [0-9.]+m?s"
+	kill "$pid"
+	make_sockets growing
+	printf '\n\n' >&"${SOCKETS[1]}"
+	wait_until 60 eval 'run -0 "$sockleak" scan --grace=0s :$port; row "python3 \(pid $pid\) at 127.0.0.1:$port CLOSE_WAIT 3 3 [0-9.]+m?s"'
+}
+
+@test "process ids, names and ports say of what to tell" {
+	make_sockets unread
+	local first=$pid first_port=$port word
+	make_sockets renamed
+	peers=$first
+	for word in "$first" ":$first_port" "python3 :1"; do
+		# shellcheck disable=SC2086 # these are words
+		run -0 "$sockleak" scan $word
+		row "python3 \(pid $first\) at 127.0.0.1:$first_port CLOSE_WAIT 1 [01] [0-9.]+m?s"
+		[[ $output != *"pid $pid"* ]]
+	done
+	# A peer's port, several words, a path.
+	run -0 "$sockleak" scan ":$(ss -Htn state close-wait "sport = :$first_port" | sed 's/.*://; s/ //g')"
+	row "python3 \(pid $first\) .*"
+	run -0 "$sockleak" scan "$first" $'/a/b/a\e[31mb' "$pid"
+	row "python3 \(pid $first\) .*"
+	row "a.x1b\[31mb \(pid $pid\) .*"
+	run -0 "$sockleak" scan --json "$first"
+	jq -e --argjson pid "$first" '[.sockets[].holders[].pid] == [$pid]' <<<"$output"
+	run -0 "$sockleak" scan $$
+	equal "sockleak: 0 sockets whose peer is gone." "$output"
+	run -2 "$sockleak" scan no_such_program
+	equal "sockleak: scan: there is no process 'no_such_program' (see sockleak scan --help)" "$output"
+}
+
+# watched PATTERN: a line of the tables, blanks as one
+watched() {
+	tr -s ' ' <"$BATS_TEST_TMPDIR/watched" | grep -qxE "python3 \(pid $pid\) at 127.0.0.1:$port CLOSE_WAIT $1"
+}
+
+@test "--watch tells again and again, and what grew" {
+	make_sockets growing
+	"$sockleak" scan --watch=50ms ":$port" >"$BATS_TEST_TMPDIR/watched" 3>&- &
+	peers=$!
+	wait_until 60 watched '1 [01] [0-9.]+m?s 0'
+	echo >&"${SOCKETS[1]}"
+	wait_until 60 watched '2 [01] [0-9.]+m?s \+1'
+	wait_until 60 watched '2 [01] [0-9.]+m?s 0'
+	[[ $(head -1 "$BATS_TEST_TMPDIR/watched") =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}\ [0-9:]{8}$ ]]
+	run ! grep -q GROWTH <(sed -n 2p "$BATS_TEST_TMPDIR/watched")
+	kill "$pid"
+	wait_until 60 watched '0 0 - -2'
+}
+
+@test "--stacks tells what each thread of a holder does now, and leaves it alone" {
+	fifo=$BATS_TEST_TMPDIR/fifo
+	mkfifo "$fifo"
+	"$build/tests/fixtures/stuck_thread" <"$fifo" >"$BATS_TEST_TMPDIR/said" 3>&- &
+	pid=$!
+	exec 8>"$fifo"
+	wait_until 60 grep -q ready "$BATS_TEST_TMPDIR/said"
+	stuck=$(grep -n 'stuck here' tests/fixtures/stuck_thread.c | cut -d: -f1)
+	run -0 "$sockleak" scan --stacks "$pid"
+	[[ $output != *"cannot look at the threads of process $pid: Operation not permitted"* ]] || skip "ptrace is not permitted here"
+	[[ $output == *"Threads of process $pid:"* ]]
+	# Two threads wait for the lock, with one stack; the first one waits for input.
+	row " thread [0-9]+ \(stuck_thread\) and 1 more:"
+	row " wait_for_lock tests/fixtures/stuck_thread.c:$stuck"
+	row " thread $pid \(stuck_thread\):"
+	row " main tests/fixtures/stuck_thread.c:[0-9]+"
+	equal 1 "$(grep -c wait_for_lock <<<"$output")"
+	[[ ${lines[-1]} == "sockleak: 1 socket whose peer is gone: "* ]]
+	exec 8>&-
+	wait "$pid" || equal 7 $?
+	pid=
 }
 
 @test "IPv6 is seen" {
@@ -74,16 +166,23 @@ assert_scanned() {
 @test "a socket that this system connected is seen, and shown as such" {
 	make_sockets connected
 	assert_scanned 'length == 1 and (.[0] | .listener == null and .holders[0].pid == $pid)'
-	run "$sockleak" scan
+	run "$sockleak" scan --verbose
 	[[ $output == *"CLOSE_WAIT 127.0.0.1:$port -> 127.0.0.1:"* ]]
 }
 
 @test "those that died in an accept queue are shown with their listener" {
 	make_sockets queue
-	assert_scanned 'length == 2 and all(.in_accept_queue and .inode == 0 and .listener.waiting == 2
+	assert_scanned 'length == 2 and all(.in_accept_queue and .inode == null and .listener.waiting == 2
 		and .holders[0].pid == $pid) and ([.[].unread_bytes] | sort) == [0, 2]'
-	run "$sockleak" scan
+	tests/lib/valid_json tests/lib/report.schema.json "$BATS_TEST_TMPDIR/all"
+	run "$sockleak" scan --verbose
 	[[ $output == *"python3 (pid $pid) never accepted 2 sockets whose peer is gone, listening on 127.0.0.1:$port:"* ]]
+}
+
+@test "what died in the accept queue of a listener stands in one group, whatever its age" {
+	make_sockets queues
+	run -0 "$sockleak" scan --verbose
+	[ "$(grep -c "(pid $pid) never accepted 3 sockets" <<<"$output")" -eq 2 ] || { echo "$output"; false; }
 }
 
 @test "a listener of IPv6 that takes IPv4 is found" {
@@ -117,12 +216,18 @@ assert_scanned() {
 	assert_scanned 'length == 1 and (.[0] | .mptcp and .holders[0].pid == $pid and .unread_bytes == null)'
 }
 
+@test "sockets of MPTCP that have one cookie are shown, each of them" {
+	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] || skip "this kernel has no MPTCP"
+	make_sockets mptcp_of_known_listener
+	assert_scanned 'length == 2 and ([.[].inode] | unique | length) == 2'
+}
+
 @test "grace decides what is a leak, and --error-exitcode says so" {
 	make_sockets unread
-	run "$sockleak" scan --grace=100h --error-exitcode=7
+	run "$sockleak" scan --verbose --grace=100h --error-exitcode=7
 	[ "$status" -eq 0 ]
 	[[ $output == *"127.0.0.1:$port <- "*" (fd "*"), pending for "* ]]
-	run "$sockleak" scan --grace=0ms --error-exitcode=7
+	run "$sockleak" scan --verbose --grace=0ms --error-exitcode=7
 	[ "$status" -eq 7 ]
 	[[ $output == *"127.0.0.1:$port <- "*" (fd "*"), for "* ]]
 	run "$sockleak" scan --grace=0ms
@@ -135,7 +240,7 @@ assert_scanned() {
 	cp "$sockleak" "$BATS_TEST_TMPDIR/sockleak"
 	chmod 755 "$BATS_TEST_TMPDIR/sockleak"
 	exec 9<"$BATS_TEST_TMPDIR/sockleak"
-	as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/9 scan)
+	as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/9 scan --verbose)
 	scanned=$("${as_nobody[@]}" --json)
 	jq -e --arg tail ":$port" <<<"$scanned" '.unseen_processes > 0 and
 		([.sockets[] | select(.local | endswith($tail))] | length == 1 and
@@ -143,7 +248,7 @@ assert_scanned() {
 	run "${as_nobody[@]}"
 	[ "$status" -eq 0 ]
 	[[ $output == *"127.0.0.1:$port <- "*" (uid 0), "* ]]
-	[[ $output == *" of other users could not be looked at."* ]]
+	[[ $output == *" may not be looked at by this user."* ]]
 }
 
 @test "sockets of other network namespaces are shown, and it comes back from there" {
@@ -177,7 +282,7 @@ until_scanned() {
 	make_in_namespace read
 	until_scanned 'length == 1 and .[0].peer_state == "FIN_WAIT_2"'
 	until_scanned 'length == 1 and .[0].peer_state == "forgotten"'
-	run "$sockleak" scan
+	run "$sockleak" scan --verbose
 	[[ $output == *"CLOSE_WAIT 127.0.0.1:$port <- "*". Unread: 0 bytes. Forgotten by its peer."* ]]
 }
 
@@ -185,7 +290,7 @@ until_scanned() {
 	make_in_namespace half_closed
 	until_scanned 'length == 1 and .[0].age_ms > 6000'
 	assert_scanned '.[0].peer_state == "FIN_WAIT_2"'
-	run "$sockleak" scan
+	run "$sockleak" scan --verbose
 	[[ $output == *"CLOSE_WAIT 127.0.0.1:$port <- "*". Unread: 0 bytes. Its peer is in FIN_WAIT_2."* ]]
 }
 
@@ -224,9 +329,10 @@ socket.create_connection(('192.0.2.1', $port)).close()"
 
 @test "--json=FILE writes both" {
 	make_sockets unread
-	run "$sockleak" scan --json="$BATS_TEST_TMPDIR/scan.json"
+	run "$sockleak" scan -v --json="$BATS_TEST_TMPDIR/scan.json"
 	[[ $output == *"127.0.0.1:$port <- "* ]]
 	jq -e '.tool == "sockleak" and .version and .host and .grace_ms > 0 and .leaked >= 0' "$BATS_TEST_TMPDIR/scan.json"
+	tests/lib/valid_json tests/lib/report.schema.json "$BATS_TEST_TMPDIR/scan.json"
 	run "$sockleak" scan --json=/nowhere/scan.json
 	[ "$status" -eq 2 ]
 	[[ ${lines[-1]} == "sockleak: cannot open /nowhere/scan.json: No such file or directory" ]]
@@ -234,13 +340,14 @@ socket.create_connection(('192.0.2.1', $port)).close()"
 
 @test "no control character of a process's name reaches the terminal" {
 	make_sockets renamed
-	run "$sockleak" scan
+	run "$sockleak" scan --verbose
 	[[ $output == *'a\x1b[31mb (pid '"$pid"') holds 1 socket'* ]]
 }
 
 @test "wrong usage is one clear line and status 2" {
 	local wrong
-	for wrong in --grace=fast --grace=-1s --error-exitcode=256 --error-exitcode= --nonsense argument; do
+	for wrong in --grace=fast --grace=-1s --error-exitcode=256 --error-exitcode= --nonsense --watch=0 --watch=x \
+		:0 :65536 :x : "" / no_such_program 2147483647 99999999999; do
 		run "$sockleak" scan "$wrong"
 		[ "$status" -eq 2 ] || { echo "$wrong: $status"; return 1; }
 		[[ ${lines[0]} == "sockleak: scan: "* ]]

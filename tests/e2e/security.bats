@@ -99,7 +99,7 @@ needs_root() {
 		shift 2
 		exec "$@"
 	SH
-	suffix=$(sed -n 's/.*SL_LEDGER_SUFFIX *"\.\(.*\)".*/\1/p' preload/ledger.h)
+	suffix=$(sed -n 's/.*SL_LEDGER_SUFFIX *"\.\(.*\)".*/\1/p' preload/common/ledger.h)
 	run -0 sh "$tmp/race.sh" "$tmp/ledger" "$suffix" env LD_PRELOAD="$preloads" \
 		SOCKLEAK_OPTIONS="ledger=$tmp/ledger:log=none" "$leaks" leaks
 	[ "$(cat "$tmp/ledger/mine")" = mine ]

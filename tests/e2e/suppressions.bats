@@ -17,23 +17,23 @@ counts() {
 }
 
 @test "a rule matches function, source file or module of any frame, as LSan's do" {
-	same '[4,2]' "$(counts leak:accept_client)"
-	same '[4,2]' "$(counts 'leak:^accept_client$')"
-	same '[4,2]' "$(counts 'leak:serve')"
-	same '[4,2]' "$(counts 'leak:acc*client')"
-	same '[4,2]' "$(counts 'leak:make_ledgers.c$')"
-	same '[6,2]' "$(counts leak:libpool.so)"
-	same '[6,4,2]' "$(counts leak:no_such_function 'leak:^client')"
-	same '[2]' "$(counts leak:libpool leak:serve)"
+	equal '[4,2]' "$(counts leak:accept_client)"
+	equal '[4,2]' "$(counts 'leak:^accept_client$')"
+	equal '[4,2]' "$(counts 'leak:serve')"
+	equal '[4,2]' "$(counts 'leak:acc*client')"
+	equal '[4,2]' "$(counts 'leak:make_ledgers.c$')"
+	equal '[6,2]' "$(counts leak:libpool.so)"
+	equal '[6,4,2]' "$(counts leak:no_such_function 'leak:^client')"
+	equal '[2]' "$(counts leak:libpool leak:serve)"
 }
 
 @test "max=N spares N sockets of a place in each process, and only the excess counts" {
-	same '[4,4,2]' "$(counts 'leak:accept_client max=1')"
-	same '[4,2]' "$(counts 'leak:accept_client max=3')"
-	same '[4,2]' "$(counts 'leak:accept_client max=100')"
-	same '[{"rule":"leak:accept_client max=100","count":6}]' "$(of .suppressed)"
-	same '[2,2,2]' "$(counts 'leak:accept_client max=2' 'leak:libpool max=1')"
-	same '[3,3]' "$(of '[.processes[].leaked]')"
+	equal '[4,4,2]' "$(counts 'leak:accept_client max=1')"
+	equal '[4,2]' "$(counts 'leak:accept_client max=3')"
+	equal '[4,2]' "$(counts 'leak:accept_client max=100')"
+	equal '[{"rule":"leak:accept_client max=100","count":6}]' "$(of .suppressed)"
+	equal '[2,2,2]' "$(counts 'leak:accept_client max=2' 'leak:libpool max=1')"
+	equal '[3,3]' "$(of '[.processes[].leaked]')"
 }
 
 @test "what rules took out does not count for the exit status" {
@@ -59,30 +59,30 @@ counts() {
 @test "a ready rule stands under each place, and takes out that place" {
 	"$sockleak" report --gen-suppressions ledgers >text
 	grep '^leak:' text >rules
-	same 'leak:^accept_client$' "$(head -1 rules)"
+	equal 'leak:^accept_client$' "$(head -1 rules)"
 	json_of --suppressions=rules ledgers
-	same '[2]' "$(of '[.leaks[].count]')" # of an origin nobody knows there is no rule
+	equal '[2]' "$(of '[.leaks[].count]')" # of an origin nobody knows there is no rule
 }
 
 @test "a missing or malformed file of rules gives one clear line and status 2" {
 	run -2 --separate-stderr "$sockleak" report --suppressions=missing ledgers
-	same "sockleak: cannot open missing: No such file or directory" "$stderr"
+	equal "sockleak: cannot open missing: No such file or directory" "$stderr"
 	local wrong
 	for wrong in accept_client leak: 'leak:x max=0' 'leak:x max=many' 'race:x'; do
 		printf 'leak:good\n%s\n' "$wrong" >rules
 		run -2 --separate-stderr "$sockleak" report --suppressions=rules ledgers
-		same "sockleak: rules:2: this is no rule: it must read leak:PATTERN, with max=N after it where N sockets are expected" "$stderr"
-		same "" "$output"
+		equal "sockleak: rules:2: this is no rule: it must read leak:PATTERN, with max=N after it where N sockets are expected" "$stderr"
+		equal "" "$output"
 	done
 }
 
 @test "what a baseline names does not count, and a new place does" {
 	"$sockleak" report --quiet --write-baseline=known ledgers/21.*
-	same 3 "$(grep -cE '^[0-9a-f]{16} # ' known)"
+	equal 3 "$(grep -cE '^[0-9a-f]{16} # ' known)"
 	run -0 "$sockleak" report --baseline=known --error-exitcode=1 ledgers
 	[[ ${lines[-1]} == *"0 sockets leaked at 0 places;"*"; 12 suppressed" ]]
 	json_of --baseline=known ledgers
-	same '[[],[{"rule":"baseline:known","count":12}]]' "$(of '[.leaks, .suppressed]')"
+	equal '[[],[{"rule":"baseline:known","count":12}]]' "$(of '[.leaks, .suppressed]')"
 	grep -v accept_client known >less
 	run -1 "$sockleak" report --baseline=less --error-exitcode=1 ledgers
 	[[ ${lines[-1]} == *"6 sockets leaked at 1 place;"* ]]
@@ -97,10 +97,10 @@ counts() {
 
 @test "a missing or malformed baseline gives one clear line and status 2" {
 	run -2 --separate-stderr "$sockleak" report --baseline=missing ledgers
-	same "sockleak: cannot open missing: No such file or directory" "$stderr"
+	equal "sockleak: cannot open missing: No such file or directory" "$stderr"
 	printf '# known\n0123456789abcdef\nnot an id\n' >known
 	run -2 --separate-stderr "$sockleak" report --baseline=known ledgers
-	same "sockleak: known:3: this is no line of a baseline: it must begin with the id of a place" "$stderr"
+	equal "sockleak: known:3: this is no line of a baseline: it must begin with the id of a place" "$stderr"
 }
 
 @test "the same program's baseline holds in its next run, and not for another place" {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bats
 # What `sockleak symbolize` does with a log; which names it finds is in symbols.bats.
 
+load ../lib/common
+
 setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	sockleak=$(realpath "${B:-build}")/sockleak
+	sanitizer_options
+	common_setup
 	source=$PWD/tests/lib/frames.c
 	cd "$BATS_TEST_TMPDIR" || return 1
-	unset SOCKLEAK_DEBUG_PATH DEBUGINFOD_URLS
 }
 
 # A program whose log is in the file log.
@@ -50,6 +51,14 @@ build() {
 	[ "${lines[2]}" = "    #2 0x1 (/nowhere+0x1)" ]
 	[ "${lines[3]}" = "  why:" ]
 	[[ ${lines[4]} == "    #0 "*" in static_function "* ]]
+}
+
+@test "the library's hint to call this command is left out" {
+	build
+	{ cat log; echo 'sockleak: `sockleak symbolize LOG` adds file and line to these frames.'; echo end; } >hinted
+	"$sockleak" symbolize log >plain
+	echo end >>plain
+	"$sockleak" symbolize hinted | cmp plain -
 }
 
 @test "a symbolized log stays as it is" {
@@ -103,4 +112,17 @@ build() {
 	run "$sockleak" symbolize --help
 	[ "$status" -eq 0 ]
 	[[ $output == *Examples:* ]]
+}
+
+@test "a name that the library cut, or escaped, is found all the same" {
+	local name top=${source%/tests/*} line
+	line=$(sed -n '/ = accept(/=' "$top/tests/fixtures/run_host.c")
+	# 255 bytes end inside a character of the second; the last is longer than any buffer.
+	for name in "$(printf 'long_%.0s' {1..60})" "$(printf 'é%.0s' {1..150})" "$(printf 'long_%.0s' {1..2000})"; do
+		cc -g -O1 -I"$top/preload" -Daccept_client="$name" -o program "$top/tests/fixtures/run_host.c"
+		LD_PRELOAD=$(sanitizer_first)${sockleak%/*}/libsockleak.so ./program leak 1 2>log
+		grep -q "#0 0x[0-9a-f]* in ${name:0:100}" log
+		"$sockleak" symbolize log >out
+		grep -q "^    #0 0x[0-9a-f]* in $name $top/tests/fixtures/run_host.c:$line ($PWD/program+0x" out
+	done
 }

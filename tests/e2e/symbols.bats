@@ -3,15 +3,13 @@
 # build prints where it is (tests/lib/frames.c), and its own source says which lines
 # these are.
 
-load ../lib/sanitizer
+bats_require_minimum_version 1.5.0
+load ../lib/common
 
 setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	sockleak=$(realpath "${B:-build}")/sockleak
+	common_setup
 	source=$PWD/tests/lib/frames.c
-	cost=$PWD/tests/lib/cost.py
 	cd "$BATS_TEST_TMPDIR" || return 1
-	unset SOCKLEAK_DEBUG_PATH DEBUGINFOD_URLS
 }
 
 # build COMPILER OPTIONS...: the program and its library
@@ -87,7 +85,7 @@ check_builds() {
 	assert_all_resolved log
 	# Not if it is another one's: the checksum says so.
 	printf x >>.debug/program.debug
-	run "$sockleak" symbolize log
+	run -0 "$sockleak" symbolize log
 	[[ $output != *static_function* ]]
 }
 
@@ -98,7 +96,7 @@ check_builds() {
 	objcopy --only-keep-debug program "debug/.build-id/${id:0:2}/${id:2}.debug"
 	strip program
 	"$PWD/program" >log
-	run "$sockleak" symbolize log
+	run -0 "$sockleak" symbolize log
 	[[ $output != *static_function* ]]
 	export SOCKLEAK_DEBUG_PATH=relative:$PWD/debug
 	assert_all_resolved log
@@ -155,40 +153,4 @@ check_builds() {
 	[[ $output == *" in static_function $source:$(line_of static_function) "* ]]
 	run "$sockleak" symbolize wrong
 	[ "$output" = "$(cat wrong)" ]
-}
-
-# A program of more than 100 MB with 60 units of DWARF, by copies of one object.
-generate_large() {
-	local n=3000 copies=60 i
-	for ((i = 0; i < n; i++)); do
-		echo "struct s$i { int a$i; struct s$i *next$i; long values${i}[7]; union { int u$i; char c$i; } either$i; };"
-		echo "int f$i(struct s$i *p, int x) { int sum = 0; for (int k = 0; k < x; k++) { int t = p->a$i + k; if (t > 3) { int inner = t * 2; sum += inner; } else sum -= t; } p->a$i = sum; return sum + p->either$i.u$i; }"
-	done >large.c
-	cc -g -O1 -c large.c
-	for ((i = 0; i < copies; i++)); do
-		objcopy --prefix-symbols="c${i}_" large.o "large$i.o"
-	done
-	echo 'int main(void) { return 0; }' | cc -g -x c -c -o main.o -
-	cc -o large main.o large[0-9]*.o
-	rm large[0-9]*.o
-}
-
-@test "100 MB of debug information take less than 1.5 s and 512 MB" {
-	plain_build "its time and memory are the sanitizer's"
-	generate_large
-	[ "$(stat -c %s large)" -gt 100000000 ]
-	nm large | awk '$3 ~ /_f(7|1500|2999)$/ { print $1 }' | while read -r start; do
-		printf '    #0 0x%x (%s+0x%x)\n' $((0x$start + 8)) "$PWD/large" $((0x$start + 8))
-	done >log
-	[ "$(wc -l <log)" -eq 180 ]
-	# The best of three: other processes of this machine are not what is measured.
-	local round
-	for round in 1 2 3; do
-		/usr/bin/python3 -B "$cost" "$sockleak" symbolize log >out 2>spent
-		[ "$(grep -c "large.c:" out)" -eq 180 ]
-		read -r seconds kilobytes <spent
-		echo "# symbolized $(stat -c %s large) bytes, all units: $seconds s, $kilobytes KB" >&3
-		awk -v s="$seconds" -v k="$kilobytes" 'BEGIN { exit !(s < 1.5 && k < 512 * 1024) }' && return
-	done
-	return 1
 }

@@ -2,7 +2,8 @@
  * writers.  `make fuzz` runs it; what it found stays in tests/fixtures/ledgers. */
 #include "../lib/expand_ledger.h"
 #include "formats/formats.h"
-#include "merge.h"
+#include "judge/judge_linked.h"
+#include "link/merge.h"
 
 #include <sys/mman.h>
 
@@ -22,8 +23,9 @@ static void report(const struct reader_ledger *ledger)
 	struct merge *merge = merge_open();
 
 	merge_add(merge, ledger);
-	merge_add(merge, ledger); /* with itself: every cookie is joined */
-	struct findings *findings = merge_close(merge);
+	ledger->head->started_ns++; /* else it would be known for the same */
+	merge_add(merge, ledger);   /* with itself: every cookie is joined */
+	struct findings *findings = judge_linked(merge);
 	format_text(findings, &options, nowhere);
 	format_json(findings, nowhere);
 	format_sarif(findings, nowhere);

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
 	second->name = maker_name(&maker, "a test");
 	second->verdict = SL_PENDING;
 	second->kind = SL_KIND_DEAD;
-	maker_event(&maker, SL_EVENT_GIVEN)->cookie = 77;
+	maker_event(&maker, SL_EVENT_PASSED)->cookie = 77;
 	FILE *file = argc == 2 ? fopen(argv[1], "we") : NULL;
 	if (!file)
 		return 1;

@@ -1,21 +1,21 @@
 # shellcheck shell=bash
 # For tests of the command: where it is, ledgers made by hand, reports that are valid.
 
-# shellcheck source=tests/lib/sanitizer.bash
-source "${BASH_SOURCE%/*}/sanitizer.bash"
-# shellcheck source=tests/lib/wait.bash
-source "${BASH_SOURCE%/*}/wait.bash"
+# shellcheck source=tests/lib/common.bash
+source "${BASH_SOURCE%/*}/common.bash"
 
-# shellcheck disable=SC2034 # for the tests that load this
 command_setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	top=$PWD
-	build=$(realpath "${B:-build}")
-	sockleak=$build/sockleak
-	fixtures=$build/tests/fixtures
-	unset SOCKLEAK_OPTIONS SOCKLEAK_DEBUG_PATH DEBUGINFOD_URLS NO_COLOR
+	common_setup
 	cd "$BATS_TEST_TMPDIR" || return 1
 	mkdir ledgers
+}
+
+# The same for tests of `sockleak run` on run_host.c, and on programs of the system.
+# shellcheck disable=SC2034
+run_setup() {
+	command_setup
+	sanitizer_with_library
+	host=$fixtures/run_host
 }
 
 # make_ledgers SCENARIO [DIRECTORY]
@@ -34,9 +34,10 @@ valid_report() {
 	"$top/tests/lib/valid_json" "$top/tests/lib/report.schema.json" "$1"
 }
 
-# same EXPECTED GOT
-same() {
-	[ "$1" = "$2" ] || { printf 'expected: %s\ngot:      %s\n' "$1" "$2"; return 1; }
+# By SARIF's schema, and by GitHub's rules.
+valid_sarif() {
+	"$top/tests/lib/valid_json" "$top/tests/lib/sarif.schema.json" "$1" &&
+		"$top/tests/lib/github_sarif" "$1"
 }
 
 # of JQ-EXPRESSION: from the file `json`

@@ -1,18 +1,12 @@
 # shellcheck shell=bash
 # The same program bare and preloaded: what differs is our fault.
 
-# shellcheck source=tests/lib/report.bash
-source "${BASH_SOURCE%/*}/report.bash"
-# shellcheck source=tests/lib/wait.bash
-source "${BASH_SOURCE%/*}/wait.bash"
+# shellcheck source=tests/lib/common.bash
+source "${BASH_SOURCE%/*}/common.bash"
 
 # shellcheck disable=SC2034 # the tests use them
 guest_setup() {
-	cd "$BATS_TEST_DIRNAME/../.." || return 1
-	build=$(realpath "${B:-build}")
-	library=$build/libsockleak.so
-	fixtures=$build/tests/fixtures
-	unset SOCKLEAK_OPTIONS LD_PRELOAD
+	common_setup
 	preloads=$(sanitizer_first)$library
 	sanitizer_options
 }
@@ -33,8 +27,10 @@ same() {
 
 	(exec "${@:2}") >"$BATS_TEST_TMPDIR/bare" 2>&1 </dev/null || bare=$?
 	(preloaded "$@") >"$BATS_TEST_TMPDIR/preloaded" 2>&1 </dev/null || other=$?
+	without_stack_notes "$BATS_TEST_TMPDIR/bare"
+	without_stack_notes "$BATS_TEST_TMPDIR/preloaded"
 	if ! diff "$BATS_TEST_TMPDIR/bare" "$BATS_TEST_TMPDIR/preloaded" ||
-		[ "$bare" != "$other" ] || [[ $bare == @(1|9[0-9]|134|139|142) ]]; then
+		[ "$bare" != "$other" ] || [[ $bare == @(1|9[0-9]|134|135|139|142) ]]; then
 		echo "${*:2}: differs with $1: status $bare, $other"
 		return 1
 	fi
@@ -64,6 +60,9 @@ same_cases() {
 	local name differ=0
 
 	for name in $("$1"); do
+		# The thread sanitizer's runtime asks for the loader's lock in a child that no
+		# handler of fork() announced: another thread may have had it.
+		[[ $SAN != *thread* || ! $name =~ ^(_Fork|(__)?(vfork|clone))$ ]] || continue
 		same_with_ledger "$2" "$1" "$name" || differ=1
 	done
 	return $differ

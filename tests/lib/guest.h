@@ -7,7 +7,7 @@
 #ifndef GUEST_H
 #define GUEST_H
 
-#include "ledger.h"
+#include "common/ledger.h"
 #include "peer.h"
 #include "sockleak.h"
 
@@ -40,7 +40,7 @@ static inline const char *guest_error(int error)
 	return error == GUEST_ERRNO ? "untouched" : name ? name : "?";
 }
 
-/* Ends the program with 1 unless the books say so. */
+/* Ends the program with 1 unless the books say so, at once. */
 #define books(condition)                                                                 \
 	do {                                                                             \
 		bool guest_is_so = (condition);                                          \
@@ -69,6 +69,7 @@ static inline const struct sl_header *guest_ledger(pid_t pid)
 	snprintf(start, sizeof(start), "%d.", (int)pid);
 	for (struct dirent *one; directory && (one = readdir(directory));)
 		if (!strncmp(one->d_name, start, strlen(start)) &&
+		    strstr(one->d_name, SL_LEDGER_SUFFIX) &&
 		    strcmp(one->d_name, newest) > 0)
 			snprintf(newest, sizeof(newest), "%s", one->d_name);
 	snprintf(path, sizeof(path), "%s/%s", name, newest);
@@ -81,6 +82,23 @@ static inline const struct sl_header *guest_ledger(pid_t pid)
 	if (directory)
 		closedir(directory);
 	return at == MAP_FAILED ? NULL : at;
+}
+
+/* Whether process `pid` left word that it became a program that is not watched. */
+static inline bool guest_became_unwatched(pid_t pid)
+{
+	char start[32];
+	const char *name = getenv("GUEST_LEDGER");
+	DIR *directory = name ? opendir(name) : NULL;
+	bool result = false;
+
+	must(directory);
+	snprintf(start, sizeof(start), "%d.", (int)pid);
+	for (struct dirent *one; (one = readdir(directory));)
+		result |= !strncmp(one->d_name, start, strlen(start)) &&
+			  strstr(one->d_name, SL_UNWATCHED_SUFFIX);
+	closedir(directory);
+	return result;
 }
 
 /* The row of `fd` in this process's ledger, a copy; zeroed where there is none. */
@@ -110,6 +128,29 @@ static inline struct sl_descriptor guest_row(int fd)
 			 copy.sequence != *(const volatile uint32_t *)&row->sequence);
 	}
 	return copy;
+}
+
+/* Whether this process's ledger has an event of this kind about the socket. */
+static inline bool guest_has_event(uint32_t kind, uint64_t cookie)
+{
+	const struct sl_header *header = guest_ledger(getpid());
+
+	for (uint32_t i = 0; header && i < header->n_blocks; i++) {
+		const char *at = (const char *)(header + 1) + (size_t)i * SL_BLOCK_BYTES,
+			   *end = at + SL_BLOCK_BYTES;
+		const struct sl_event *event;
+
+		if (header->blocks[i].kind != SL_BLOCK_RECORDS)
+			continue;
+		for (; (event = (const void *)at)->head.kind; at += event->head.bytes) {
+			if (event->head.kind == SL_RECORD_EVENT && event->kind == kind &&
+			    event->cookie == cookie)
+				return true;
+			if (at + event->head.bytes + sizeof(event->head) > end)
+				break;
+		}
+	}
+	return false;
 }
 
 /* Opened by this call, and held. */

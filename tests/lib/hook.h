@@ -2,7 +2,7 @@
 #ifndef HOOK_H
 #define HOOK_H
 
-#include "origin.h"
+#include "unwind/origin.h"
 
 #include <alloca.h>
 #include <stddef.h>

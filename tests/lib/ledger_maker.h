@@ -14,7 +14,7 @@
 #ifndef LEDGER_MAKER_H
 #define LEDGER_MAKER_H
 
-#include "ledger.h"
+#include "common/ledger.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@
 struct ledger_maker {
 	struct sl_header head;
 	uint32_t sequence;
-	uint32_t n_modules, n_backtraces, n_names;
+	uint32_t n_modules, n_backtraces, n_names, n_lines;
 	uint32_t records_block; /* the one being filled, from 1; 0 = none yet */
 	size_t records_used;
 	uint64_t blocks[MAKER_MAX_BLOCKS][SL_BLOCK_BYTES / 8];
@@ -108,7 +108,7 @@ static inline struct sl_descriptor *maker_leak(struct ledger_maker *maker, uint3
 	row->why = SL_WHY_EOF_READ;
 	row->call = SL_CALL_accept;
 	row->eof_call = SL_CALL_recv;
-	row->gone_ns = row->quiet_ns = MAKER_START_NS + 2 * MAKER_SECOND;
+	row->peer_gone_since_ns = row->idle_since_ns = MAKER_START_NS + 2 * MAKER_SECOND;
 	row->told_ns = MAKER_START_NS + 3 * MAKER_SECOND;
 	row->family = AF_INET;
 	row->local_port = 8080;
@@ -152,6 +152,23 @@ static inline uint32_t maker_module(struct ledger_maker *maker, const char *path
 static inline uint64_t maker_frame(uint32_t module, uint64_t offset)
 {
 	return (uint64_t)module << 48 | offset;
+}
+
+/* A frame of a language; `file` may be "". */
+static inline uint64_t maker_line(struct ledger_maker *maker, enum sl_language language,
+				  const char *function, const char *file, uint32_t number)
+{
+	struct sl_line *line = maker_record(
+		maker, SL_RECORD_LINE, sizeof(*line) + strlen(function) + strlen(file));
+
+	line->id = ++maker->n_lines;
+	line->line = number;
+	line->language = (uint16_t)language;
+	line->function_bytes = (uint16_t)strlen(function);
+	line->file_bytes = (uint32_t)strlen(file);
+	memcpy(line->text, function, strlen(function));
+	memcpy(line->text + strlen(function), file, strlen(file));
+	return maker_frame(SL_FRAME_LANGUAGE, line->id);
 }
 
 static inline uint32_t maker_backtrace(struct ledger_maker *maker, const uint64_t *frames,

@@ -93,6 +93,27 @@ static inline int peer_listen(void)
 	return fd;
 }
 
+/* A port that refuses, for as long as the descriptor is held: bound, not listening. */
+static inline int peer_refusing(struct sockaddr_storage *address, socklen_t *size)
+{
+	int fd = socket(peer_family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd >= 0);
+	*size = peer_address(address, peer_family(), 0);
+	peer_bind(fd, address, *size);
+	must(!getsockname(fd, (struct sockaddr *)address, size));
+	return fd;
+}
+
+static inline int peer_error(int fd)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	must(!getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size));
+	return error;
+}
+
 static inline uint16_t peer_port(int listener)
 {
 	struct sockaddr_storage address;

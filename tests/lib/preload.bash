@@ -1,11 +1,9 @@
 # shellcheck shell=bash
-# Running hosts under the library.
+# What the library prints of a host that is preloaded.
 
 : "${B:=build}"
-# shellcheck source=tests/lib/sanitizer.bash
-source "${BASH_SOURCE%/*}/sanitizer.bash"
-# shellcheck source=tests/lib/wait.bash
-source "${BASH_SOURCE%/*}/wait.bash"
+# shellcheck source=tests/lib/common.bash
+source "${BASH_SOURCE%/*}/common.bash"
 library=$PWD/$B/libsockleak.so
 actor=$B/tests/fixtures/actor
 errors=$BATS_TEST_TMPDIR/errors
@@ -16,8 +14,8 @@ runtime_of() {
 	[[ $SAN != *thread* || $1 == "$B"/* ]] || sanitizer_first
 }
 
-# preloaded OPTIONS COMMAND...: standard error of the host into $errors
-preloaded() {
+# logged OPTIONS COMMAND...: runs it preloaded; its standard error goes into $errors
+logged() {
 	local options=$1
 	shift
 	SOCKLEAK_OPTIONS=$options LD_PRELOAD=$(runtime_of "$1")$library "$@" 2>"$errors"

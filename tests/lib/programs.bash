@@ -6,14 +6,25 @@
 #     $options   SOCKLEAK_OPTIONS for it
 #     $D         the private directory
 
-# shellcheck source=tests/lib/sanitizer.bash
-source "${BASH_SOURCE%/*}/sanitizer.bash"
-# shellcheck source=tests/lib/wait.bash
-source "${BASH_SOURCE%/*}/wait.bash"
+# shellcheck source=tests/lib/common.bash
+source "${BASH_SOURCE%/*}/common.bash"
 
 patience_s=${patience_s:-60}
 started=() # pids
 user=()    # what makes a command another user's
+
+# Of a test of bats: bare, with ledgers in $D/ledgers once $options keep them there.
+programs_setup() {
+	common_setup
+	D=$BATS_TEST_TMPDIR
+	mkdir "$D/ledgers"
+	library=''
+}
+
+# The report over all processes, into $D/json.
+read_report() {
+	"$sockleak" report --json "$D/ledgers" >"$D/json"
+}
 
 # preloaded COMMAND [ARGUMENT...]: with the library, or bare
 preloaded() {

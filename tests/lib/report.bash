@@ -2,20 +2,24 @@
 # What differs from run to run in a text report, replaced by words; for comparing it with
 # what a document shows.
 
-# shellcheck source=tests/lib/sanitizer.bash
-source "${BASH_SOURCE%/*}/sanitizer.bash"
+# shellcheck source=tests/lib/common.bash
+source "${BASH_SOURCE%/*}/common.bash"
 
-# Pids, addresses, offsets, ports, descriptors, ages, the counts behind the leaks.
+# Pids, addresses, offsets, ports, descriptors, ages, how many frames the C library has,
+# where the program lies, the counts behind the leaks.
 without_numbers() {
 	sed -E \
 		-e 's/==[0-9]+==/==PID==/g' \
 		-e 's/(#[0-9]+) 0x[0-9a-f]+ /\1 ADDRESS /g' \
 		-e 's/\+0x[0-9a-f]+ \(/+OFFSET (/g' \
 		-e 's/\(([^() ]*\/)?([^()/ ]+)\+0x[0-9a-f]+\)/(\2+OFFSET)/g' \
-		-e 's/\(fd [0-9]+/(fd N/g' \
+		-e 's/\bfd [0-9]+/fd N/g' \
+		-e 's/\.\.\. [0-9]+ of /... N of /g' \
+		-e 's/(leaked at [0-9]+ places?) in ([^ ]*\/)?([^ /]+)/\1 in \3/g' \
 		-e 's/127\.0\.0\.1:[0-9]+/HOST:PORT/g' \
-		-e 's/(oldest|for|read|told) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/g' \
-		-e 's/(leaked at [0-9]+ places?); [0-9]+ opened, [0-9]+ closed; [0-9]+ missed, [0-9]+ dropped/\1; .../g'
+		-e 's/(oldest|for|read|told|down) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/g' \
+		-e 's/python3\.[0-9]+/python3/g' \
+		-e 's/(leaked at [0-9]+ places?( \([^)]*\))?); [0-9]+ opened, [0-9]+ closed(; [0-9]+ missed, [0-9]+ dropped)?/\1; .../g'
 }
 
 # The frames below main, which are the C library's, as "...".  Those of a sanitizer's own
@@ -54,9 +58,4 @@ command_of() {
 # What stands below it.
 output_of() {
 	awk 'started { print } /^\$ / { taking = 1 } taking && !/\\$/ { started = 1; taking = 0 }'
-}
-
-# compare EXPECTED ACTUAL: both normalised; says where they differ
-compare() {
-	[[ $1 == "$2" ]] || diff <(fold -s <<<"$1") <(fold -s <<<"$2")
 }

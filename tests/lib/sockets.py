@@ -50,6 +50,25 @@ def unread(host="127.0.0.1"):
     return port
 
 
+def growing():
+    """one that is unread, and one more for each line of standard input"""
+    listener = listen()
+    port = listener.getsockname()[1]
+
+    def one():
+        peer = socket.create_connection(("127.0.0.1", port))
+        accepted = listener.accept()[0]
+        peer.close()
+        until_state(accepted, CLOSE_WAIT)
+        kept.append(accepted)
+
+    one()
+    print(port, os.getpid(), flush=True)
+    for _ in sys.stdin:
+        one()
+    sys.exit()
+
+
 def renamed():
     with open("/proc/self/comm", "w") as name:
         name.write("a\033[31mb")
@@ -118,6 +137,16 @@ def queue(host="127.0.0.1"):
     return listener.getsockname()[1]
 
 
+def queues():
+    """of two listeners, three each that are never accepted, by turns"""
+    listeners = [listen(), listen()]
+    for _ in range(3):
+        for listener in listeners:
+            socket.create_connection(listener.getsockname()).close()
+            time.sleep(0.002)
+    return listeners[0].getsockname()[1]
+
+
 def connected():
     """the side that connected keeps it; the port is its own"""
     accepted, peer, _ = pair()
@@ -182,6 +211,23 @@ def bound():
     lone.bind(("127.0.0.1", 0))
     kept.append(lone)
     return unread()
+
+
+def mptcp_of_known_listener():
+    """two that have the cookie of their listener, which somebody asked for before"""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    listener.getsockopt(socket.SOL_SOCKET, 57, 8)  # SO_COOKIE
+    for _ in range(2):
+        peer = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        peer.connect(listener.getsockname())
+        accepted = listener.accept()[0]
+        peer.close()
+        assert accepted.recv(1) == b""
+        kept.append(accepted)
+    kept.append(listener)
+    return listener.getsockname()[1]
 
 
 def mptcp():

@@ -11,3 +11,11 @@ wait_until() {
 		sleep 0.02
 	done
 }
+
+# ended_with STATUS PID: waits for a child of this shell, and compares its status
+ended_with() {
+	local got=0
+
+	wait "$2" || got=$?
+	[ "$got" = "$1" ] || { echo "ended with $got, expected $1" >&2; return 1; }
+}

@@ -1,5 +1,5 @@
 /* Memory that is not the host's. */
-#include "arena.h"
+#include "base/arena.h"
 
 #include "../lib/left_out.h"
 

@@ -33,6 +33,10 @@ static void does_nothing_without_the_library(void **state)
 	assert_int_equal(sockleak_check_since(1, 1000000), 0);
 	sockleak_name("a test");
 	assert_int_equal(sockleak_expect(0), 0);
+	char text[4] = "abc";
+	assert_int_equal(sockleak_text(text, sizeof text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(sockleak_text(NULL, 0), 0);
 	assert_int_equal(errno, 77);
 }
 

@@ -1,6 +1,6 @@
 /* The layout of a ledger, spelled in numbers: a change of any of them makes another
  * format, and must raise SL_LEDGER_VERSION. */
-#include "ledger.h"
+#include "common/ledger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 static void the_version_names_this_layout(void **state)
 {
 	(void)state;
-	assert_int_equal(SL_LEDGER_VERSION, 1);
+	assert_int_equal(SL_LEDGER_VERSION, 4);
 	assert_int_equal(SL_MAX_BLOCKS, 4096);
 	assert_int_equal(SL_ROWS_PER_BLOCK, 128);
 	assert_int_equal(SL_BLOCK_BYTES, 20480);
@@ -32,13 +32,13 @@ static void a_row_lies_as_pinned(void **state)
 	AT(sl_descriptor, call, 8);
 	AT(sl_descriptor, eof_call, 10);
 	AT(sl_descriptor, why, 12);
-	AT(sl_descriptor, note, 14);
+	AT(sl_descriptor, origin_kind, 14);
 	AT(sl_descriptor, flags, 15);
 	AT(sl_descriptor, cookie, 16);
 	AT(sl_descriptor, inode, 24);
 	AT(sl_descriptor, opened_ns, 32);
-	AT(sl_descriptor, gone_ns, 40);
-	AT(sl_descriptor, quiet_ns, 48);
+	AT(sl_descriptor, peer_gone_since_ns, 40);
+	AT(sl_descriptor, idle_since_ns, 48);
 	AT(sl_descriptor, told_ns, 56);
 	AT(sl_descriptor, sent_ns, 64);
 	AT(sl_descriptor, looked_ns, 72);
@@ -50,11 +50,13 @@ static void a_row_lies_as_pinned(void **state)
 	AT(sl_descriptor, family, 100);
 	AT(sl_descriptor, local_port, 102);
 	AT(sl_descriptor, peer_port, 104);
-	AT(sl_descriptor, reserved16, 106);
+	AT(sl_descriptor, is_sending, 106);
+	AT(sl_descriptor, was_found_by_check, 107);
 	AT(sl_descriptor, local, 108);
 	AT(sl_descriptor, peer, 124);
 	AT(sl_descriptor, serial, 140);
 	AT(sl_descriptor, reserved32, 144);
+	AT(sl_descriptor, ended_ns, 152);
 }
 
 static void a_block_lies_as_pinned(void **state)
@@ -108,6 +110,20 @@ static void a_name_lies_as_pinned(void **state)
 	AT(sl_name, text, 16);
 }
 
+static void a_line_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_line), 24);
+	AT(sl_line, head, 0);
+	AT(sl_line, id, 8);
+	AT(sl_line, line, 12);
+	AT(sl_line, language, 16);
+	AT(sl_line, function_bytes, 18);
+	AT(sl_line, file_bytes, 20);
+	AT(sl_line, text, 24);
+	assert_int_equal(SL_FRAME_LANGUAGE, 0xffff);
+}
+
 static void an_event_lies_as_pinned(void **state)
 {
 	(void)state;
@@ -115,7 +131,7 @@ static void an_event_lies_as_pinned(void **state)
 	AT(sl_event, head, 0);
 	AT(sl_event, kind, 8);
 	AT(sl_event, call, 12);
-	AT(sl_event, note, 14);
+	AT(sl_event, origin_kind, 14);
 	AT(sl_event, socket_kind, 15);
 	AT(sl_event, time_ns, 16);
 	AT(sl_event, cookie, 24);
@@ -123,6 +139,22 @@ static void an_event_lies_as_pinned(void **state)
 	AT(sl_event, fd, 36);
 	AT(sl_event, value, 40);
 	AT(sl_event, value2, 48);
+}
+
+static void a_socket_that_another_process_holds_lies_as_pinned(void **state)
+{
+	(void)state;
+	assert_int_equal(sizeof(struct sl_closed), 176);
+	AT(sl_closed, head, 0);
+	AT(sl_closed, fd, 8);
+	AT(sl_closed, reserved, 12);
+	AT(sl_closed, row, 16);
+	assert_int_equal(sizeof(struct sl_elsewhere), 192);
+	AT(sl_elsewhere, head, 0);
+	AT(sl_elsewhere, row, 8);
+	AT(sl_elsewhere, pid, 168);
+	AT(sl_elsewhere, fd, 172);
+	AT(sl_elsewhere, program, 176);
 }
 
 static void the_header_lies_as_pinned(void **state)
@@ -160,7 +192,17 @@ static void the_header_lies_as_pinned(void **state)
 	AT(sl_header, tool_version, 184);
 	AT(sl_header, host, 200);
 	AT(sl_header, exe, 264);
-	AT(sl_header, reserved, 776);
+	AT(sl_header, filter_laid_ns, 776);
+	AT(sl_header, pid_namespace, 784);
+	AT(sl_header, executing, 792);
+	AT(sl_header, series.sequence, 800);
+	AT(sl_header, series.n_points, 804);
+	AT(sl_header, series.step_ns, 808);
+	AT(sl_header, series.points[0].time_ns, 816);
+	AT(sl_header, series.points[0].open, 824);
+	AT(sl_header, series.points[0].leaked, 828);
+	AT(sl_header, series.points[1], 832);
+	AT(sl_header, reserved, 3376);
 	AT(sl_header, blocks, 4096);
 }
 
@@ -169,6 +211,10 @@ static void the_words_have_their_numbers(void **state)
 	(void)state;
 	assert_int_equal(SL_RUNNING, 1);
 	assert_int_equal(SL_ENDED_EXIT, 2);
+	assert_int_equal(SL_LANGUAGE_NONE, 0);
+	assert_int_equal(SL_LANGUAGE_PYTHON, 1);
+	assert_int_equal(SL_LANGUAGE_NOTE, 2);
+	assert_int_equal(SL_RECORD_LINE, 7);
 	assert_int_equal(SL_KIND_NONE, 0);
 	assert_int_equal(SL_KIND_CLOSE_WAIT, 1);
 	assert_int_equal(SL_KIND_DEAD, 2);
@@ -183,16 +229,19 @@ static void the_words_have_their_numbers(void **state)
 	assert_int_equal(SL_WHY_RESET, 16);
 	assert_int_equal(SL_WHY_DUPLICATE, 32);
 	assert_int_equal(SL_WHY_HELD_BY_CHILD, 64);
-	assert_int_equal(SL_NOTE_NONE, 0);
-	assert_int_equal(SL_NOTE_INHERITED, 1);
-	assert_int_equal(SL_NOTE_RECEIVED, 2);
-	assert_int_equal(SL_NOTE_SHORT, 3);
-	assert_int_equal(SL_NOTE_UNKNOWN, 4);
+	assert_int_equal(SL_WHY_TIMED_OUT, 128);
+	assert_int_equal(SL_WHY_STALLED, 256);
+	assert_int_equal(SL_WHY_CONNECT_FAILED, 512);
+	assert_int_equal(SL_ORIGIN_KIND_NONE, 0);
+	assert_int_equal(SL_ORIGIN_INHERITED, 1);
+	assert_int_equal(SL_ORIGIN_RECEIVED, 2);
+	assert_int_equal(SL_ORIGIN_SHORT, 3);
+	assert_int_equal(SL_ORIGIN_UNKNOWN, 4);
 	assert_int_equal(SL_ROW_INHERITED, 1);
 	assert_int_equal(SL_ROW_EXPECTED, 2);
 	assert_int_equal(SL_ROW_DUPLICATED, 4);
 	assert_int_equal(SL_ROW_FORGOTTEN_PEER, 8);
-	assert_int_equal(SL_ROW_GIVEN, 16);
+	assert_int_equal(SL_ROW_PASSED, 16);
 	assert_int_equal(SL_ROW_MPTCP, 32);
 	assert_int_equal(SL_BLOCK_FREE, 0);
 	assert_int_equal(SL_BLOCK_ROWS, 1);
@@ -202,10 +251,11 @@ static void the_words_have_their_numbers(void **state)
 	assert_int_equal(SL_RECORD_BACKTRACE, 2);
 	assert_int_equal(SL_RECORD_NAME, 3);
 	assert_int_equal(SL_RECORD_EVENT, 4);
+	assert_int_equal(SL_RECORD_ELSEWHERE, 5);
+	assert_int_equal(SL_RECORD_CLOSED, 6);
 	assert_int_equal(SL_EVENT_LEAK, 1);
 	assert_int_equal(SL_EVENT_CLOSED_LATE, 2);
-	assert_int_equal(SL_EVENT_GIVEN, 3);
-	assert_int_equal(SL_EVENT_COUNTS, 4);
+	assert_int_equal(SL_EVENT_PASSED, 3);
 }
 
 /* Rows and events keep them; a reader refuses numbers it does not know. */
@@ -267,7 +317,13 @@ static void the_calls_have_their_numbers(void **state)
 	assert_int_equal(SL_CALL_capset, 52);
 	assert_int_equal(SL_CALL_unshare, 53);
 	assert_int_equal(SL_CALL_setns, 54);
-	assert_int_equal(SL_N_CALLS, 55);
+	assert_int_equal(SL_CALL_system, 63);
+	assert_int_equal(SL_CALL_quick_exit, 64);
+	assert_int_equal(SL_CALL_getsockopt, 65);
+	assert_int_equal(SL_CALL_daemon, 66);
+	assert_int_equal(SL_CALL_execve, 67);
+	assert_int_equal(SL_CALL_execveat, 75);
+	assert_int_equal(SL_N_CALLS, 76);
 }
 
 int main(void)
@@ -280,6 +336,8 @@ int main(void)
 		cmocka_unit_test(a_module_lies_as_pinned),
 		cmocka_unit_test(a_backtrace_lies_as_pinned),
 		cmocka_unit_test(a_name_lies_as_pinned),
+		cmocka_unit_test(a_socket_that_another_process_holds_lies_as_pinned),
+		cmocka_unit_test(a_line_lies_as_pinned),
 		cmocka_unit_test(an_event_lies_as_pinned),
 		cmocka_unit_test(the_header_lies_as_pinned),
 		cmocka_unit_test(the_words_have_their_numbers),

@@ -1,55 +1,12 @@
 /* The writer of the ledger: what a row names is there. */
-#include "guard.h"
-#include "ledger_writer.h"
-
-#include <dirent.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
-static char directory[] = "/tmp/sockleak-ledger-XXXXXX";
-static const struct sl_header *file;
-
-static const char *ledger_path(void)
-{
-	static char path[300];
-	DIR *all = opendir(directory);
-
-	for (const struct dirent *one; all && (one = readdir(all));)
-		if (strstr(one->d_name, SL_LEDGER_SUFFIX))
-			snprintf(path, sizeof(path), "%s/%.200s", directory, one->d_name);
-	if (all)
-		closedir(all);
-	return path;
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	alarm(10);
-	guard_start();
-	if (!mkdtemp(directory) || ledger_start(directory, 1, 0, 32, false))
-		return -1;
-	int fd = open(ledger_path(), O_RDONLY | O_CLOEXEC);
-	size_t bytes = sizeof(*file) + (size_t)4 * SL_BLOCK_BYTES;
-	file = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	return file == MAP_FAILED ? -1 : 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	unlink(ledger_path());
-	return rmdir(directory);
-}
+#include "../lib/ledger_file.h"
 
 /* As a reader sees it. */
 static const struct sl_descriptor *row_of(unsigned fd)
@@ -104,13 +61,71 @@ static void a_row_names_a_test_only_once_its_name_is_in_the_file(void **state)
 	assert_int_equal(row_of(6)->name, 1);
 }
 
+/* A handler jumped out of it, or its thread was cancelled. */
+static void a_row_that_its_writer_left_is_taken_over(void **state)
+{
+	struct sl_descriptor row = {.held = 1, .cookie = 7};
+
+	(void)state;
+	assert_true(ledger_publish(8, &row));
+	_Atomic uint32_t *sequence = (_Atomic uint32_t *)&row_of(8)->sequence;
+	++*sequence;
+	row.cookie = 9;
+	assert_true(ledger_publish(8, &row));
+	assert_int_equal(row_of(8)->cookie, 9);
+	assert_int_equal(*sequence % 2, 0);
+	++*sequence;
+	ledger_end_row(8, 1);
+	assert_false(row_of(8)->held);
+	assert_int_equal(*sequence % 2, 0);
+}
+
+/* Scans a second apart, of which each adds a socket. */
+static void the_series_spans_the_whole_life_in_its_bound(void **state)
+{
+	const struct sl_series *series = &file->series;
+	const uint64_t second = UINT64_C(1000000000);
+
+	(void)state;
+	for (uint64_t i = 0; i < 100000; i++) {
+		ledger_add_point(i * second, i, i / 2);
+		assert_in_range(series->n_points, 1, SL_MAX_POINTS);
+		assert_true(series->points[series->n_points - 1].time_ns == i * second);
+		assert_int_equal(series->sequence % 2, 0);
+	}
+	assert_in_range(series->n_points, SL_MAX_POINTS / 2, SL_MAX_POINTS);
+	assert_true(series->points[0].time_ns == 0);
+	for (uint32_t i = 1; i < series->n_points; i++) {
+		const struct sl_point *point = &series->points[i];
+
+		assert_true(point->open == point->time_ns / second);
+		assert_int_equal(point->leaked, point->open / 2);
+		assert_in_range(point->open - point[-1].open, 1,
+				3 * 100000 / SL_MAX_POINTS);
+	}
+}
+
+static void no_point_of_the_series_is_before_the_last(void **state)
+{
+	const struct sl_series *series = &file->series;
+	uint64_t last_ns = series->points[series->n_points - 1].time_ns;
+
+	(void)state;
+	ledger_add_point(last_ns / 2, 1, 1);
+	assert_true(series->points[series->n_points - 1].time_ns == last_ns);
+	assert_int_equal(series->points[series->n_points - 1].open, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_row_names_an_origin_only_once_its_backtrace_is_in_the_file),
 		cmocka_unit_test(a_row_names_a_test_only_once_its_name_is_in_the_file),
+		cmocka_unit_test(a_row_that_its_writer_left_is_taken_over),
+		cmocka_unit_test(the_series_spans_the_whole_life_in_its_bound),
+		cmocka_unit_test(no_point_of_the_series_is_before_the_last),
 	};
 
-	return cmocka_run_group_tests(tests, begin, end);
+	return cmocka_run_group_tests(tests, begin_ledger, end_ledger);
 }

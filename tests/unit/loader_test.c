@@ -1,6 +1,6 @@
 /* The loader's locks, taken by trying, beside another thread that has them. */
-#include "guard.h"
-#include "loader.h"
+#include "base/guard.h"
+#include "unwind/loader.h"
 
 #include "../lib/sitter.h"
 

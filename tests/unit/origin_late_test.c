@@ -1,7 +1,7 @@
 /* A host that loads what makes connections only later: libunwind is noted at start and
  * loaded by the first work. */
-#include "guard.h"
-#include "origin.h"
+#include "base/guard.h"
+#include "unwind/origin.h"
 
 #include "../lib/hook.h"
 
@@ -32,14 +32,15 @@ static void is_loaded_by_the_first_work(void **state)
 	(void)state;
 	assert_int_equal(hook(), 0); /* nothing is started */
 	guard_start();
+	guard_has_filter = false;
 	origin_start(32, false);
 	uint32_t origin = hook();
 	assert_true(origin & ORIGIN_PENDING_BIT);
 	assert_false(libunwind_is_mapped());
 	assert_int_equal(origin_work(), 1);
 	assert_true(libunwind_is_mapped());
-	assert_non_null(origin_backtrace(origin_settle(origin)));
-	assert_false(origin_backtrace(origin_settle(origin))->is_short);
+	assert_non_null(origin_backtrace(origin_resolve(origin)));
+	assert_false(origin_backtrace(origin_resolve(origin))->is_short);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* Captures while everything else goes on at the same time: handlers that capture,
  * threads, libraries that come and go, forks, and somebody who works. */
-#include "guard.h"
-#include "origin.h"
+#include "base/guard.h"
+#include "unwind/origin.h"
 
 #include "../lib/hook.h"
 #include "../lib/left_out.h"
@@ -35,7 +35,7 @@ static void *work(void *nothing)
 {
 	while (!is_over) {
 		origin_work();
-		origin_swept();
+		origin_end_epoch();
 		usleep(100);
 	}
 	origin_work();
@@ -163,7 +163,7 @@ static int child_finds(void)
 	for (volatile unsigned i = 0; i < 3; i++) {
 		uint32_t origin = farther(5000 + i * 16);
 		origin_work();
-		if (!origin_backtrace(origin_settle(origin)))
+		if (!origin_backtrace(origin_resolve(origin)))
 			return 1;
 	}
 	return origin_has_work();
@@ -196,6 +196,7 @@ static int start(void **state)
 	(void)state;
 	alarm(180);
 	guard_start();
+	guard_has_filter = false;
 	origin_start(32, true);
 	origin_allocate();
 	return 0;

@@ -1,8 +1,8 @@
 /* Origins as the rest of the library sees them: captured, unwound, interned, settled. */
-#include "capture.h"
-#include "guard.h"
-#include "origin.h"
-#include "unwinder.h"
+#include "base/guard.h"
+#include "unwind/capture.h"
+#include "unwind/origin.h"
+#include "unwind/unwinder.h"
 
 #include "../lib/hook.h"
 #include "../lib/left_out.h"
@@ -26,14 +26,13 @@
 
 #include <cmocka.h>
 
-/* libunwind makes a pipe when it starts.  As our hooks do: answered, not made, and it
- * must show by guard_inside that it is on our behalf. */
-static unsigned n_pipes_answered, n_pipes_made;
+/* libunwind 1.6 makes a pipe when it starts, 1.8 makes none.  As our hooks do: answered,
+ * not made, and it must show that it is libunwind that asks. */
+static unsigned n_pipes_made;
 int pipe2(int fds[2], int flags)
 {
 	(void)flags;
-	n_pipes_answered += guard_inside != 0;
-	n_pipes_made += guard_inside == 0;
+	n_pipes_made += !guard_is_in_libunwind;
 	fds[0] = fds[1] = -1;
 	errno = ENOSYS;
 	return -1;
@@ -42,7 +41,7 @@ int pipe2(int fds[2], int flags)
 static uint32_t settled(uint32_t origin)
 {
 	origin_work();
-	return origin_settle(origin);
+	return origin_resolve(origin);
 }
 
 __attribute__((noinline)) static uint32_t inner(void)
@@ -114,7 +113,7 @@ static void follows_the_calls_to_the_start_of_the_program(void **state)
 	assert_true(backtrace->n_frames > 4);
 }
 
-static void names_the_program_by_its_path_and_build(void **state)
+static void elf_symbols_the_program_by_its_path_and_build(void **state)
 {
 	(void)state;
 	char path[4096] = "";
@@ -144,12 +143,12 @@ static void waits_until_somebody_works(void **state)
 
 	assert_true(origin & ORIGIN_PENDING_BIT);
 	assert_true(origin_has_work());
-	assert_int_equal(origin_settle(origin), origin);
+	assert_int_equal(origin_resolve(origin), origin);
 	assert_int_equal(origin_work(), 1);
 	assert_false(origin_has_work());
-	assert_non_null(origin_backtrace(origin_settle(origin)));
-	origin_swept();
-	assert_non_null(origin_backtrace(origin_settle(origin)));
+	assert_non_null(origin_backtrace(origin_resolve(origin)));
+	origin_end_epoch();
+	assert_non_null(origin_backtrace(origin_resolve(origin)));
 }
 
 static void recognises_what_was_unwound(void **state)
@@ -172,11 +171,11 @@ static void never_takes_an_old_word_for_another_place(void **state)
 
 	for (unsigned i = 0; i < 3000; i++) {
 		settled(farther(160 + i * 16));
-		origin_swept();
-		uint32_t now = origin_settle(old);
+		origin_end_epoch();
+		uint32_t now = origin_resolve(old);
 		assert_true(now == id || now == 0);
 	}
-	assert_int_equal(origin_settle(old), 0);
+	assert_int_equal(origin_resolve(old), 0);
 }
 
 static void loses_nothing_of_a_burst_before_anybody_works(void **state)
@@ -189,10 +188,10 @@ static void loses_nothing_of_a_burst_before_anybody_works(void **state)
 	for (volatile unsigned i = 0; i < N; i++)
 		origins[i] = farther(60000);
 	origin_work();
-	uint32_t id = origin_settle(origins[N - 1]);
+	uint32_t id = origin_resolve(origins[N - 1]);
 	assert_false(origin_backtrace(id)->is_short);
 	for (unsigned i = 0; i < N; i++)
-		assert_int_equal(origin_settle(origins[i]), id);
+		assert_int_equal(origin_resolve(origins[i]), id);
 	assert_true(origin_lost() == n_lost);
 }
 
@@ -208,10 +207,10 @@ static void takes_no_place_for_another_in_a_burst(void **state)
 	}
 	origin_work();
 	for (unsigned i = 0; i < N; i++) {
-		assert_int_equal(origin_settle(inners[i]), origin_settle(inners[0]));
-		assert_int_equal(origin_settle(outers[i]), origin_settle(outers[0]));
+		assert_int_equal(origin_resolve(inners[i]), origin_resolve(inners[0]));
+		assert_int_equal(origin_resolve(outers[i]), origin_resolve(outers[0]));
 	}
-	assert_int_not_equal(origin_settle(inners[0]), origin_settle(outers[0]));
+	assert_int_not_equal(origin_resolve(inners[0]), origin_resolve(outers[0]));
 }
 
 /* Nobody works, and every stack is another: flat memory, short origins, which the stacks
@@ -228,7 +227,7 @@ static void keeps_short(uint32_t (*capture)(size_t), size_t step)
 	origin_work();
 	for (unsigned i = 0; i < N; i++) {
 		const struct origin_backtrace *backtrace =
-			origin_backtrace(origin_settle(origins[i]));
+			origin_backtrace(origin_resolve(origins[i]));
 		assert_non_null(backtrace);
 		assert_true(lies_in(backtrace->frames[0], hook));
 		n_short += backtrace->is_short;
@@ -237,8 +236,8 @@ static void keeps_short(uint32_t (*capture)(size_t), size_t step)
 	print_message("# %u whole, %u short\n", n_whole, n_short);
 	assert_true(n_whole > 500);
 	assert_true(origin_lost() == n_lost);
-	origin_swept();
-	origin_swept();
+	origin_end_epoch();
+	origin_end_epoch();
 }
 
 static void keeps_short_origins_when_nobody_works(void **state)
@@ -281,11 +280,11 @@ keeps_short_origins_of_one_place_when_nobody_works(void **state)
 #endif
 #define N_THREADS 8
 
-__attribute__((noinline)) static uint32_t at_place(unsigned place)
+__attribute__((noinline)) static uint32_t at_place(unsigned leak_group)
 {
 	uint32_t origin = 0;
 
-	switch (place + 1000) {
+	switch (leak_group + 1000) {
 		CALL100(10)
 		CALL100(11)
 		CALL100(12)
@@ -307,8 +306,8 @@ static void *visit_all(void *argument)
 	unsigned thread = (unsigned)(uintptr_t)argument;
 
 	for (unsigned i = 0; i < N_PLACES; i++) {
-		unsigned place = (i * 7 + thread * 125) % N_PLACES;
-		by_thread[thread][place] = at_place(place);
+		unsigned leak_group = (i * 7 + thread * 125) % N_PLACES;
+		by_thread[thread][leak_group] = at_place(leak_group);
 	}
 	return NULL;
 }
@@ -325,20 +324,21 @@ static void eight_threads_at_a_thousand_places_lose_no_origin(void **state)
 	for (unsigned i = 0; i < N_THREADS; i++)
 		pthread_join(threads[i], NULL);
 	origin_work();
-	for (unsigned place = 0; place < N_PLACES; place++) {
-		uint32_t id = origin_settle(by_thread[0][place]);
+	for (unsigned leak_group = 0; leak_group < N_PLACES; leak_group++) {
+		uint32_t id = origin_resolve(by_thread[0][leak_group]);
 		assert_non_null(origin_backtrace(id));
 		if (SANITIZED)
 			continue; /* their threads' stacks are too large to be kept whole
 				   */
 		assert_false(origin_backtrace(id)->is_short);
 		for (unsigned i = 1; i < N_THREADS; i++)
-			assert_int_equal(origin_settle(by_thread[i][place]), id);
-		assert_true(place == 0 || id != origin_settle(by_thread[0][place - 1]));
+			assert_int_equal(origin_resolve(by_thread[i][leak_group]), id);
+		assert_true(leak_group == 0 ||
+			    id != origin_resolve(by_thread[0][leak_group - 1]));
 	}
 	assert_true(origin_lost() == n_lost);
-	origin_swept();
-	origin_swept();
+	origin_end_epoch();
+	origin_end_epoch();
 }
 
 static uint32_t (*plugin(void **handle, const char *name))(uint32_t (*)(void))
@@ -437,6 +437,35 @@ static void a_module_that_comes_back_elsewhere_is_another(void **state)
 	munmap(squatter, size);
 }
 
+/* It is loaded under ever new names. */
+static void only_modules_that_backtraces_name_have_ids(void **state)
+{
+	char directory[] = "/tmp/origin_test_XXXXXX", from[4096] = "", to[64];
+	uint32_t n_before = origin_n_modules();
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	assert_true(readlink("/proc/self/exe", from, sizeof(from) - 64) > 0);
+	strcpy(strrchr(from, '/') + 1, "origin_plugin_1.so");
+	for (volatile unsigned i = 0; i < 20; i++) {
+		snprintf(to, sizeof(to), "%s/origin_plugin_%u.so", directory, i);
+		assert_int_equal(symlink(from, to), 0);
+		void *handle = dlopen(to, RTLD_NOW);
+		assert_non_null(handle);
+		origin_work();
+		if (i == 19) {
+			void *call = dlsym(handle, "origin_plugin");
+			uint32_t id =
+				settled(((uint32_t(*)(uint32_t(*)(void)))call)(hook));
+			assert_string_equal(plugin_module(id)->path, to);
+		}
+		dlclose(handle);
+		unlink(to);
+	}
+	assert_int_equal(origin_n_modules(), n_before + 1);
+	rmdir(directory);
+}
+
 static unsigned n_descriptors(void)
 {
 	DIR *list = opendir("/proc/self/fd");
@@ -456,7 +485,6 @@ static void owns_no_descriptor(void **state)
 	(void)state;
 	settled(farther(100000));
 	assert_int_equal(n_descriptors(), n_descriptors_at_start);
-	assert_true(n_pipes_answered > 0);
 	assert_int_equal(n_pipes_made, 0);
 }
 
@@ -486,7 +514,7 @@ static void leaves_errno_alone(void **state)
 	(void)state;
 	errno = EXDEV;
 	uint32_t origin = farther(110000);
-	origin_settle(origin);
+	origin_resolve(origin);
 	assert_int_equal(errno, EXDEV);
 	origin_work();
 	farther(110000);
@@ -531,9 +559,9 @@ static size_t depth_of_capture(void)
 }
 
 #if defined __aarch64__
-#define MOST_STACK 640 /* six registers more, and frames of 16 bytes */
+#define MOST_STACK 832 /* six registers more, and frames of 16 bytes */
 #else
-#define MOST_STACK 512
+#define MOST_STACK 704 /* 168 of them which pages are in memory */
 #endif
 
 __attribute__((unused)) static void needs_little_stack(void **state)
@@ -668,6 +696,32 @@ static void follows_frame_pointers_where_there_is_no_table(void **state)
 	assert_true(lies_in(backtrace->frames[4], through_untabled));
 	assert_true(backtrace->n_frames > 6);
 }
+
+static void untabled_in_coroutine(void)
+{
+	from_coroutine = through_untabled();
+	KEEP(from_coroutine);
+}
+
+/* Where words lie is a guess there: on such a stack they are looked up in a copy, or,
+ * where the kernel may not be asked for one, in the page that is certainly there. */
+static void recognises_guessed_chains_in_coroutines(void **state)
+{
+	(void)state;
+	static char own[65536] __attribute__((aligned(4096)));
+
+	for (volatile unsigned i = 0; i < 4; i++) {
+		guard_has_filter = i >= 2;
+		call_on_stack(own, sizeof(own), untabled_in_coroutine);
+		assert_true(i % 2 == 0 || !(from_coroutine & ORIGIN_PENDING_BIT));
+		const struct origin_backtrace *found =
+			origin_backtrace(settled(from_coroutine));
+		assert_non_null(found);
+		assert_true(found->n_frames > 4);
+		assert_true(lies_in(found->frames[4], through_untabled));
+	}
+	guard_has_filter = false;
+}
 #endif
 
 /* What a child finds, as its exit status. */
@@ -750,7 +804,7 @@ static int keeps_short_origins(uint32_t origin)
 {
 	const struct origin_backtrace *backtrace;
 
-	if (origin_settle(origin) != 0) /* the parent's */
+	if (origin_resolve(origin) != 0) /* the parent's */
 		return 1;
 	backtrace = origin_backtrace(settled(farther(90016)));
 	if (!backtrace || !backtrace->is_short || !lies_in(backtrace->frames[0], hook))
@@ -804,6 +858,7 @@ static int start(void **state)
 	alarm(180);
 	guard_start();
 	n_descriptors_at_start = n_descriptors();
+	guard_has_filter = false;
 	origin_start(32, true);
 	origin_allocate();
 	return 0;
@@ -813,7 +868,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(follows_the_calls_to_the_start_of_the_program),
-		cmocka_unit_test(names_the_program_by_its_path_and_build),
+		cmocka_unit_test(elf_symbols_the_program_by_its_path_and_build),
 		cmocka_unit_test(gives_the_same_place_the_same_id),
 		cmocka_unit_test(waits_until_somebody_works),
 		cmocka_unit_test(recognises_what_was_unwound),
@@ -824,6 +879,7 @@ int main(void)
 		cmocka_unit_test(forgets_what_went_through_an_unloaded_module),
 		cmocka_unit_test(says_nothing_of_a_module_that_took_anothers_place),
 		cmocka_unit_test(a_module_that_comes_back_elsewhere_is_another),
+		cmocka_unit_test(only_modules_that_backtraces_name_have_ids),
 		cmocka_unit_test(owns_no_descriptor),
 		cmocka_unit_test(leaves_unwinding_to_the_compilers_library),
 		cmocka_unit_test(leaves_errno_alone),
@@ -837,6 +893,7 @@ int main(void)
 #if defined __x86_64__
 		cmocka_unit_test(ends_where_code_was_made_at_run_time),
 		cmocka_unit_test(follows_frame_pointers_where_there_is_no_table),
+		cmocka_unit_test(recognises_guessed_chains_in_coroutines),
 #endif
 		cmocka_unit_test(a_child_unwinds_what_waited),
 #if !defined __SANITIZE_THREAD__

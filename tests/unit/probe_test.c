@@ -1,4 +1,4 @@
-/* What is borrowed for a look is seen by whoever ends it. */
+/* What is imported for a scan is seen by whoever ends it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "guard.h"
-#include "probe.h"
+#include "base/guard.h"
+#include "base/probe.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,21 +16,21 @@
 
 #define LIFE 17
 
-static struct probe_way way;
+static struct fd_access table_access;
 static int fds[2];
 
 static int open_all(void **state)
 {
 	(void)state;
 	guard_start();
-	way.pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	return way.pidfd < 0 || pipe(fds);
+	table_access.pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	return table_access.pidfd < 0 || pipe(fds);
 }
 
 static int close_all(void **state)
 {
 	(void)state;
-	return close(way.pidfd) || close(fds[0]) || close(fds[1]);
+	return close(table_access.pidfd) || close(fds[0]) || close(fds[1]);
 }
 
 static bool is_held;
@@ -40,7 +40,7 @@ static bool is_so(int fd, uint32_t life)
 {
 	assert_int_equal(fd, fds[0]);
 	assert_int_equal(life, LIFE);
-	seen_when_asked = probe_borrowed;
+	seen_when_asked = probe_imported_fd;
 	return is_held;
 }
 
@@ -48,22 +48,22 @@ static void is_seen_until_it_is_returned(void **state)
 {
 	(void)state;
 	is_held = true;
-	int borrowed = probe_borrow(&way, fds[0], is_so, LIFE);
-	assert_true(borrowed > fds[1]);
+	int imported = probe_import_fd(&table_access, fds[0], is_so, LIFE);
+	assert_true(imported > fds[1]);
 	assert_int_equal(seen_when_asked, fds[0]);
-	assert_int_equal(probe_borrowed, fds[0]);
-	probe_return(&way, borrowed);
-	assert_int_equal(probe_borrowed, -1);
+	assert_int_equal(probe_imported_fd, fds[0]);
+	probe_release_fd(&table_access, imported);
+	assert_int_equal(probe_imported_fd, -1);
 }
 
-/* Who ends it forgets it first and then looks who borrowed it: one of the two sees. */
+/* Who ends it forgets it first and then looks who imported it: one of the two sees. */
 static void is_not_borrowed_once_it_was_forgotten(void **state)
 {
 	(void)state;
 	is_held = false;
-	assert_int_equal(probe_borrow(&way, fds[0], is_so, LIFE), -EBADF);
+	assert_int_equal(probe_import_fd(&table_access, fds[0], is_so, LIFE), -EBADF);
 	assert_int_equal(seen_when_asked, fds[0]);
-	assert_int_equal(probe_borrowed, -1);
+	assert_int_equal(probe_imported_fd, -1);
 }
 
 static void is_not_borrowed_once_it_was_closed(void **state)
@@ -71,24 +71,24 @@ static void is_not_borrowed_once_it_was_closed(void **state)
 	(void)state;
 	int closed = dup(fds[0]);
 	close(closed);
-	assert_int_equal(probe_borrow(&way, closed, NULL, 0), -EBADF);
-	assert_int_equal(probe_borrowed, -1);
+	assert_int_equal(probe_import_fd(&table_access, closed, NULL, 0), -EBADF);
+	assert_int_equal(probe_imported_fd, -1);
 }
 
 static void nobody_waits_for_what_is_reached_directly(void **state)
 {
-	struct probe_way directly = {-1};
+	struct fd_access directly = {-1};
 
 	(void)state;
-	assert_int_equal(probe_borrow(&directly, fds[0], NULL, 0), fds[0]);
-	assert_int_equal(probe_borrowed, -1);
-	probe_return(&directly, fds[0]);
+	assert_int_equal(probe_import_fd(&directly, fds[0], NULL, 0), fds[0]);
+	assert_int_equal(probe_imported_fd, -1);
+	probe_release_fd(&directly, fds[0]);
 	assert_int_equal(write(fds[1], "", 1), 1); /* it was not closed */
 }
 
 static void *awaits(void *is_over)
 {
-	probe_await_return((unsigned)fds[0], (unsigned)fds[0]);
+	probe_await_release((unsigned)fds[0], (unsigned)fds[0]);
 	atomic_store((_Atomic bool *)is_over, true);
 	return NULL;
 }
@@ -99,12 +99,12 @@ static void is_awaited_by_who_ends_it_and_by_no_other(void **state)
 	pthread_t thread;
 
 	(void)state;
-	int borrowed = probe_borrow(&way, fds[0], NULL, 0);
-	probe_await_return((unsigned)fds[1], ~0U);
+	int imported = probe_import_fd(&table_access, fds[0], NULL, 0);
+	probe_await_release((unsigned)fds[1], ~0U);
 	assert_int_equal(pthread_create(&thread, NULL, awaits, &is_over), 0);
 	usleep(10000);
 	assert_false(is_over);
-	probe_return(&way, borrowed);
+	probe_release_fd(&table_access, imported);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_true(is_over);
 }
@@ -112,19 +112,19 @@ static void is_awaited_by_who_ends_it_and_by_no_other(void **state)
 static void is_awaited_in_vain_but_once(void **state)
 {
 	(void)state;
-	int borrowed = probe_borrow(&way, fds[0], NULL, 0);
-	probe_await_return(0, ~0U);
-	assert_int_equal(probe_borrowed, -1);
-	probe_return(&way, borrowed);
+	int imported = probe_import_fd(&table_access, fds[0], NULL, 0);
+	probe_await_release(0, ~0U);
+	assert_int_equal(probe_imported_fd, -1);
+	probe_release_fd(&table_access, imported);
 }
 
 static void a_child_has_borrowed_nothing(void **state)
 {
 	(void)state;
-	int borrowed = probe_borrow(&way, fds[0], NULL, 0);
+	int imported = probe_import_fd(&table_access, fds[0], NULL, 0);
 	probe_fork_child();
-	assert_int_equal(probe_borrowed, -1);
-	probe_return(&way, borrowed);
+	assert_int_equal(probe_imported_fd, -1);
+	probe_release_fd(&table_access, imported);
 }
 
 int main(void)

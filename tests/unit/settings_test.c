@@ -1,5 +1,7 @@
 /* SOCKLEAK_OPTIONS: every option, quoting, and the complaint about each mistake. */
-#include "settings.h"
+#include "report/settings.h"
+
+#include "common/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,14 +45,19 @@ static void has_the_documented_defaults(void **state)
 	assert_int_equal(settings.frames, 32);
 	assert_int_equal(settings.max_reports, 100);
 	assert_int_equal(settings.exitcode, 0);
-	assert_int_equal(settings.at_exit, AT_EXIT_TOLD);
+	assert_int_equal(settings.at_exit, SL_AT_EXIT_TOLD);
 	assert_true(settings.thread);
+	assert_true(settings.languages);
+	assert_false(settings.java);
 	assert_false(settings.json);
 	assert_false(settings.help);
 	assert_true(settings.log_is_stderr);
 	assert_string_equal(settings.log, "");
 	assert_string_equal(settings.ledger, "");
 	assert_string_equal(settings.suppressions, "");
+	assert_string_equal(settings.programs, "");
+	assert_string_equal(settings.left_out, "");
+	assert_false(settings.off);
 	assert_int_equal(n_complaints, 0);
 }
 
@@ -70,22 +77,25 @@ static void has_the_defaults_that_the_help_prints(void **state)
 			 "%.*s:", (int)length, line);
 		n_options++;
 	}
-	assert_int_equal(n_options, 12);
+	assert_int_equal(n_options, 17);
 	struct settings written = parse(options), none = parse(NULL);
 	assert_int_equal(n_complaints, 0);
 	assert_string_equal(written.log, none.log);
 	assert_string_equal(written.ledger, none.ledger);
 	assert_string_equal(written.suppressions, none.suppressions);
+	assert_string_equal(written.programs, none.programs);
+	assert_string_equal(written.left_out, none.left_out);
 	assert_memory_equal(&written, &none, offsetof(struct settings, log_is_stderr));
 	assert_int_equal(written.log_is_stderr, none.log_is_stderr);
 }
 
 static void reads_every_option(void **state)
 {
-	struct settings settings =
-		parse("grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
-		      "interval=10s:thread=no:exitcode=9:suppressions=/s:at_exit=grace:"
-		      "max_reports=0:help=1");
+	struct settings settings = parse(
+		"grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
+		"interval=10s:thread=no:languages=no:java=yes:exitcode=9:suppressions=/"
+		"s:at_exit=grace:"
+		"max_reports=0:programs=/srv/*,java:not=bash:off=yes:help=1");
 
 	(void)state;
 	assert_int_equal(n_complaints, 0);
@@ -94,14 +104,43 @@ static void reads_every_option(void **state)
 	assert_int_equal(settings.frames, 128);
 	assert_int_equal(settings.max_reports, 0);
 	assert_int_equal(settings.exitcode, 9);
-	assert_int_equal(settings.at_exit, AT_EXIT_GRACE);
+	assert_int_equal(settings.at_exit, SL_AT_EXIT_GRACE);
 	assert_false(settings.thread);
+	assert_false(settings.languages);
+	assert_true(settings.java);
 	assert_true(settings.json);
 	assert_true(settings.help);
 	assert_false(settings.log_is_stderr);
 	assert_string_equal(settings.log, "/tmp/%e.%p");
 	assert_string_equal(settings.ledger, "/var/tmp");
 	assert_string_equal(settings.suppressions, "/s");
+	assert_string_equal(settings.programs, "/srv/*,java");
+	assert_string_equal(settings.left_out, "bash");
+	assert_true(settings.off);
+}
+
+static void the_interval_follows_a_short_grace_unless_it_is_given(void **state)
+{
+	static const struct {
+		const char *options;
+		uint64_t interval_ms;
+	} cases[] = {
+		{"grace=100ms", 50},
+		{"grace=1ms", 10},
+		{"grace=2s", 1000},
+		{"grace=3s", 1000},
+		{"grace=0s", 10},
+		{"grace=auto", 1000},
+		{"grace=100ms:interval=3s", 3000},
+		{"interval=3s:grace=100ms:interval=auto", 50},
+		{"interval=1ms:grace=100ms", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(parse(cases[i].options).interval_ns,
+				 cases[i].interval_ms * 1000000);
+	assert_int_equal(n_complaints, 0);
 }
 
 static void a_later_value_wins_and_empty_items_are_nothing(void **state)
@@ -143,16 +182,16 @@ static void each_mistake_is_one_clear_line_and_the_default_stands(void **state)
 		{"frames=4294967297",
 		 "option frames: bad value '4294967297', want a number from 1 to 128\n"},
 		{"frames=", "option frames: bad value '', want a number from 1 to 128\n"},
-		{"grace=5",
-		 "option grace: bad value '5', want auto or a duration such as "
+		{"grace=5x",
+		 "option grace: bad value '5x', want auto or a duration such as "
 		 "500ms, 10s, 2m\n"},
 		{"interval=0s",
-		 "option interval: bad value '0s', want a duration such as "
+		 "option interval: bad value '0s', want auto or a duration such as "
 		 "500ms, 10s, 2m\n"},
 		{"thread=maybe", "option thread: bad value 'maybe', want yes or no\n"},
 		{"format=xml", "option format: bad value 'xml', want text or json\n"},
-		{"at_exit=all",
-		 "option at_exit: bad value 'all', want told, grace or none\n"},
+		{"at_exit=some",
+		 "option at_exit: bad value 'some', want told, all, grace or none\n"},
 		{"exitcode=256",
 		 "option exitcode: bad value '256', want a number from 0 to 255\n"},
 		{"ledger=", "option ledger: bad value '', want off or a path of at most "
@@ -214,11 +253,19 @@ static void reads_durations(void **state)
 		{"10s", 10000000000},
 		{"2m", 120000000000},
 		{"1h", 3600000000000},
-		{"1", 0},
+		{"1.5s", 1500000000},
+		{"0.25h", 900000000000},
+		{"1.000001ms", 1000001},
+		{"10", 10000000000}, /* as sleep(1) and timeout(1) */
+		{"0.5", 500000000},
 		{"s", 0},
 		{"", 0},
 		{"-1s", 0},
-		{"1.5s", 0},
+		{"1.s", 0},
+		{".5s", 0},
+		{"1.5.5s", 0},
+		{"1.0000001s", 0},
+		{"1000000000ms", 0},
 		{"1 s", 0},
 		{"1sec", 0},
 		{"999999999h", 0},
@@ -229,7 +276,7 @@ static void reads_durations(void **state)
 	for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
 		const char *text = durations[i].text;
 		uint64_t ns = 0;
-		bool good = settings_duration(text, strlen(text), &ns);
+		bool good = text_parse_duration(text, strlen(text), &ns);
 
 		assert_int_equal(good, durations[i].ns != 0);
 		if (good)
@@ -266,7 +313,7 @@ static void the_help_shows_each_default_as_it_would_be_given(void **state)
 				    sizeof settings - offsetof(struct settings, log));
 		n++;
 	}
-	assert_int_equal(n, 12);
+	assert_int_equal(n, 17);
 }
 
 int main(void)
@@ -275,6 +322,7 @@ int main(void)
 		cmocka_unit_test(has_the_documented_defaults),
 		cmocka_unit_test(has_the_defaults_that_the_help_prints),
 		cmocka_unit_test(reads_every_option),
+		cmocka_unit_test(the_interval_follows_a_short_grace_unless_it_is_given),
 		cmocka_unit_test(a_later_value_wins_and_empty_items_are_nothing),
 		cmocka_unit_test(a_quoted_value_may_hold_a_colon),
 		cmocka_unit_test(each_mistake_is_one_clear_line_and_the_default_stands),

@@ -1,5 +1,5 @@
 /* The text report and the JSON lines, byte for byte. */
-#include "text.h"
+#include "common/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,12 +81,12 @@ static void a_place_reads_as_the_contract_says(void **state)
 		buffer,
 		"==4711==ERROR: sockleak: 3 sockets left in CLOSE_WAIT by their owner, "
 		"oldest 1m04s\n"
+		"  accepted by accept():\n"
 		"    #0 0x55d0c0a01234 in accept_client+0x34 (/srv/app+0x1234)\n"
 		"    #1 0x55d0c0a01300 in main+0x10 (/srv/app+0x1300)\n"
 		"  end of stream was read 1m04s ago by recv():\n"
 		"    #0 0x55d0c0a01400 (/srv/app+0x1400) (BuildId: 01ab)\n"
-		"  why: eof-read. 127.0.0.1:8080 <- 127.0.0.1:40112 (fd 7), and 2 more. "
-		"Unread: 0 bytes.\n"
+		"  why: eof-read. 127.0.0.1:8080 <- 127.0.0.1:40112 (fd 7), and 2 more.\n"
 		"  A peer that closed fully has forgotten these connections.\n");
 	assert_false(text.cut);
 }
@@ -107,10 +107,11 @@ static void one_socket_is_spoken_of_in_the_singular(void **state)
 		buffer,
 		"==4711==ERROR: sockleak: 1 socket left in CLOSE_WAIT by its owner, for "
 		"1m04s\n"
+		"  opened by connect():\n"
 		"    #0 0x55d0c0a01234 in accept_client+0x34 (/srv/app+0x1234)\n"
 		"    #1 0x55d0c0a01300 in main+0x10 (/srv/app+0x1300)\n"
 		"  why: never-read. 127.0.0.1:8080 -> 127.0.0.1:40112 (fd 7). "
-		"Unread: 1 byte.\n"
+		"The end of stream is still unread, behind 1 byte.\n"
 		"  A peer that closed fully has forgotten this connection.\n");
 }
 
@@ -123,7 +124,7 @@ static void a_dead_connection_found_at_exit(void **state)
 	place.at_exit = true;
 	place.why = SL_WHY_RESET | SL_WHY_DUPLICATE;
 	place.n_origin = 0;
-	place.note = SL_NOTE_INHERITED;
+	place.origin_kind = SL_ORIGIN_INHERITED;
 	place.call = SL_CALL_NONE;
 	place.n_eof = 0;
 	place.told_ms = 12;
@@ -139,7 +140,7 @@ static void a_dead_connection_found_at_exit(void **state)
 		"  origin: inherited, open already when this process started.\n"
 		"  the program was told 12ms ago by recv()\n"
 		"  why: reset, duplicate. 127.0.0.1:8080 <-> a peer not known (fd 7, "
-		"test closes\\x0atwice), and 2 more. Unread: 0 bytes.\n"
+		"test closes\\x0atwice), and 2 more.\n"
 		"  No connection is left behind them; only a close frees them.\n");
 }
 
@@ -199,8 +200,9 @@ static void pending_is_listed_as_no_leak(void **state)
 	text_pending(&text, &place);
 	assert_memory_equal(buffer,
 			    "==4711==PENDING: sockleak: 1 socket whose peer has "
-			    "gone, not (yet) a leak, for 5ms\n    #0",
-			    82);
+			    "gone, held to the end of the program, not "
+			    "counted, for 5ms\n  accepted by accept():\n",
+			    118);
 }
 
 static void a_count_line_names_the_place_in_one_line(void **state)
@@ -216,7 +218,7 @@ static void a_count_line_names_the_place_in_one_line(void **state)
 			    "by their owner, oldest 1m04s, from accept_client+0x34 "
 			    "(/srv/app+0x1234), main\n");
 	place.n_origin = 0;
-	place.note = SL_NOTE_RECEIVED;
+	place.origin_kind = SL_ORIGIN_RECEIVED;
 	begin();
 	text_count(&text, &place);
 	assert_non_null(strstr(buffer, "oldest 1m04s, origin received\n"));
@@ -267,6 +269,103 @@ static void frames_show_what_is_known(void **state)
 			    "    #0 0x2 in f /src/a\\x09b.c:41 (inlined) (/m+0x1)\n"
 			    "    #1 0x10 /src/x.c (/m+0x10)\n"
 			    "    #2 0x7f00 (outside all modules)\n");
+}
+
+/* connect() of an extension module, called by Python, called by the C library. */
+static const struct text_frame python[] = {
+	{.function = "PQconnect", .module = "/usr/lib/libpq.so.5", .offset = 1},
+	{.language = SL_LANGUAGE_PYTHON,
+	 .function = "socket.accept",
+	 .file = "/usr/lib/python3.11/socket.py",
+	 .line = 294},
+	{.language = SL_LANGUAGE_PYTHON,
+	 .function = "Pool.checkout",
+	 .file = "/srv/app.py",
+	 .line = 42},
+	{.function = "_PyEval", .module = "/usr/bin/python3.11", .offset = 2},
+	{.function = "PQcall", .module = "/usr/lib/libpq.so.5", .offset = 3},
+	{.function = "Py_BytesMain", .module = "/usr/bin/python3.11", .offset = 4},
+	{.function = "start", .module = "/lib/libc.so.6", .offset = 5},
+	{.function = "_start", .module = "/usr/bin/python3.11", .offset = 6},
+};
+#define N_PYTHON (sizeof python / sizeof *python)
+
+static void frames_of_a_language_are_shown_in_its_words(void **state)
+{
+	struct text_frame frames[N_PYTHON];
+	static const struct text_frame notes[] = {
+		{.language = SL_LANGUAGE_NOTE, .function = "request\n17"},
+		{.language = SL_LANGUAGE_PYTHON, .function = "f", .file = "<string>"},
+	};
+
+	(void)state;
+	memcpy(frames, python, sizeof frames);
+	begin();
+	text_frames(&text, frames, N_PYTHON);
+	assert_non_null(strstr(buffer, "    #2 Pool.checkout at /srv/app.py:42\n"));
+	assert_non_null(strstr(buffer, "    #3 0x2 in _PyEval+0x0 "));
+	assert_int_equal(text_fold(frames, N_PYTHON), 5);
+	begin();
+	text_frames(&text, frames, N_PYTHON);
+	assert_string_equal(buffer,
+			    "    #0 0x1 in PQconnect+0x0 (/usr/lib/libpq.so.5+0x1)\n"
+			    "    #1 Pool.checkout at /srv/app.py:42\n"
+			    "    #2 0x3 in PQcall+0x0 (/usr/lib/libpq.so.5+0x3)\n"
+			    "    (5 frames of the interpreter left out)\n");
+	begin();
+	text_frames(&text, notes, 2);
+	assert_string_equal(buffer, "    #0 note: request\\x0a17\n"
+				    "    #1 f at <string>\n");
+}
+
+/* What a C program calls that embeds Python stays, and so does all of one without. */
+static void nothing_but_an_interpreter_is_folded(void **state)
+{
+	struct text_frame frames[N_PYTHON];
+
+	(void)state;
+	memcpy(frames, python, sizeof frames);
+	frames[5].module = frames[7].module = "/srv/app";
+	assert_int_equal(text_fold(frames, N_PYTHON), 2);
+	assert_false(frames[6].is_folded);
+	memcpy(frames, python, sizeof frames);
+	frames[1] = frames[2] = frames[0];
+	assert_int_equal(text_fold(frames, N_PYTHON), 0);
+	/* A program that is nothing but socket.py. */
+	memcpy(frames, python, sizeof frames);
+	frames[2] = frames[1];
+	text_fold(frames, N_PYTHON);
+	assert_false(frames[1].is_folded);
+}
+
+static void an_id_knows_lines_and_no_interpreter(void **state)
+{
+	char one[TEXT_ID_BYTES], two[TEXT_ID_BYTES];
+	struct text_frame frames[N_PYTHON];
+
+	(void)state;
+	memcpy(frames, python, sizeof frames);
+	text_place_id(one, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	frames[3].offset++;
+	frames[5].module = "/opt/lib/libpython3.12.so.1.0";
+	text_fold(frames, N_PYTHON);
+	text_place_id(two, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	assert_string_equal(one, two);
+	frames[2].line++;
+	text_place_id(two, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	assert_string_not_equal(one, two);
+	frames[2].line--;
+	frames[2].function = "Pool.checkin";
+	text_place_id(two, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	assert_string_not_equal(one, two);
+	frames[2] = python[2];
+	frames[2].file = "/srv/other.py";
+	text_place_id(two, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	assert_string_not_equal(one, two);
+	frames[2] = python[2];
+	frames[4].offset++; /* of an extension module */
+	text_place_id(two, SL_KIND_CLOSE_WAIT, frames, N_PYTHON);
+	assert_string_not_equal(one, two);
 }
 
 static void durations_have_two_units_at_most(void **state)
@@ -333,7 +432,7 @@ static void no_control_character_reaches_a_log(void **state)
 				    "\\xe2\\x80\\xae.");
 }
 
-static void names_are_those_of_the_contract(void **state)
+static void elf_symbols_are_those_of_the_contract(void **state)
 {
 	(void)state;
 	assert_string_equal(text_call_name(SL_CALL_accept4), "accept4");
@@ -341,8 +440,8 @@ static void names_are_those_of_the_contract(void **state)
 	assert_null(text_call_name(SL_N_CALLS));
 	assert_string_equal(text_kind_name(SL_KIND_DEAD), "dead");
 	assert_string_equal(text_why_name(SL_WHY_HELD_BY_CHILD), "held-by-child");
-	assert_string_equal(text_note_name(SL_NOTE_SHORT), "short");
-	assert_null(text_note_name(SL_NOTE_NONE));
+	assert_string_equal(text_note_name(SL_ORIGIN_SHORT), "short");
+	assert_null(text_note_name(SL_ORIGIN_KIND_NONE));
 	assert_string_equal(text_state_name(8), "CLOSE_WAIT");
 	assert_string_equal(text_state_name(5), "FIN_WAIT_2");
 	assert_string_equal(text_state_name(7), "CLOSE");
@@ -413,7 +512,7 @@ static void a_leak_as_json_has_the_fields_of_a_place(void **state)
 	assert_string_equal(string_at(one, "build_id"), "01ab");
 	assert_true(json_is_null(json_object_get(one, "line")));
 	one = json_array_get(json_object_get(leak, "sockets"), 0);
-	assert_int_equal(json_object_size(one), 14);
+	assert_int_equal(json_object_size(one), 15);
 	assert_string_equal(string_at(one, "state"), "CLOSE_WAIT");
 	assert_string_equal(string_at(one, "cookie"), "47");
 	assert_string_equal(string_at(one, "peer"), "127.0.0.1:40112");
@@ -426,7 +525,7 @@ static void what_is_unknown_is_null_in_json(void **state)
 	json_t *leak, *one;
 
 	(void)state;
-	place.note = SL_NOTE_UNKNOWN;
+	place.origin_kind = SL_ORIGIN_UNKNOWN;
 	begin();
 	text_json_closed_late(&text, &place, 1);
 	leak = parsed();
@@ -458,7 +557,8 @@ static void the_summary_as_json(void **state)
 	json_decref(parsed());
 	assert_string_equal(buffer,
 			    "{\"event\":\"summary\",\"ts\":0.005,\"pid\":9,\"opened\":12,"
-			    "\"closed\":9,\"open\":3,\"leaked\":3,\"places\":1,"
+			    "\"closed\":9,\"open\":3,\"leaked\":3,\"closed_by_end\":0,"
+			    "\"places\":1,"
 			    "\"pending\":0,\"closed_late\":{\"count\":2,\"max_ms\":70},"
 			    "\"missed\":0,\"dropped\":0,\"suppressed\":4}\n");
 }
@@ -594,6 +694,41 @@ static void patterns_match_as_leaksanitizer_does(void **state)
 	assert_false(text_matches("foo", NULL));
 }
 
+static void a_glob_matches_the_whole_path(void **state)
+{
+	static const struct {
+		const char *glob, *path;
+		bool matches;
+	} cases[] = {
+		{"/srv/app", "/srv/app", true},
+		{"/srv/app", "/srv/app2", false},
+		{"/srv/app", "/srv/ap", false},
+		{"/srv/*", "/srv/a/b", true},
+		{"*/app", "/srv/app", true},
+		{"*/app", "/srv/apple", false},
+		{"*a*b", "xaxab", true},
+		{"*a*b", "xaxa", false},
+		{"*ab", "aab", true},
+		{"a?c", "abc", true},
+		{"a?c", "ac", false},
+		{"?", "", false},
+		{"*", "", true},
+		{"**", "x", true},
+		{"", "", true},
+		{"", "x", false},
+		{"a*", "a", true},
+		{"a*?", "a", false},
+		{"java", "java\xc3\xa4", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (text_matches_glob(cases[i].glob, strlen(cases[i].glob),
+				      cases[i].path) != cases[i].matches)
+			fail_msg("%s on '%s'", cases[i].glob, cases[i].path);
+	assert_true(text_matches_glob("/srv/app,bash", 8, "/srv/app"));
+}
+
 static void rules_are_read_one_a_line(void **state)
 {
 	static const struct {
@@ -655,10 +790,13 @@ int main(void)
 		cmocka_unit_test(a_count_line_names_the_place_in_one_line),
 		cmocka_unit_test(the_summary_says_only_what_is_there),
 		cmocka_unit_test(frames_show_what_is_known),
+		cmocka_unit_test(frames_of_a_language_are_shown_in_its_words),
+		cmocka_unit_test(nothing_but_an_interpreter_is_folded),
+		cmocka_unit_test(an_id_knows_lines_and_no_interpreter),
 		cmocka_unit_test(durations_have_two_units_at_most),
 		cmocka_unit_test(addresses_have_their_usual_form),
 		cmocka_unit_test(no_control_character_reaches_a_log),
-		cmocka_unit_test(names_are_those_of_the_contract),
+		cmocka_unit_test(elf_symbols_are_those_of_the_contract),
 		cmocka_unit_test(the_id_depends_on_build_and_offset_only),
 		cmocka_unit_test(a_leak_as_json_has_the_fields_of_a_place),
 		cmocka_unit_test(what_is_unknown_is_null_in_json),
@@ -668,6 +806,7 @@ int main(void)
 		cmocka_unit_test(json_that_does_not_fit_loses_frames_but_never_its_form),
 		cmocka_unit_test(text_that_does_not_fit_is_cut_and_says_so),
 		cmocka_unit_test(patterns_match_as_leaksanitizer_does),
+		cmocka_unit_test(a_glob_matches_the_whole_path),
 		cmocka_unit_test(rules_are_read_one_a_line),
 	};
 

@@ -1,6 +1,7 @@
 /* Verdicts: of the library's own where it could give one, by the same rules where the
  * process was killed. */
-#include "judge.h"
+#include "judge/judge.h"
+#include "kernel/process.h"
 
 #include "../lib/ledger_maker.h"
 
@@ -12,16 +13,16 @@
 #define LOOK (MAKER_START_NS + 10 * MAKER_SECOND)
 
 /* Killed; last looked at ten seconds after its start; grace is five seconds. */
-static const struct judge_process killed = {
+static const struct process_facts killed = {
 	.ended = FINDINGS_UNKNOWN,
-	.told_counts = true,
+	.at_exit = SL_AT_EXIT_TOLD,
 	.grace_ns = 5 * MAKER_SECOND,
 	.last_ns = LOOK,
 };
 
-static struct judge_process but(enum findings_ended ended)
+static struct process_facts but(enum findings_ended ended)
 {
-	struct judge_process process = killed;
+	struct process_facts process = killed;
 
 	process.ended = ended;
 	return process;
@@ -36,8 +37,8 @@ static struct sl_descriptor quiet_for(unsigned quiet)
 		.kind = SL_KIND_CLOSE_WAIT,
 		.verdict = SL_PENDING,
 		.why = SL_WHY_NEVER_READ,
-		.gone_ns = LOOK - quiet * MAKER_SECOND,
-		.quiet_ns = LOOK - quiet * MAKER_SECOND,
+		.peer_gone_since_ns = LOOK - quiet * MAKER_SECOND,
+		.idle_since_ns = LOOK - quiet * MAKER_SECOND,
 		.looked_ns = LOOK,
 	};
 }
@@ -53,7 +54,7 @@ static struct sl_descriptor told(void)
 	return row;
 }
 
-static enum sl_verdict verdict(const struct judge_process *process,
+static enum sl_verdict verdict(const struct process_facts *process,
 			       struct sl_descriptor row)
 {
 	return judge_row(process, &row, 7).verdict;
@@ -61,7 +62,7 @@ static enum sl_verdict verdict(const struct judge_process *process,
 
 static void what_the_library_said_at_exit_stands(void **state)
 {
-	struct judge_process exited = but(FINDINGS_EXIT), running = but(FINDINGS_RUNNING);
+	struct process_facts exited = but(FINDINGS_EXIT), running = but(FINDINGS_RUNNING);
 	struct sl_descriptor row = quiet_for(60);
 
 	(void)state;
@@ -74,19 +75,19 @@ static void what_the_library_said_at_exit_stands(void **state)
 
 static void a_leak_stays_one_whatever_a_killed_process_sent_since(void **state)
 {
-	struct judge_process by_grace = killed, running = but(FINDINGS_RUNNING);
-	struct judge_process exec = but(FINDINGS_EXEC);
+	struct process_facts by_grace = killed, running = but(FINDINGS_RUNNING);
+	struct process_facts exec = but(FINDINGS_EXEC);
 	struct sl_descriptor row = quiet_for(1);
 
 	(void)state;
 	row.flags = SL_ROW_WAS_LEAK;
 	assert_int_equal(verdict(&killed, row), SL_LEAK_GRACE);
-	by_grace.told_counts = false;
+	by_grace.at_exit = SL_AT_EXIT_GRACE;
 	assert_int_equal(verdict(&by_grace, row), SL_PENDING);
 	assert_int_equal(verdict(&running, row), SL_PENDING);
 	assert_int_equal(verdict(&exec, row), SL_PENDING); /* that is no exit */
 	/* One that came over exec as a standard stream ends with the program. */
-	row.note = SL_NOTE_INHERITED;
+	row.origin_kind = SL_ORIGIN_INHERITED;
 	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_PENDING);
 }
 
@@ -112,17 +113,17 @@ static void what_came_over_exec_as_a_standard_stream_ends_with_the_program(void 
 	struct sl_descriptor row = told();
 
 	(void)state;
-	row.note = SL_NOTE_INHERITED;
+	row.origin_kind = SL_ORIGIN_INHERITED;
 	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_PENDING);
 	assert_int_equal(judge_row(&killed, &row, 3).verdict, SL_LEAK_EXIT);
 	row = quiet_for(61);
-	row.note = SL_NOTE_INHERITED;
+	row.origin_kind = SL_ORIGIN_INHERITED;
 	assert_int_equal(judge_row(&killed, &row, 0).verdict, SL_LEAK_GRACE);
 }
 
 static void a_killed_process_leaked_what_it_was_told_of_and_kept(void **state)
 {
-	struct judge_row judged;
+	struct judged_row judged;
 	struct sl_descriptor row = told();
 
 	(void)state;
@@ -144,17 +145,17 @@ static void a_socket_that_sends_on_after_the_end_of_stream_is_no_leak(void **sta
 
 static void at_exit_none_or_grace_spares_what_was_only_told(void **state)
 {
-	struct judge_process spared = killed;
+	struct process_facts spared = killed;
 
 	(void)state;
-	spared.told_counts = false;
+	spared.at_exit = SL_AT_EXIT_GRACE;
 	assert_int_equal(verdict(&spared, told()), SL_PENDING);
 	assert_int_equal(verdict(&spared, quiet_for(6)), SL_LEAK_GRACE);
 }
 
 static void what_became_another_program_is_not_judged_by_what_it_was_told(void **state)
 {
-	struct judge_process exec = but(FINDINGS_EXEC);
+	struct process_facts exec = but(FINDINGS_EXEC);
 
 	(void)state;
 	assert_int_equal(verdict(&exec, told()), SL_PENDING);
@@ -170,7 +171,7 @@ static void told_after_the_last_look_still_counts(void **state)
 		.eof_call = SL_CALL_read,
 		.looked_ns = LOOK,
 	};
-	struct judge_row judged = judge_row(&killed, &row, 7);
+	struct judged_row judged = judge_row(&killed, &row, 7);
 
 	(void)state;
 	assert_int_equal(judged.verdict, SL_LEAK_EXIT);
@@ -207,7 +208,7 @@ static void a_socket_whose_peer_is_there_has_no_verdict(void **state)
 
 static void an_expected_socket_is_never_a_leak(void **state)
 {
-	struct judge_process exited = but(FINDINGS_EXIT);
+	struct process_facts exited = but(FINDINGS_EXIT);
 	struct sl_descriptor row = quiet_for(60);
 
 	(void)state;
@@ -255,19 +256,19 @@ static void only_the_very_process_is_alive(void **state)
 
 	(void)state;
 	describe_self(&head);
-	assert_true(judge_is_alive(&head));
+	assert_true(process_is_alive(&head));
 	other = head;
 	other.start_ticks++; /* the pid was used again */
-	assert_false(judge_is_alive(&other));
+	assert_false(process_is_alive(&other));
 	other = head;
 	other.boot_id[3] ^= 1; /* another host, or this one before it was booted */
-	assert_false(judge_is_alive(&other));
+	assert_false(process_is_alive(&other));
 	other = head;
 	strcpy(other.exe, "/another/program"); /* it became another program */
-	assert_false(judge_is_alive(&other));
+	assert_false(process_is_alive(&other));
 	other = head;
 	other.ended = SL_ENDED_EXIT;
-	assert_false(judge_is_alive(&other));
+	assert_false(process_is_alive(&other));
 }
 
 int main(void)

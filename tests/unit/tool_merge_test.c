@@ -1,9 +1,10 @@
 /* Ledgers together: what is one socket, where it was opened, who holds it, which place.
  */
-#include "merge.h"
+#include "judge/judge_linked.h"
+#include "link/merge.h"
 
 #include "../lib/ledger_maker.h"
-#include "say.h"
+#include "support/say.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +58,7 @@ static void add(void)
 
 static void close_merge(void)
 {
-	findings = merge_close(merge);
+	findings = judge_linked(merge);
 }
 
 /* One frame at `offset` of /srv/app with this build-id. */
@@ -164,13 +165,13 @@ static void who_held_it_while_the_peer_was_there_is_no_holder(void **state)
 /* -- where it was opened ---------------------------------------------------------- */
 
 /* A leak of a process that inherited or received it and knows no more. */
-static void add_taker(uint32_t pid, uint8_t note)
+static void add_taker(uint32_t pid, uint8_t origin_kind)
 {
 	maker_begin(&maker, pid);
 	struct sl_descriptor *row = maker_leak(&maker, 6, 77);
-	row->note = note;
+	row->origin_kind = origin_kind;
 	row->call = SL_CALL_NONE;
-	if (note == SL_NOTE_INHERITED) {
+	if (origin_kind == SL_ORIGIN_INHERITED) {
 		row->flags = SL_ROW_INHERITED;
 		row->why |= SL_WHY_HELD_BY_CHILD;
 	}
@@ -184,7 +185,7 @@ static void assert_origin(uint64_t offset)
 	only_socket();
 	assert_int_equal(place->n_origin, 1);
 	assert_int_equal(place->origin[0].offset, offset);
-	assert_int_equal(place->note, SL_NOTE_NONE);
+	assert_int_equal(place->origin_kind, SL_ORIGIN_KIND_NONE);
 	assert_int_equal(place->call, SL_CALL_accept);
 }
 
@@ -196,7 +197,7 @@ static void the_openers_row_serves_the_one_who_inherited(void **state)
 	row->held = 0;
 	row->origin = origin_in(1, 0x123);
 	add();
-	add_taker(2, SL_NOTE_INHERITED);
+	add_taker(2, SL_ORIGIN_INHERITED);
 	close_merge();
 	assert_origin(0x123);
 	assert_true(only_socket()->opener_closed);
@@ -207,7 +208,7 @@ static void the_openers_row_serves_the_one_who_inherited(void **state)
 static void the_order_of_the_ledgers_does_not_matter(void **state)
 {
 	(void)state;
-	add_taker(2, SL_NOTE_INHERITED);
+	add_taker(2, SL_ORIGIN_INHERITED);
 	maker_begin(&maker, 1);
 	maker_leak(&maker, 5, 77)->origin = origin_in(1, 0x123);
 	add();
@@ -222,12 +223,12 @@ static void an_event_of_the_giver_serves_the_one_who_received(void **state)
 	(void)state;
 	maker_begin(&maker, 1);
 	uint32_t origin = origin_in(1, 0x456);
-	struct sl_event *event = maker_event(&maker, SL_EVENT_GIVEN);
+	struct sl_event *event = maker_event(&maker, SL_EVENT_PASSED);
 	event->cookie = 77;
 	event->call = SL_CALL_accept;
 	event->origin = origin;
 	add();
-	add_taker(2, SL_NOTE_RECEIVED);
+	add_taker(2, SL_ORIGIN_RECEIVED);
 	close_merge();
 	assert_origin(0x456);
 	assert_int_equal(findings->processes[0].leaked, 0);
@@ -236,11 +237,11 @@ static void an_event_of_the_giver_serves_the_one_who_received(void **state)
 static void without_the_giver_the_note_says_why_there_is_no_origin(void **state)
 {
 	(void)state;
-	add_taker(2, SL_NOTE_RECEIVED);
+	add_taker(2, SL_ORIGIN_RECEIVED);
 	close_merge();
 	only_socket();
 	assert_int_equal(findings->leaks[0].n_origin, 0);
-	assert_int_equal(findings->leaks[0].note, SL_NOTE_RECEIVED);
+	assert_int_equal(findings->leaks[0].origin_kind, SL_ORIGIN_RECEIVED);
 }
 
 static void an_origin_that_was_never_unwound_is_unknown(void **state)
@@ -251,7 +252,7 @@ static void an_origin_that_was_never_unwound_is_unknown(void **state)
 	add();
 	close_merge();
 	only_socket();
-	assert_int_equal(findings->leaks[0].note, SL_NOTE_UNKNOWN);
+	assert_int_equal(findings->leaks[0].origin_kind, SL_ORIGIN_UNKNOWN);
 	assert_int_equal(findings->leaks[0].call, SL_CALL_accept);
 }
 
@@ -274,7 +275,7 @@ static struct sl_descriptor *later(void)
 	maker_begin(&maker, 1);
 	maker.sequence = 2;
 	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
-	row->note = SL_NOTE_INHERITED;
+	row->origin_kind = SL_ORIGIN_INHERITED;
 	row->flags = SL_ROW_INHERITED;
 	row->verdict = SL_PENDING;
 	row->call = SL_CALL_NONE;
@@ -307,7 +308,7 @@ static struct sl_descriptor *begin_unlooked(void)
 	row->state = 0;
 	row->verdict = SL_NO_VERDICT;
 	row->why = 0;
-	row->told_ns = row->gone_ns = row->quiet_ns = row->looked_ns = 0;
+	row->told_ns = row->peer_gone_since_ns = row->idle_since_ns = row->looked_ns = 0;
 	row->eof_call = SL_CALL_NONE;
 	return row;
 }
@@ -339,7 +340,7 @@ static void assert_not_joined(void)
 	close_merge();
 	only_socket();
 	assert_int_equal(findings->leaks[0].n_origin, 0);
-	assert_int_equal(findings->leaks[0].note, SL_NOTE_INHERITED);
+	assert_int_equal(findings->leaks[0].origin_kind, SL_ORIGIN_INHERITED);
 }
 
 static void another_peer_after_an_exec_is_another_socket(void **state)
@@ -473,7 +474,7 @@ static void the_largest_place_and_the_oldest_socket_come_first(void **state)
 		struct sl_descriptor *row = maker_leak(&maker, fd, fd);
 
 		row->origin = large;
-		row->gone_ns -= fd * MAKER_SECOND / 10;
+		row->peer_gone_since_ns -= fd * MAKER_SECOND / 10;
 	}
 	add();
 	close_merge();
@@ -485,10 +486,43 @@ static void the_largest_place_and_the_oldest_socket_come_first(void **state)
 	assert_int_equal(place->sockets[0].opened_ms, 9000);
 }
 
+static void when_an_unseen_socket_was_opened_is_not_known(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 100);
+	struct sl_descriptor *row = maker_leak(&maker, 4, 1);
+
+	row->call = SL_CALL_NONE;
+	row->origin_kind = SL_ORIGIN_UNKNOWN;
+	row = maker_leak(&maker, 5, 2);
+	row->origin_kind = SL_ORIGIN_RECEIVED;
+	add();
+	close_merge();
+	assert_int_equal(findings->n_leaks, 2);
+	for (size_t i = 0; i < findings->n_leaks; i++)
+		assert_int_equal(findings->leaks[i].sockets[0].opened_ms,
+				 TEXT_MS_UNKNOWN);
+}
+
+static void what_was_not_counted_before_a_kill_was_opened_all_the_same(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 100);
+	maker.head.ended = SL_RUNNING;
+	maker.head.closed = 2;
+	maker_leak(&maker, 4, 1);
+	maker_leak(&maker, 5, 1); /* its duplicate */
+	maker_leak(&maker, 6, 2)->flags = SL_ROW_INHERITED;
+	add();
+	close_merge();
+	assert_int_equal(findings->processes[0].opened, 3);
+	assert_int_equal(findings->processes[0].open, 2);
+}
+
 static void a_test_is_named_by_who_knows_it(void **state)
 {
 	(void)state;
-	add_taker(2, SL_NOTE_INHERITED);
+	add_taker(2, SL_ORIGIN_INHERITED);
 	maker_begin(&maker, 1);
 	uint32_t name = maker_name(&maker, "test_login");
 	struct sl_descriptor *row = maker_leak(&maker, 5, 77);
@@ -527,6 +561,8 @@ int main(void)
 		TEST(places_are_merged_over_hosts_by_build_id_and_offset),
 		TEST(another_origin_or_kind_is_another_place),
 		TEST(the_largest_place_and_the_oldest_socket_come_first),
+		TEST(when_an_unseen_socket_was_opened_is_not_known),
+		TEST(what_was_not_counted_before_a_kill_was_opened_all_the_same),
 		TEST(a_test_is_named_by_who_knows_it),
 	};
 

@@ -1,8 +1,9 @@
 /* The reader: what a ledger says, and one clear sentence for whatever is none. */
-#include "reader.h"
+#include "read/reader.h"
 
 #include "../lib/expand_ledger.h"
-#include "merge.h"
+#include "judge/judge_linked.h"
+#include "link/merge.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -50,7 +51,7 @@ static struct sl_descriptor *a_ledger(void)
 	uint64_t frames[] = {maker_frame(app, 0x1234), maker_frame(app, 0x5678)};
 	uint32_t origin = maker_backtrace(&maker, frames, 2);
 	uint32_t name = maker_name(&maker, "a test");
-	struct sl_event *event = maker_event(&maker, SL_EVENT_GIVEN);
+	struct sl_event *event = maker_event(&maker, SL_EVENT_PASSED);
 	struct sl_descriptor *row = maker_leak(&maker, 7, 99);
 
 	event->cookie = 98;
@@ -166,9 +167,9 @@ static void another_format_is_named(void **state)
 {
 	(void)state;
 	a_ledger();
-	maker.head.version = 2;
-	assert_refused("it has format version 2, and this sockleak (" SL_VERSION
-		       ") reads version 1");
+	maker.head.version = 1;
+	assert_refused("it has format version 1, and this sockleak (" SL_VERSION
+		       ") reads version 4");
 	a_ledger();
 	maker.head.magic = 0x1234;
 	assert_refused("it is not a ledger");
@@ -195,6 +196,13 @@ static void a_damaged_header_is_refused(void **state)
 	a_ledger();
 	maker.head.reserved[77] = 1;
 	assert_refused("its header is damaged");
+	a_ledger();
+	maker.head.series.n_points = SL_MAX_POINTS + 1;
+	assert_refused("its header is damaged (its series)");
+	a_ledger();
+	maker.head.series.n_points = 2;
+	maker.head.series.points[0].time_ns = 7;
+	assert_refused("its header is damaged (its series)");
 	a_ledger();
 	maker.head.blocks[1].kind = 77;
 	assert_refused("block 1 is damaged");
@@ -224,11 +232,11 @@ static void a_row_out_of_range_is_refused(void **state)
 		offsetof(struct sl_descriptor, call) + 1,
 		offsetof(struct sl_descriptor, eof_call) + 1,
 		offsetof(struct sl_descriptor, why) + 1,
-		offsetof(struct sl_descriptor, note),
-		offsetof(struct sl_descriptor, flags),
+		offsetof(struct sl_descriptor, origin_kind),
 		offsetof(struct sl_descriptor, family) + 1,
-		offsetof(struct sl_descriptor, reserved16),
-		offsetof(struct sl_descriptor, reserved32) + 4,
+		offsetof(struct sl_descriptor, is_sending),
+		offsetof(struct sl_descriptor, was_found_by_check),
+		offsetof(struct sl_descriptor, reserved32),
 	};
 
 	(void)state;
@@ -248,7 +256,7 @@ static void what_names_nothing_is_refused(void **state)
 	a_ledger()->name = 5;
 	assert_refused("names a test that is not there");
 	a_ledger();
-	maker_event(&maker, SL_EVENT_GIVEN)->origin = 9;
+	maker_event(&maker, SL_EVENT_PASSED)->origin = 9;
 	assert_refused("event 1 names a backtrace that is not there");
 	a_ledger();
 	maker_backtrace(&maker, (uint64_t[]){maker_frame(3, 1)}, 1);
@@ -304,6 +312,76 @@ static void names_longer_than_their_record_are_refused(void **state)
 	name = maker_record(&maker, SL_RECORD_NAME, sizeof(*name));
 	*name = (struct sl_name){.head = name->head, .id = 5, .text_bytes = 0xffffffff};
 	assert_refused("is damaged (record at byte");
+}
+
+static void lines_that_cannot_be_are_refused(void **state)
+{
+	static const struct sl_line bad[] = {
+		{.id = 0, .language = SL_LANGUAGE_PYTHON, .function_bytes = 1},
+		{.id = 5, .language = SL_LANGUAGE_NONE, .function_bytes = 1},
+		{.id = 5, .language = SL_N_LANGUAGES, .function_bytes = 1},
+		{.id = 5, .language = SL_LANGUAGE_PYTHON, .function_bytes = 0},
+		{.id = 5, .language = SL_LANGUAGE_PYTHON, .function_bytes = 9},
+		{.id = 5,
+		 .language = SL_LANGUAGE_PYTHON,
+		 .function_bytes = 1,
+		 .file_bytes = 8},
+		{.id = 5,
+		 .language = SL_LANGUAGE_PYTHON,
+		 .function_bytes = 1,
+		 .file_bytes = UINT32_MAX},
+		{.id = 5,
+		 .language = SL_LANGUAGE_PYTHON,
+		 .line = UINT32_MAX,
+		 .function_bytes = 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		a_ledger();
+		struct sl_line *line =
+			maker_record(&maker, SL_RECORD_LINE, sizeof(*line) + 8);
+		struct sl_record head = line->head;
+		*line = bad[i];
+		line->head = head;
+		assert_refused("is damaged (record at byte");
+	}
+	a_ledger();
+	maker_line(&maker, SL_LANGUAGE_PYTHON, "f", "a.py", 1);
+	maker.n_lines = 0;
+	maker_line(&maker, SL_LANGUAGE_PYTHON, "g", "a.py", 1);
+	assert_refused("two of its records have the same id");
+	a_ledger();
+	uint64_t frame = maker_frame(SL_FRAME_LANGUAGE, 1);
+	maker_backtrace(&maker, &frame, 1);
+	assert_refused("lies in no module");
+}
+
+static void a_line_is_read_as_it_was_written(void **state)
+{
+	struct reader_ledger ledger;
+
+	(void)state;
+	a_ledger();
+	uint64_t frames[] = {
+		maker_line(&maker, SL_LANGUAGE_NOTE, "request 17", "", 0),
+		maker_line(&maker, SL_LANGUAGE_PYTHON, "Pool.checkout", "/srv/app.py",
+			   42),
+	};
+	uint32_t id = maker_backtrace(&maker, frames, 2);
+	maker_write(&maker, directory, path);
+	assert_int_equal(reader_read(path, &ledger, why), 0);
+	const uint64_t *read = reader_backtrace(&ledger, id)->frames;
+	struct text_frame note = reader_frame(&ledger, read[0]);
+	assert_int_equal(note.language, SL_LANGUAGE_NOTE);
+	assert_string_equal(note.function, "request 17");
+	assert_null(note.file);
+	struct text_frame line = reader_frame(&ledger, read[1]);
+	assert_int_equal(line.language, SL_LANGUAGE_PYTHON);
+	assert_string_equal(line.function, "Pool.checkout");
+	assert_string_equal(line.file, "/srv/app.py");
+	assert_int_equal(line.line, 42);
+	reader_free(&ledger);
 }
 
 /* At every length: either it is refused with a sentence, or nothing was missing. */
@@ -421,8 +499,8 @@ static void write_row(struct sl_descriptor *row, uint64_t number)
 	atomic_fetch_add_explicit(sequence, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	volatile struct sl_descriptor *to = row;
-	to->cookie = to->inode = to->opened_ns = to->gone_ns = number;
-	to->quiet_ns = to->told_ns = to->sent_ns = to->looked_ns = number;
+	to->cookie = to->inode = to->opened_ns = to->peer_gone_since_ns = number;
+	to->idle_since_ns = to->told_ns = to->sent_ns = to->looked_ns = number;
 	to->serial = (uint32_t)number;
 	atomic_fetch_add_explicit(sequence, 1, memory_order_release);
 }
@@ -442,8 +520,8 @@ static void assert_not_torn(const struct sl_descriptor *row)
 {
 	assert_int_equal(row->cookie, row->inode);
 	assert_int_equal(row->cookie, row->opened_ns);
-	assert_int_equal(row->cookie, row->gone_ns);
-	assert_int_equal(row->cookie, row->quiet_ns);
+	assert_int_equal(row->cookie, row->peer_gone_since_ns);
+	assert_int_equal(row->cookie, row->idle_since_ns);
 	assert_int_equal(row->cookie, row->told_ns);
 	assert_int_equal(row->cookie, row->sent_ns);
 	assert_int_equal(row->cookie, row->looked_ns);
@@ -564,8 +642,9 @@ static void merge_ledger(const struct reader_ledger *ledger)
 	struct merge *merge = merge_open();
 
 	merge_add(merge, ledger);
+	ledger->head->started_ns++; /* else it would be known for the same */
 	merge_add(merge, ledger);
-	struct findings *findings = merge_close(merge);
+	struct findings *findings = judge_linked(merge);
 	assert_int_equal(findings->n_processes, 2);
 	findings_free(findings);
 }
@@ -597,6 +676,25 @@ static void the_corpus_is_read_or_refused(void **state)
 	assert_true(n > 0);
 }
 
+static void a_series_whose_writer_was_killed_inside_is_left_out(void **state)
+{
+	struct reader_ledger ledger;
+
+	(void)state;
+	a_ledger();
+	maker.head.ended = SL_RUNNING;
+	maker.head.series.n_points = 2;
+	maker_write(&maker, directory, path);
+	assert_int_equal(reader_read(path, &ledger, why), 0);
+	assert_int_equal(ledger.head->series.n_points, 2);
+	reader_free(&ledger);
+	maker.head.series.sequence = 7;
+	maker_write(&maker, directory, path);
+	assert_int_equal(reader_read(path, &ledger, why), 0);
+	assert_int_equal(ledger.head->series.n_points, 0);
+	reader_free(&ledger);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, remove_ledger)
 
 int main(void)
@@ -613,6 +711,8 @@ int main(void)
 		TEST(what_names_nothing_is_refused),
 		TEST(a_damaged_record_is_refused),
 		TEST(names_longer_than_their_record_are_refused),
+		TEST(lines_that_cannot_be_are_refused),
+		TEST(a_line_is_read_as_it_was_written),
 		TEST(a_ledger_cut_short_is_refused_at_every_length),
 		TEST(what_is_no_file_is_refused),
 		TEST(flipped_bits_never_lead_astray),
@@ -620,6 +720,7 @@ int main(void)
 		TEST(a_row_whose_writer_was_killed_before_its_backtrace_has_none),
 		TEST(a_row_that_is_written_while_it_is_copied_is_copied_again),
 		TEST(a_live_ledger_is_never_read_torn),
+		TEST(a_series_whose_writer_was_killed_inside_is_left_out),
 		TEST(the_corpus_is_read_or_refused),
 	};
 

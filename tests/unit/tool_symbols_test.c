@@ -1,6 +1,6 @@
 /* Symbols of this very program: it knows its own lines. */
-#include "spans.h"
-#include "symbols.h"
+#include "symbols/spans.h"
+#include "symbols/symbols.h"
 
 #include <fcntl.h>
 #include <link.h>
@@ -60,14 +60,14 @@ NOINLINE static struct spot outer_function(unsigned *inner_line)
 static void find_build_id(const char *notes, size_t bytes)
 {
 	for (size_t at = 0; at + sizeof(ElfW(Nhdr)) <= bytes;) {
-		const ElfW(Nhdr) *note = (const void *)(notes + at);
-		const char *name = (const char *)(note + 1);
-		const char *text = name + ((note->n_namesz + 3) & ~3U);
-		if (note->n_type == NT_GNU_BUILD_ID && !strcmp(name, "GNU")) {
-			own_build_id_bytes = note->n_descsz;
-			memcpy(own_build_id, text, note->n_descsz);
+		const ElfW(Nhdr) *origin_kind = (const void *)(notes + at);
+		const char *name = (const char *)(origin_kind + 1);
+		const char *text = name + ((origin_kind->n_namesz + 3) & ~3U);
+		if (origin_kind->n_type == NT_GNU_BUILD_ID && !strcmp(name, "GNU")) {
+			own_build_id_bytes = origin_kind->n_descsz;
+			memcpy(own_build_id, text, origin_kind->n_descsz);
 		}
-		at = (size_t)(text - notes) + ((note->n_descsz + 3) & ~3U);
+		at = (size_t)(text - notes) + ((origin_kind->n_descsz + 3) & ~3U);
 	}
 }
 

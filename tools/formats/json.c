@@ -1,9 +1,9 @@
 /* The JSON report, by jansson: one object, written piece by piece so that a report of a
  * hundred thousand sockets needs the memory of one. */
-#include "formats.h"
+#include "formats/formats.h"
 
-#include "say.h"
-#include "values.h"
+#include "formats/values.h"
+#include "support/say.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>
@@ -12,61 +12,16 @@
 
 /* -- parts ------------------------------------------------------------------------ */
 
-static json_t *whys(unsigned why)
-{
-	json_t *array = json_array();
-
-	for (unsigned i = 0; i < TEXT_N_WHYS; i++)
-		if (why & (1U << i))
-			values_append(array, json_string(text_why_name(1U << i)));
-	return array;
-}
-
-static json_t *frame(const struct text_frame *from)
-{
-	json_t *object = json_object();
-	char offset[24];
-
-	snprintf(offset, sizeof(offset), "0x%llx", (unsigned long long)from->offset);
-	values_set(object, "function", values_string(from->function));
-	values_set(object, "file", values_string(from->file));
-	values_set(object, "line", from->line ? json_integer(from->line) : json_null());
-	values_set(object, "module", values_string(from->module ? from->module : ""));
-	values_set(object, "offset", json_string(offset));
-	values_set(object, "build_id", values_hex(from->build_id, from->build_id_bytes));
-	values_set(object, "inlined", json_boolean(from->inlined));
-	return object;
-}
-
 static json_t *frames(const struct text_frame *from, unsigned n)
 {
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		values_append(array, frame(&from[i]));
+		values_append(array, values_frame(&from[i]));
 	return array;
 }
 
-/* "-" = not known */
-static json_t *address(uint16_t family, const uint8_t bytes[16], uint16_t port)
-{
-	char buffer[64];
-	struct text text = {.at = buffer, .size = sizeof(buffer) - 1};
-
-	text_address(&text, port ? family : 0, bytes, port);
-	buffer[text.used] = 0;
-	return json_string_nocheck(buffer);
-}
-
-static json_t *verdict(unsigned from)
-{
-	return from == SL_LEAK_GRACE  ? json_string("grace")
-	       : from == SL_LEAK_EXIT ? json_string("exit")
-				      : json_null();
-}
-
-static json_t *holders(const struct findings *findings,
-		       const struct findings_socket *socket)
+static json_t *holders(const struct findings_socket *socket)
 {
 	json_t *array = json_array();
 
@@ -75,34 +30,39 @@ static json_t *holders(const struct findings *findings,
 		json_t *object = json_object();
 
 		values_set(object, "pid",
-			   json_integer(findings->processes[holder->process].pid));
-		values_set(object, "fd", json_integer(holder->fd));
+			   holder->pid ? json_integer(holder->pid) : json_null());
+		values_set(object, "fd",
+			   holder->pid ? json_integer(holder->fd) : json_null());
+		values_set(object, "program", values_name(holder->program));
 		values_append(array, object);
 	}
 	return array;
 }
 
-static json_t *socket_object(const struct findings *findings,
-			     const struct findings_socket *from)
+static json_t *socket_object(const struct findings_socket *from)
 {
+	static const char *const closed[] = {NULL, "late", "end"};
 	json_t *object = json_object();
 
-	values_set(object, "holders", holders(findings, from));
+	values_set(object, "holders", holders(from));
 	values_set(object, "cookie", values_cookie(from->cookie));
-	values_set(object, "inode", values_number(from->inode));
-	values_set(object, "local", address(from->family, from->local, from->local_port));
+	values_set(object, "inode", values_known(from->inode));
+	values_set(object, "local",
+		   values_address(from->local_port ? from->family : 0, from->local,
+				  from->local_port));
 	values_set(object, "peer",
-		   from->family && from->peer_port
-			   ? address(from->family, from->peer, from->peer_port)
-			   : json_null());
+		   values_address(from->peer_port ? from->family : 0, from->peer,
+				  from->peer_port));
 	values_set(object, "state", json_string_nocheck(text_state_name(from->state)));
-	values_set(object, "verdict", verdict(from->verdict));
+	values_set(object, "verdict", values_verdict(from->verdict));
 	values_set(object, "kind", json_string_nocheck(text_kind_name(from->kind)));
-	values_set(object, "why", whys(from->why));
+	values_set(object, "why", values_whys(from->why));
 	values_set(object, "age_ms", values_number(from->age_ms));
-	values_set(object, "opened_ms", values_number(from->opened_ms));
-	values_set(object, "unread_bytes", json_integer(from->unread_bytes));
+	values_set(object, "opened_ms", values_ms(from->opened_ms));
+	values_set(object, "unread_bytes",
+		   values_unread(text_add_unread(0, from->unread_bytes)));
 	values_set(object, "test", values_string(from->test));
+	values_set(object, "closed", values_string(closed[from->closed]));
 	values_set(object, "peer_state",
 		   json_string_nocheck(text_peer_name(from->peer_state)));
 	return object;
@@ -112,21 +72,21 @@ static json_t *socket_object(const struct findings *findings,
 static json_t *place_object(const struct findings_place *place)
 {
 	json_t *object = json_object();
-	const char *note = text_note_name(place->note);
+	const char *origin_kind = text_note_name(place->origin_kind);
 
 	values_set(object, "id", json_string(place->id));
 	values_set(object, "kind", json_string(text_kind_name(place->kind)));
-	values_set(object, "why", whys(place->why));
+	values_set(object, "why", values_whys(place->why));
 	values_set(object, "count", values_number(place->n_sockets));
 	values_set(object, "call", values_string(text_call_name(place->call)));
 	values_set(object, "origin", frames(place->origin, place->n_origin));
-	values_set(object, "origin_note", values_string(note));
+	values_set(object, "origin_note", values_string(origin_kind));
 	values_set(object, "eof_call", values_string(text_call_name(place->eof_call)));
 	values_set(object, "eof",
 		   place->eof_call ? frames(place->eof, place->n_eof) : json_null());
 	values_set(object, "oldest_ms", values_number(place->oldest_ms));
 	values_set(object, "newest_ms", values_number(place->newest_ms));
-	values_set(object, "unread_bytes", values_number(place->unread_bytes));
+	values_set(object, "unread_bytes", values_unread(place->unread_bytes));
 	values_set(object, "kernel_bytes", values_number(place->kernel_bytes));
 	return object;
 }
@@ -138,8 +98,8 @@ static json_t *process_object(const struct findings_process *process)
 	values_set(late, "count", values_number(process->closed_late));
 	values_set(late, "max_ms", values_number(process->closed_late_max_ms));
 	values_set(object, "pid", json_integer(process->pid));
-	values_set(object, "exe", values_string(process->exe));
-	values_set(object, "host", values_string(process->host));
+	values_set(object, "exe", values_name(process->exe));
+	values_set(object, "host", values_name(process->host));
 	values_set(object, "ended", json_string(findings_ended_name(process->ended)));
 	values_set(object, "opened", values_number(process->opened));
 	values_set(object, "closed", values_number(process->closed));
@@ -149,6 +109,17 @@ static json_t *process_object(const struct findings_process *process)
 	values_set(object, "closed_late", late);
 	values_set(object, "missed", values_number(process->missed));
 	values_set(object, "dropped", values_number(process->dropped));
+	return object;
+}
+
+static json_t *unwatched_object(const struct unwatched *unwatched)
+{
+	json_t *object = json_object();
+
+	values_set(object, "pid",
+		   unwatched->pid ? json_integer(unwatched->pid) : json_null());
+	values_set(object, "exe", values_name(unwatched->exe));
+	values_set(object, "reason", json_string(unwatched_name(unwatched->reason)));
 	return object;
 }
 
@@ -164,8 +135,7 @@ static void dump(json_t *value, FILE *file)
 }
 
 /* The place's object, reopened at its end for the sockets, which may be many. */
-static void dump_place(const struct findings *findings,
-		       const struct findings_place *place, FILE *file)
+static void dump_place(const struct findings_place *place, FILE *file)
 {
 	json_t *object = place_object(place);
 	char *text = json_dumps(object, JSON_COMPACT);
@@ -178,18 +148,18 @@ static void dump_place(const struct findings *findings,
 	fputs(",\"sockets\":[", file);
 	for (size_t i = 0; i < place->n_sockets; i++) {
 		fputs(i ? ",\n  " : "\n  ", file);
-		dump(socket_object(findings, &place->sockets[i]), file);
+		dump(socket_object(&place->sockets[i]), file);
 	}
 	fputs("]}", file);
 }
 
-static void dump_places(const struct findings *findings, const char *key,
-			const struct findings_place *places, size_t n, FILE *file)
+static void dump_places(const char *key, const struct findings_place *places, size_t n,
+			FILE *file)
 {
 	fprintf(file, ",\n\"%s\":[", key);
 	for (size_t i = 0; i < n; i++) {
 		fputs(i ? ",\n " : "\n ", file);
-		dump_place(findings, &places[i], file);
+		dump_place(&places[i], file);
 	}
 	fputs("]", file);
 }
@@ -203,8 +173,15 @@ void format_json(const struct findings *findings, FILE *file)
 		dump(process_object(&findings->processes[i]), file);
 	}
 	fputs("]", file);
-	dump_places(findings, "leaks", findings->leaks, findings->n_leaks, file);
-	dump_places(findings, "pending", findings->pending, findings->n_pending, file);
+	fputs(",\n\"unwatched\":[", file);
+	for (size_t i = 0; i < findings->n_unwatched; i++) {
+		fputs(i ? ",\n " : "\n ", file);
+		dump(unwatched_object(&findings->unwatched[i]), file);
+	}
+	fputs("]", file);
+	dump_places("leaks", findings->leaks, findings->n_leaks, file);
+	dump_places("pending", findings->pending, findings->n_pending, file);
+	dump_places("closed_late", findings->late, findings->n_late, file);
 	fputs(",\n\"suppressed\":[", file);
 	for (size_t i = 0; i < findings->n_suppressed; i++) {
 		json_t *object = json_object();

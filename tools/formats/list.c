@@ -1,23 +1,30 @@
 /* Running processes and their sockets, as text and as JSON. */
-#include "list.h"
+#include "formats/list.h"
 
-#include "values.h"
+#include "formats/formats.h"
+#include "formats/groups.h"
+#include "formats/values.h"
 
+#include <netinet/tcp.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LINE_BYTES 4096
 
-static void flush(struct text *text, FILE *file)
+size_t list_n_leaks(const struct list *list)
 {
-	fwrite(text->at, 1, text->used, file);
-	text->used = 0;
+	size_t n = 0;
+	for (size_t i = 0; i < list->n_processes; i++) {
+		const struct list_process *process = &list->processes[i];
+		for (size_t j = 0; j < process->n_sockets; j++)
+			n += process->sockets[j].judged.verdict >= SL_LEAK_GRACE;
+	}
+	return n;
 }
 
-static void put_count(struct text *text, uint64_t n, const char *word)
+/* 0 for 0 */
+static uint64_t ms_since(const struct list *list, uint64_t then_ns)
 {
-	text_unsigned(text, n);
-	text_string(text, word);
+	return then_ns && then_ns < list->now_ns ? (list->now_ns - then_ns) / 1000000 : 0;
 }
 
 static void put_process(struct text *text, const struct list *list,
@@ -26,22 +33,32 @@ static void put_process(struct text *text, const struct list *list,
 	const struct sl_header *head = process->ledger.head;
 	text_escaped(text, head->exe);
 	text_string(text, " (pid ");
-	put_count(text, process->pid, "): ");
-	put_count(text, head->opened, " opened, ");
-	put_count(text, head->closed, " closed, ");
-	put_count(text, process->n_sockets,
-		  process->n_sockets == 1 ? " descriptor held" : " descriptors held");
+	format_put_count(text, process->pid, "): ");
+	format_put_count(text, head->opened, " opened, ");
+	format_put_count(text, head->closed, " closed, ");
+	format_put_count(text, process->n_held,
+			 process->n_held == 1 ? " descriptor held" : " descriptors held");
+	if (process->n_joined) {
+		text_string(text, " (");
+		format_put_count(text, process->n_joined,
+				 " listed with another process)");
+	}
 	if (head->missed || head->dropped) {
 		text_string(text, "; ");
-		put_count(text, head->missed, " missed, ");
-		put_count(text, head->dropped, " dropped");
+		format_put_count(text, head->missed, " missed, ");
+		format_put_count(text, head->dropped, " dropped");
 	}
 	if (head->looked_ns) {
 		text_string(text, "; looked at ");
-		text_duration(text, list_ms_since(list, head->looked_ns));
+		text_duration(text, ms_since(list, head->looked_ns));
 		text_string(text, " ago");
 	}
 	text_string(text, process->n_sockets ? ":\n" : ".\n");
+}
+
+static bool knows_opening(const struct sl_descriptor *row)
+{
+	return row->opened_ns && sl_opening_was_seen(row->call, row->origin_kind);
 }
 
 static void put_verdict(struct text *text, const struct list *list,
@@ -51,7 +68,10 @@ static void put_verdict(struct text *text, const struct list *list,
 	bool is_leak = socket->judged.verdict >= SL_LEAK_GRACE;
 	if (socket->judged.verdict != SL_NO_VERDICT) {
 		text_string(text, is_leak ? ", leak for " : ", pending for ");
-		text_duration(text, list_ms_since(list, row->gone_ns));
+		text_duration(text, ms_since(list, row->peer_gone_since_ns));
+		text_string(text, " (");
+		text_whys(text, socket->judged.why);
+		text_string(text, ")");
 	} else if (row->flags & SL_ROW_EXPECTED) {
 		text_string(text, ", expected");
 	}
@@ -59,27 +79,30 @@ static void put_verdict(struct text *text, const struct list *list,
 		text_string(text, ", forgotten by its peer");
 	else if (socket->peer == TEXT_PEER_FIN_WAIT_2)
 		text_string(text, ", its peer in FIN_WAIT_2");
-	text_string(text, ", opened ");
-	text_duration(text, list_ms_since(list, row->opened_ns));
+	text_string(text, ", opened");
+	if (!knows_opening(&socket->opening))
+		return;
+	text_string(text, " ");
+	text_duration(text, ms_since(list, socket->opening.opened_ns));
 	text_string(text, " ago");
 }
 
-static void put_origin(struct text *text, const struct list_socket *socket)
+/* Of another process than the one that it is listed with; 0 = of that one. */
+static uint32_t opener_pid(const struct list *list, const struct list_process *process,
+			   const struct list_socket *socket)
 {
-	const struct sl_descriptor *row = &socket->row->row;
+	const struct list_process *opener = &list->processes[socket->opener];
+	return opener == process ? 0 : opener->pid;
+}
+
+/* " app.c:41", or where no line is known " (/srv/app+0x123)". */
+static void put_place(struct text *text, const struct list_socket *socket)
+{
 	const struct text_frame *origin = &socket->origin;
-	const char *call = text_call_name(row->call), *note = text_note_name(row->note);
-	if (call) {
-		text_string(text, " by ");
-		text_string(text, call);
-	}
-	if (origin->function) {
-		text_string(text, " in ");
-		text_escaped(text, origin->function);
-	}
+	const char *origin_kind = text_note_name(socket->opening.origin_kind);
 	if (origin->file) {
 		text_string(text, " ");
-		text_escaped(text, origin->file);
+		text_escaped(text, origin->file + origin->file_prefix_bytes);
 		text_string(text, ":");
 		text_unsigned(text, origin->line);
 	} else if (origin->module) {
@@ -88,13 +111,85 @@ static void put_origin(struct text *text, const struct list_socket *socket)
 		text_string(text, "+0x");
 		text_hex(text, origin->offset);
 		text_string(text, ")");
-	} else if (row->origin == SL_ORIGIN_PENDING) {
+	} else if (socket->opening.origin == SL_ORIGIN_PENDING) {
 		text_string(text, ", origin pending");
-	} else if (note) {
+	} else if (origin_kind) {
 		text_string(text, ", origin ");
-		text_string(text, note);
+		text_string(text, origin_kind);
 	}
-	text_string(text, "\n");
+}
+
+static void put_origin(struct text *text, const struct list *list,
+		       const struct list_process *process,
+		       const struct list_socket *socket)
+{
+	uint32_t opener = opener_pid(list, process, socket);
+	const char *call = text_call_name(socket->opening.call);
+	if (call) {
+		text_string(text, " by ");
+		text_string(text, call);
+	}
+	if (socket->origin.function) {
+		text_string(text, " in ");
+		text_escaped(text, socket->origin.function);
+	}
+	put_place(text, socket);
+	if (opener) {
+		text_string(text, ", in process ");
+		text_unsigned(text, opener);
+	}
+}
+
+static void put_holder(struct text *text, const struct list_holder *holder)
+{
+	if (!holder->pid) {
+		text_string(text, "a process that may not be looked at");
+		return;
+	}
+	text_string(text, "process ");
+	text_unsigned(text, holder->pid);
+	text_string(text, " (");
+	text_escaped(text, holder->program);
+	text_string(text, ") as fd ");
+	text_unsigned(text, holder->fd);
+}
+
+/* Its own descriptors; returns how many others there are, and one of them. */
+static size_t put_own(struct text *text, const struct list_process *process,
+		      const struct list_socket *socket, const struct list_holder **other)
+{
+	size_t n_others = 0;
+	text_string(text, socket->is_elsewhere ? "    closed" : "    ");
+	for (size_t i = 0, n = 0; i < socket->n_holders; i++) {
+		const struct list_holder *holder = &socket->holders[i];
+		if (holder->pid == process->pid) {
+			text_string(text, n++ ? ", fd " : "fd ");
+			text_unsigned(text, holder->fd);
+		} else if (!n_others++) {
+			*other = holder;
+		}
+	}
+	return n_others;
+}
+
+/* "    fd 7 ", "    fd 7, fd 8, held too by process 4711 (worker) as fd 4 and 3 more: ",
+ * or "    closed, held by process 4711 (sleep) as fd 4: " */
+static void put_holders(struct text *text, const struct list_process *process,
+			const struct list_socket *socket)
+{
+	const struct list_holder *other = NULL;
+	size_t n_others = put_own(text, process, socket, &other);
+	if (!n_others) {
+		text_string(text, " ");
+		return;
+	}
+	text_string(text, socket->is_elsewhere ? ", held by " : ", held too by ");
+	put_holder(text, other);
+	if (n_others > 1) {
+		text_string(text, " and ");
+		format_put_count(text, n_others - 1, " more");
+	}
+	text_string(text, ": ");
 }
 
 /* "    fd 7 CLOSE_WAIT 127.0.0.1:80 <- 127.0.0.1:40112, leak for 1m04s, opened ..." */
@@ -103,9 +198,7 @@ static void put_socket(struct text *text, const struct list *list,
 		       const struct list_socket *socket)
 {
 	const struct sl_descriptor *row = &socket->row->row;
-	const char *test = reader_name(&process->ledger, row->name);
-	text_string(text, "    fd ");
-	put_count(text, socket->row->fd, " ");
+	put_holders(text, process, socket);
 	text_string(text, row->state ? text_state_name(row->state) : "not looked at yet");
 	if (row->family) {
 		text_string(text, " ");
@@ -114,100 +207,182 @@ static void put_socket(struct text *text, const struct list *list,
 			text_address(text, row->family, row->local, row->local_port);
 		else
 			text_string(text, "?");
-		text_string(text, text_arrow(row->call));
+		text_string(text, text_arrow(socket->opening.call));
 		text_address(text, row->family, row->peer, row->peer_port);
 	}
 	put_verdict(text, list, socket);
-	if (test) {
+	if (socket->test) {
 		text_string(text, " in test ");
-		text_escaped(text, test);
+		text_escaped(text, socket->test);
 	}
-	put_origin(text, socket);
+	put_origin(text, list, process, socket);
+	text_string(text, "\n");
 }
 
-void list_print(const struct list *list, FILE *file)
+static void put_summary(struct text *text, const struct list *list)
+{
+	size_t n_leaks = list_n_leaks(list);
+	text_string(text, "sockleak: ");
+	format_put_count(text, list->n_processes,
+			 list->n_processes == 1 ? " process keeps a ledger, "
+						: " processes keep a ledger, ");
+	format_put_count(text, n_leaks, n_leaks == 1 ? " socket" : " sockets");
+	text_string(text, " leaked");
+	if (list->n_unseen) {
+		text_string(text, "; ");
+		format_put_count(
+			text, list->n_unseen,
+			list->n_unseen == 1
+				? " process may not be looked at by this user"
+				: " processes may not be looked at by this user");
+	}
+	text_string(text, ".\n");
+}
+
+/* --- the table --- */
+
+/* Where it was accepted or listens; else to whom it is connected. */
+static void put_end(struct text *text, const struct sl_descriptor *row, enum sl_call call)
+{
+	bool is_accepted = sl_call_accepts(call);
+	if (row->local_port && (is_accepted || row->state == TCP_LISTEN)) {
+		text_string(text, "at ");
+		text_address(text, row->family, row->local, row->local_port);
+	} else if (is_accepted) {
+		text_string(text, "accepted");
+	} else if (row->peer_port) {
+		text_string(text, text_arrow(call)[1] == '-' ? "to " : "with ");
+		text_address(text, row->family, row->peer, row->peer_port);
+	} else {
+		text_string(text, "-");
+	}
+}
+
+static void add_to_table(struct groups *groups, struct text *cells,
+			 const struct list *list, const struct list_process *process,
+			 const struct list_socket *socket)
+{
+	const struct sl_descriptor *row = &socket->row->row;
+	uint64_t since_ns = row->peer_gone_since_ns;
+	put_end(cells, row, socket->opening.call);
+	text_string(cells, "\t");
+	text_string(cells, row->state ? text_state_name(row->state) : "not known yet");
+	text_string(cells, socket->is_elsewhere ? ", closed here\t" : "\t");
+	put_origin(cells, list, process, socket);
+	if (!since_ns && knows_opening(&socket->opening))
+		since_ns = socket->opening.opened_ns;
+	groups_add(groups, cells, socket->judged.verdict >= SL_LEAK_GRACE, since_ns,
+		   ms_since(list, since_ns));
+}
+
+static void print_table(const struct list *list, const struct list_process *process,
+			FILE *file)
+{
+	static const struct groups_columns columns = {
+		{"LISTENER OR PEER", "STATE", "OPENED"}, 2};
+	char bytes[LINE_BYTES];
+	struct text cells = {.at = bytes, .size = sizeof bytes};
+	struct groups groups = {0};
+	for (size_t i = 0; i < process->n_sockets; i++)
+		add_to_table(&groups, &cells, list, process, &process->sockets[i]);
+	groups_merge(&groups);
+	groups_print(&groups, &columns, NULL, 4, file);
+	groups_free(&groups);
+}
+
+void list_print(const struct list *list, bool verbose, FILE *file)
 {
 	char line[LINE_BYTES];
 	struct text text = {.at = line, .size = sizeof line};
 	for (size_t i = 0; i < list->n_processes; i++) {
 		const struct list_process *process = &list->processes[i];
 		put_process(&text, list, process);
-		flush(&text, file);
-		for (size_t j = 0; j < process->n_sockets; j++) {
+		format_flush(&text, file);
+		if (!verbose)
+			print_table(list, process, file);
+		for (size_t j = 0; verbose && j < process->n_sockets; j++) {
 			put_socket(&text, list, process, &process->sockets[j]);
-			flush(&text, file);
+			format_flush(&text, file);
 		}
 	}
-	text_string(&text, "sockleak: ");
-	put_count(&text, list->n_processes,
-		  list->n_processes == 1 ? " process keeps a ledger, "
-					 : " processes keep a ledger, ");
-	put_count(&text, list_n_leaks(list), " of their descriptors leaked");
-	if (list->n_unseen) {
-		text_string(&text, "; ");
-		put_count(&text, list->n_unseen,
-			  list->n_unseen == 1
-				  ? " process of another user could not be looked at"
-				  : " processes of other users could not be looked at");
-	}
-	text_string(&text, ".\n");
-	flush(&text, file);
+	put_summary(&text, list);
+	format_flush(&text, file);
 }
 
 /* --- JSON --- */
 
-static json_t *json_frame(const struct text_frame *frame)
+static json_t *json_holders(const struct list_socket *socket)
 {
-	char offset[24];
-	struct text text = {.at = offset, .size = sizeof offset - 1};
-	if (!frame->module)
-		return json_null();
-	json_t *object = json_object();
-	text_string(&text, "0x");
-	text_hex(&text, frame->offset);
-	offset[text.used] = 0;
-	values_set(object, "function", values_string(frame->function));
-	values_set(object, "file", values_string(frame->file));
-	values_set(object, "line", frame->line ? json_integer(frame->line) : json_null());
-	values_set(object, "module", values_string(frame->module));
-	values_set(object, "offset", json_string(offset));
-	values_set(object, "build_id",
-		   values_hex(frame->build_id, frame->build_id_bytes));
-	values_set(object, "inlined", json_boolean(frame->inlined));
-	return object;
+	json_t *array = json_array();
+	for (size_t i = 0; i < socket->n_holders; i++) {
+		const struct list_holder *holder = &socket->holders[i];
+		json_t *object = json_object();
+		values_set(object, "pid", values_known(holder->pid));
+		values_set(object, "fd",
+			   holder->pid ? values_number(holder->fd) : json_null());
+		values_set(object, "program",
+			   values_string(holder->pid ? holder->program : NULL));
+		values_append(array, object);
+	}
+	return array;
+}
+
+/* null where it is not known. */
+static json_t *json_ms_since(const struct list *list, uint64_t then_ns)
+{
+	return then_ns ? values_number(ms_since(list, then_ns)) : json_null();
+}
+
+/* What is said of the end of a connection; all of it is null before. */
+static void set_end(json_t *object, const struct list *list,
+		    const struct list_socket *socket)
+{
+	const struct sl_descriptor *row = &socket->row->row;
+	bool is_gone = socket->judged.kind != SL_KIND_NONE;
+	bool was_seen = row->kind != SL_KIND_NONE; /* by the kernel's word */
+	values_set(object, "age_ms", json_ms_since(list, row->peer_gone_since_ns));
+	values_set(object, "verdict", values_verdict(socket->judged.verdict));
+	values_set(object, "kind",
+		   values_string(is_gone ? text_kind_name(socket->judged.kind) : NULL));
+	values_set(object, "why",
+		   is_gone ? values_whys(socket->judged.why) : json_null());
+	values_set(object, "id", values_string(is_gone ? socket->id : NULL));
+	values_set(object, "peer_state",
+		   values_string(was_seen ? text_peer_name(socket->peer) : NULL));
+	values_set(object, "unread_bytes",
+		   was_seen ? values_unread(text_add_unread(0, row->unread_bytes))
+			    : json_null());
 }
 
 static json_t *json_socket(const struct list *list, const struct list_process *process,
 			   const struct list_socket *socket)
 {
-	static const char *const verdicts[] = {NULL, "pending", "grace", "exit"};
-	const struct sl_descriptor *row = &socket->row->row;
+	const struct sl_descriptor *row = &socket->row->row, *opening = &socket->opening;
 	json_t *object = json_object();
-	values_set(object, "fd", values_number(socket->row->fd));
+	values_set(object, "fd",
+		   socket->is_elsewhere ? json_null() : values_number(socket->row->fd));
+	values_set(object, "holders", json_holders(socket));
 	values_set(object, "cookie", values_cookie(row->cookie));
-	values_set(object, "inode", values_number(row->inode));
+	values_set(object, "inode", values_known(row->inode));
 	values_set(object, "state",
-		   row->state ? json_string(text_state_name(row->state)) : json_null());
+		   values_string(row->state ? text_state_name(row->state) : NULL));
 	values_set(object, "local",
 		   values_address(row->local_port ? row->family : 0, row->local,
 				  row->local_port));
 	values_set(object, "peer",
 		   values_address(row->family, row->peer, row->peer_port));
-	values_set(object, "call", values_string(text_call_name(row->call)));
-	values_set(object, "origin", json_frame(&socket->origin));
-	values_set(object, "origin_note", values_string(text_note_name(row->note)));
+	values_set(object, "call", values_string(text_call_name(opening->call)));
+	values_set(object, "origin",
+		   socket->origin.module || socket->origin.language
+			   ? values_frame(&socket->origin)
+			   : json_null());
+	values_set(object, "origin_note",
+		   values_string(text_note_name(opening->origin_kind)));
+	values_set(object, "opener_pid", values_known(opener_pid(list, process, socket)));
 	values_set(object, "opened_ms",
-		   values_number(list_ms_since(list, row->opened_ns)));
-	values_set(object, "age_ms",
-		   row->gone_ns ? values_number(list_ms_since(list, row->gone_ns))
-				: json_null());
-	values_set(object, "verdict", values_string(verdicts[socket->judged.verdict]));
-	values_set(object, "peer_state",
-		   row->kind == SL_KIND_NONE ? json_null()
-					     : json_string(text_peer_name(socket->peer)));
-	values_set(object, "unread_bytes", values_number(row->unread_bytes));
-	values_set(object, "test",
-		   values_string(reader_name(&process->ledger, row->name)));
+		   json_ms_since(list, knows_opening(opening) ? opening->opened_ns : 0));
+	set_end(object, list, socket);
+	values_set(object, "test", values_string(socket->test));
 	return object;
 }
 
@@ -218,28 +393,21 @@ static json_t *json_process(const struct list *list, const struct list_process *
 	for (size_t i = 0; i < process->n_sockets; i++)
 		values_append(array, json_socket(list, process, &process->sockets[i]));
 	values_set(object, "pid", values_number(process->pid));
-	values_set(object, "exe", values_string(head->exe));
+	values_set(object, "exe", values_name(head->exe));
 	values_set(object, "opened", values_number(head->opened));
 	values_set(object, "closed", values_number(head->closed));
 	values_set(object, "missed", values_number(head->missed));
 	values_set(object, "dropped", values_number(head->dropped));
-	values_set(object, "looked_ms",
-		   head->looked_ns ? values_number(list_ms_since(list, head->looked_ns))
-				   : json_null());
+	values_set(object, "looked_ms", json_ms_since(list, head->looked_ns));
 	values_set(object, "sockets", array);
 	return object;
 }
 
 int list_write_json(const struct list *list, const char *path)
 {
-	char host[256] = "";
-	json_t *object = json_object(), *array = json_array();
-	gethostname(host, sizeof host - 1);
+	json_t *object = values_document(), *array = json_array();
 	for (size_t i = 0; i < list->n_processes; i++)
 		values_append(array, json_process(list, &list->processes[i]));
-	values_set(object, "tool", json_string("sockleak"));
-	values_set(object, "version", json_string(SL_VERSION));
-	values_set(object, "host", values_string(host));
 	values_set(object, "leaked", values_number(list_n_leaks(list)));
 	values_set(object, "processes", array);
 	values_set(object, "unseen_processes", values_number(list->n_unseen));

@@ -1,29 +1,28 @@
 /* What a scan found, as text and as JSON. */
-#include "scan.h"
+#include "formats/scan.h"
 
-#include "text.h"
-#include "values.h"
+#include "common/text.h"
+#include "formats/formats.h"
+#include "formats/values.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LINE_BYTES   512
 #define MOST_HOLDERS 8 /* named in a line; more are counted */
 
-static void flush(struct text *text, FILE *file)
+size_t scan_n_leaks(const struct scan *scan)
 {
-	fwrite(text->at, 1, text->used, file);
-	text->used = 0;
+	size_t n = 0;
+	for (size_t i = 0; i < scan->n_found; i++)
+		n += scan->found[i].is_leak;
+	return n;
 }
 
-static void put_process(struct text *text, uint32_t pid)
+static void put_process(struct text *text, const struct scan_holder *holder)
 {
-	char name[SCAN_NAME_BYTES];
-	scan_process_name(pid, name);
-	text_escaped(text, *name ? name : "a process that has ended");
+	text_escaped(text, *holder->name ? holder->name : "a process that has ended");
 	text_string(text, " (pid ");
-	text_unsigned(text, pid);
+	text_unsigned(text, holder->at.pid);
 	text_string(text, ")");
 }
 
@@ -37,7 +36,7 @@ static void put_heading(struct text *text, const struct scan_socket *first, size
 {
 	const struct diag_socket *listener = first->listener;
 	if (first->owner)
-		put_process(text, first->owner);
+		put_process(text, &first->holders[0]);
 	else if (first->in_queue)
 		text_string(text, "A process that could not be seen");
 	else
@@ -89,7 +88,7 @@ static void put_socket(struct text *text, const struct scan_socket *found)
 	text_address(text, socket->family, socket->peer, socket->peer_port);
 	if (!found->in_queue && found->owner) {
 		text_string(text, " (fd ");
-		text_unsigned(text, found->holders[0].fd);
+		text_unsigned(text, found->holders[0].at.fd);
 		text_string(text, ")");
 	}
 	if (!found->in_queue && !found->owner) {
@@ -104,7 +103,7 @@ static size_t n_processes(const struct scan_socket *found)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < found->n_holders; i++)
-		n += i == 0 || found->holders[i].pid != found->holders[i - 1].pid;
+		n += i == 0 || found->holders[i].at.pid != found->holders[i - 1].at.pid;
 	return n;
 }
 
@@ -119,9 +118,9 @@ static void put_holders(struct text *text, const struct scan_socket *found)
 	text_string(text, n == 1 ? " process: " : " processes: ");
 	for (size_t i = 0; i < found->n_holders && i < MOST_HOLDERS; i++) {
 		text_string(text, i ? ", fd " : "fd ");
-		text_unsigned(text, found->holders[i].fd);
+		text_unsigned(text, found->holders[i].at.fd);
 		text_string(text, " of ");
-		text_unsigned(text, found->holders[i].pid);
+		text_unsigned(text, found->holders[i].at.pid);
 	}
 	text_string(text, found->n_holders > MOST_HOLDERS ? ", ...\n" : "\n");
 }
@@ -132,44 +131,38 @@ static bool are_together(const struct scan_socket *a, const struct scan_socket *
 	       (!a->in_queue || a->listener == b->listener);
 }
 
-static void put_count(struct text *text, size_t n, const char *word)
-{
-	text_unsigned(text, n);
-	text_string(text, word);
-}
-
 static void put_summary(struct text *text, const struct scan *scan)
 {
 	size_t in_queue = 0, leaks = scan_n_leaks(scan);
 	for (size_t i = 0; i < scan->n_found; i++)
 		in_queue += scan->found[i].in_queue;
 	text_string(text, "sockleak: ");
-	put_count(text, scan->n_found, sockets(scan->n_found));
+	format_put_count(text, scan->n_found, sockets(scan->n_found));
 	text_string(text, " whose peer is gone");
 	if (scan->n_found) {
 		text_string(text, ": ");
-		put_count(text, leaks, " for ");
+		format_put_count(text, leaks, " for ");
 		text_duration(text, scan->grace_ms);
 		text_string(text, " or longer, ");
-		put_count(text, scan->n_found - leaks, " pending; ");
-		put_count(text, in_queue, " never accepted");
+		format_put_count(text, scan->n_found - leaks, " pending; ");
+		format_put_count(text, in_queue, " never accepted");
 	}
 	text_string(text, ".\n");
-	if (scan->holders.n_unseen) {
-		put_count(text, scan->holders.n_unseen,
-			  scan->holders.n_unseen == 1 ? " process of another user"
-						      : " processes of other users");
-		text_string(text, " could not be looked at.\n");
+	if (scan->n_unseen) {
+		format_put_count(text, scan->n_unseen,
+				 scan->n_unseen == 1 ? " process" : " processes");
+		text_string(text, " may not be looked at by this user.\n");
 	}
 	if (scan->n_unseen_namespaces) {
-		put_count(text, scan->n_unseen_namespaces,
-			  scan->n_unseen_namespaces == 1 ? " other network namespace"
-							 : " other network namespaces");
+		format_put_count(text, scan->n_unseen_namespaces,
+				 scan->n_unseen_namespaces == 1
+					 ? " other network namespace"
+					 : " other network namespaces");
 		text_string(text, " could not be entered.\n");
 	}
 }
 
-void scan_print(const struct scan *scan, FILE *file)
+void scan_print_sockets(const struct scan *scan, FILE *file)
 {
 	char line[LINE_BYTES];
 	struct text text = {.at = line, .size = sizeof line};
@@ -178,17 +171,63 @@ void scan_print(const struct scan *scan, FILE *file)
 			    are_together(&scan->found[i], &scan->found[i + n]);)
 			n++;
 		put_heading(&text, &scan->found[i], n);
-		flush(&text, file);
+		format_flush(&text, file);
 		for (size_t j = i; j < i + n; j++) {
 			put_socket(&text, &scan->found[j]);
-			flush(&text, file);
+			format_flush(&text, file);
 			if (!scan->found[j].in_queue && scan->found[j].n_holders > 1)
 				put_holders(&text, &scan->found[j]);
-			flush(&text, file);
+			format_flush(&text, file);
 		}
 	}
+}
+
+/* Where it was accepted or waits to be; else to whom it is connected. */
+static void put_end(struct text *text, const struct scan_socket *found)
+{
+	const struct diag_socket *socket = found->socket, *listener = found->listener;
+	text_string(text, found->in_queue ? "not accepted at "
+			  : listener      ? "at "
+					  : "to ");
+	if (listener)
+		text_address(text, listener->family, listener->local,
+			     listener->local_port);
+	else if (found->in_queue)
+		text_address(text, socket->family, socket->local, socket->local_port);
+	else
+		text_address(text, socket->family, socket->peer, socket->peer_port);
+}
+
+const struct groups_columns scan_columns = {{"PROCESS", "LISTENER OR PEER", "STATE"}, 3};
+
+struct groups scan_group(const struct scan *scan)
+{
+	char bytes[LINE_BYTES];
+	struct text cells = {.at = bytes, .size = sizeof bytes};
+	struct groups groups = {0};
+	for (size_t i = 0; i < scan->n_found; i++) {
+		const struct scan_socket *found = &scan->found[i];
+		if (found->owner)
+			put_process(&cells, &found->holders[0]);
+		else
+			text_string(&cells, "not seen");
+		text_string(&cells, "\t");
+		put_end(&cells, found);
+		text_string(&cells, "\t");
+		text_string(&cells, text_state_name(found->socket->state));
+		groups_add(&groups, &cells, found->is_leak, found->socket->has_age,
+			   found->socket->quiet_ms);
+	}
+	groups_merge(&groups);
+	return groups;
+}
+
+void scan_print_summary(const struct scan *scan, FILE *file)
+{
+	char line[LINE_BYTES];
+	struct text text = {.at = line, .size = sizeof line};
 	put_summary(&text, scan);
-	flush(&text, file);
+	format_flush(&text, file);
 }
 
 /* --- JSON --- */
@@ -197,12 +236,10 @@ static json_t *json_holders(const struct scan_socket *found)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < found->n_holders; i++) {
-		char name[SCAN_NAME_BYTES];
 		json_t *holder = json_object();
-		scan_process_name(found->holders[i].pid, name);
-		values_set(holder, "pid", values_number(found->holders[i].pid));
-		values_set(holder, "fd", values_number(found->holders[i].fd));
-		values_set(holder, "name", values_string(name));
+		values_set(holder, "pid", values_number(found->holders[i].at.pid));
+		values_set(holder, "fd", values_number(found->holders[i].at.fd));
+		values_set(holder, "name", values_name(found->holders[i].name));
 		values_append(array, holder);
 	}
 	return array;
@@ -229,10 +266,11 @@ static json_t *json_socket(const struct scan_socket *found)
 	values_set(object, "peer",
 		   values_address(socket->family, socket->peer, socket->peer_port));
 	values_set(object, "cookie", values_cookie(socket->cookie));
-	values_set(object, "inode", values_number(socket->inode));
+	values_set(object, "inode", values_known(socket->inode));
 	values_set(object, "peer_state", json_string(text_peer_name(socket->peer_state)));
-	values_set(object, "uid", values_number(socket->uid));
-	values_set(object, "net_namespace", values_number(socket->net_namespace));
+	values_set(object, "uid",
+		   socket->inode ? values_number(socket->uid) : json_null());
+	values_set(object, "net_namespace", values_known(socket->net_namespace));
 	values_set(object, "mptcp", json_boolean(socket->is_mptcp));
 	values_set(object, "age_ms",
 		   socket->has_age ? values_number(socket->quiet_ms) : json_null());
@@ -251,18 +289,13 @@ static json_t *json_socket(const struct scan_socket *found)
 
 int scan_write_json(const struct scan *scan, const char *path)
 {
-	char host[256] = "";
-	json_t *object = json_object(), *array = json_array();
-	gethostname(host, sizeof host - 1);
+	json_t *object = values_document(), *array = json_array();
 	for (size_t i = 0; i < scan->n_found; i++)
 		values_append(array, json_socket(&scan->found[i]));
-	values_set(object, "tool", json_string("sockleak"));
-	values_set(object, "version", json_string(SL_VERSION));
-	values_set(object, "host", values_string(host));
 	values_set(object, "grace_ms", values_number(scan->grace_ms));
 	values_set(object, "leaked", values_number(scan_n_leaks(scan)));
 	values_set(object, "sockets", array);
-	values_set(object, "unseen_processes", values_number(scan->holders.n_unseen));
+	values_set(object, "unseen_processes", values_number(scan->n_unseen));
 	values_set(object, "unseen_namespaces", values_number(scan->n_unseen_namespaces));
 	return values_write(object, path);
 }

@@ -1,29 +1,13 @@
-/* The text report: the blocks that the library prints, with file and line, over all
- * processes, and what only the command knows below each. */
-#include "formats.h"
-
-#include "rules.h"
-#include "say.h"
+/* The text report over all processes.
+ *
+ * Read at a glance it is short: places with the frames of the program's own code, then
+ * what to do, and last, where the terminal ends, a table.  With --verbose it has all that
+ * is known: the blocks that the library prints, with file and line, and what only the
+ * command knows below each. */
+#include "formats/text_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define RED    "\033[1;31m"
-#define YELLOW "\033[33m"
-#define BOLD   "\033[1m"
-#define PLAIN  "\033[0m"
-
-/* More pids than this are counted, not named. */
-#define MAX_PIDS 8
-/* Tests of a place that are named. */
-#define MAX_TESTS 16
-
-struct writing {
-	const struct findings *findings;
-	const struct format_text_options *options;
-	FILE *file;
-	const char *color; /* of the first line of what is printed now */
-};
 
 /* Prints the `n` bytes with the first line in color. */
 static void print_colored(const struct writing *writing, const char *at, size_t n)
@@ -38,9 +22,14 @@ static void print_colored(const struct writing *writing, const char *at, size_t 
 	fwrite(end, 1, n - (size_t)(end - at), writing->file);
 }
 
-static void put_summary(struct text *text, const void *of)
+void text_colored(struct text *text, const struct writing *writing, const char *color,
+		  const char *words)
 {
-	text_summary(text, of);
+	bool is_colored = writing->options->color && *color;
+
+	text_string(text, is_colored ? color : "");
+	text_string(text, words);
+	text_string(text, is_colored ? PLAIN : "");
 }
 
 static void print_block(const struct writing *writing,
@@ -53,119 +42,6 @@ static void print_block(const struct writing *writing,
 	free(block);
 }
 
-/* -- below a block ---------------------------------------------------------------- */
-
-/* "  in 3 processes: 4711 (app), 4712 (app), 4713 (worker)" */
-static void print_processes(const struct writing *writing,
-			    const struct findings_place *place)
-{
-	const struct findings *findings = writing->findings;
-	bool *holds = say_calloc(findings->n_processes, sizeof(*holds));
-	uint32_t named[MAX_PIDS];
-	size_t n = 0;
-
-	for (size_t i = 0; i < place->n_sockets; i++)
-		for (uint32_t j = 0; j < place->sockets[i].n_holders; j++) {
-			uint32_t process = place->sockets[i].holders[j].process;
-
-			if (holds[process])
-				continue;
-			holds[process] = true;
-			if (n < MAX_PIDS)
-				named[n] = process;
-			n++;
-		}
-	free(holds);
-	if (n < 2)
-		return;
-	fprintf(writing->file, "  in %zu processes:", n);
-	for (size_t i = 0; i < n && i < MAX_PIDS; i++)
-		fprintf(writing->file, "%s %u", i ? "," : "",
-			findings->processes[named[i]].pid);
-	fprintf(writing->file, "%s\n", n > MAX_PIDS ? ", ..." : "");
-}
-
-static void print_escaped(const struct writing *writing, const char *string)
-{
-	char buffer[1024];
-	struct text text = {.at = buffer, .size = sizeof(buffer)};
-
-	text_escaped(&text, string);
-	fwrite(buffer, 1, text.used, writing->file);
-}
-
-struct test_count {
-	const char *name;
-	size_t n;
-};
-
-/* Returns how many are in `tests`, which has room for MAX_TESTS. */
-static size_t count_tests(const struct findings_place *place, struct test_count *tests)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < place->n_sockets; i++) {
-		const char *name = place->sockets[i].test;
-		size_t at = 0;
-
-		while (name && at < n && strcmp(tests[at].name, name) != 0)
-			at++;
-		if (!name || at == MAX_TESTS)
-			continue;
-		if (at == n)
-			tests[n++] = (struct test_count){name, 0};
-		tests[at].n++;
-	}
-	return n;
-}
-
-/* "  in tests: login (2), logout (1)", where they are more than the example's one. */
-static void print_tests(const struct writing *writing, const struct findings_place *place)
-{
-	struct test_count tests[MAX_TESTS];
-	size_t n = count_tests(place, tests);
-
-	if (n < 2)
-		return;
-	fputs("  in tests:", writing->file);
-	for (size_t i = 0; i < n; i++) {
-		fputs(i ? ", " : " ", writing->file);
-		print_escaped(writing, tests[i].name);
-		fprintf(writing->file, " (%zu)", tests[i].n);
-	}
-	fputs(n == MAX_TESTS ? ", ...\n" : "\n", writing->file);
-}
-
-/* Other descriptors of the example, which the block does not name. */
-static void print_holders(const struct writing *writing,
-			  const struct findings_socket *socket)
-{
-	if (socket->n_holders > 1) {
-		fprintf(writing->file, "  held by");
-		for (uint32_t i = 0; i < socket->n_holders && i < MAX_PIDS; i++)
-			fprintf(writing->file, "%s fd %u of process %u", i ? "," : "",
-				socket->holders[i].fd,
-				writing->findings->processes[socket->holders[i].process]
-					.pid);
-		fprintf(writing->file, "%s\n",
-			socket->n_holders > MAX_PIDS ? ", ..." : "");
-	}
-	if (socket->opener_closed)
-		fprintf(writing->file,
-			"  process %u, which opened it, has closed it; process %u holds "
-			"it.\n",
-			socket->opener_pid,
-			writing->findings->processes[socket->holders[0].process].pid);
-}
-
-static void print_rule(const struct writing *writing, const struct findings_place *place)
-{
-	char rule[1024];
-
-	if (rules_propose(place, rule, sizeof(rule)))
-		fprintf(writing->file, "%s\n", rule);
-}
-
 static void print_places(const struct writing *writing,
 			 void (*put)(struct text *, const void *),
 			 const struct findings_place *places, size_t n)
@@ -174,11 +50,7 @@ static void print_places(const struct writing *writing,
 		struct text_place shown = format_place(writing->findings, &places[i]);
 
 		print_block(writing, put, &shown);
-		print_processes(writing, &places[i]);
-		print_tests(writing, &places[i]);
-		print_holders(writing, &places[i].sockets[0]);
-		if (writing->options->gen_suppressions)
-			print_rule(writing, &places[i]);
+		text_below(writing, &places[i], "  ");
 		fputc('\n', writing->file);
 	}
 }
@@ -194,12 +66,12 @@ static void print_rules(const struct writing *writing)
 	for (size_t i = 0; i < findings->n_suppressed; i++) {
 		fprintf(writing->file, "%9llu  ",
 			(unsigned long long)findings->suppressed[i].count);
-		print_escaped(writing, findings->suppressed[i].rule);
+		text_print_escaped(writing, findings->suppressed[i].rule);
 		fputc('\n', writing->file);
 	}
 	for (size_t i = 0; writing->options->verbose && i < findings->n_unused; i++) {
 		fputs("Suppression not used: ", writing->file);
-		print_escaped(writing, findings->unused[i]);
+		text_print_escaped(writing, findings->unused[i]);
 		fputc('\n', writing->file);
 	}
 }
@@ -211,7 +83,7 @@ static void print_process_table(const struct writing *writing)
 
 		fprintf(writing->file, "process %u (%s): ", process->pid,
 			findings_ended_name(process->ended));
-		print_escaped(writing, process->exe);
+		text_print_escaped(writing, process->exe);
 		fprintf(writing->file,
 			", %llu opened, %llu closed, %llu open, %llu leaked, %llu "
 			"pending\n",
@@ -223,7 +95,7 @@ static void print_process_table(const struct writing *writing)
 	}
 }
 
-static struct text_summary summarize(const struct findings *findings)
+struct text_summary text_sums(const struct findings *findings)
 {
 	struct text_summary summary = {
 		.n_leaked = findings_n_leaked(findings),
@@ -245,35 +117,147 @@ static struct text_summary summarize(const struct findings *findings)
 	}
 	for (size_t i = 0; i < findings->n_pending; i++)
 		summary.pending += findings->pending[i].n_sockets;
+	for (size_t i = 0; i < findings->n_leaks; i++)
+		for (size_t j = 0; j < findings->leaks[i].n_sockets; j++)
+			summary.closed_by_end += findings->leaks[i].sockets[j].closed ==
+						 FINDINGS_CLOSED_BY_END;
 	for (size_t i = 0; i < findings->n_suppressed; i++)
 		summary.suppressed += findings->suppressed[i].count;
 	return summary;
 }
 
-/* Of one process the line is the library's; of more it begins with their number in place
- * of the pid, "==3 processes==SUMMARY: ...", and of none with nothing. */
+void text_put_unwatched(struct text *text, const struct unwatched *one)
+{
+	if (one->n > 1)
+		format_put_count(text, one->n, " processes, the first ");
+	if (one->pid) {
+		text_string(text, "process ");
+		format_put_count(text, one->pid, " (");
+	}
+	text_escaped(text, one->exe ? one->exe : "a program");
+	text_string(text, one->pid ? "): it " : ": it ");
+	text_string(text, unwatched_sentence(one->reason));
+}
+
+static void put_all_unwatched(struct text *text, const void *of)
+{
+	const struct findings *findings = of;
+
+	for (size_t i = 0; i < findings->n_unwatched; i++) {
+		text_string(text, "Not watched: ");
+		text_put_unwatched(text, &findings->unwatched[i]);
+		text_string(text, ".\n");
+	}
+	if (findings->n_unwatched)
+		text_string(text, "`sockleak scan` lists the sockets of every process "
+				  "that runs, watched or not.\n");
+}
+
+static void print_unwatched(const struct writing *writing)
+{
+	size_t bytes;
+	char *at = format_block(put_all_unwatched, writing->findings, &bytes);
+
+	fwrite(at, 1, bytes, writing->file);
+	free(at);
+}
+
+/* "4711" of one process, "3 processes" of more. */
+static int put_subject(const struct findings *findings, char *line, size_t size)
+{
+	if (!findings->n_processes)
+		return 0;
+	if (findings->n_processes == 1)
+		return snprintf(line, size, "==%u==", findings->processes[0].pid);
+	return snprintf(line, size, "==%zu processes==", findings->n_processes);
+}
+
+/* The library's line; where the absence of leaks means nothing it says why. */
+void text_put_summary(struct text *text, const struct findings *findings, bool is_short)
+{
+	struct text_summary summary = text_sums(findings);
+	char buffer[1024], why[128];
+	struct text line = {.at = buffer, .size = sizeof(buffer) - 1};
+
+	summary.is_short = is_short;
+	text_summary(&line, &summary);
+	buffer[line.used - 1] = 0; /* its newline */
+	text_string(text, strstr(buffer, "SUMMARY"));
+	if (findings_is_partial(findings)) {
+		findings_why_partial(findings, why, sizeof(why));
+		text_string(text, "; ");
+		text_string(text, why);
+	}
+}
+
 static void print_summary(struct writing *writing)
 {
-	struct text_summary summary = summarize(writing->findings);
-	char buffer[1024];
-	struct text text = {.at = buffer, .size = sizeof(buffer)};
+	const struct findings *findings = writing->findings;
+	char line[2048];
+	struct text text = {.at = line, .size = sizeof(line)};
 
-	writing->color = summary.n_leaked ? RED : BOLD;
-	if (writing->findings->n_processes == 1) {
-		print_block(writing, put_summary, &summary);
-		return;
+	writing->color = findings_n_leaked(findings) ? RED : BOLD;
+	text.used = (size_t)put_subject(findings, line, sizeof(line));
+	text_put_summary(&text, findings, !writing->options->verbose);
+	text_string(&text, "\n");
+	print_colored(writing, line, text.used);
+}
+
+/* By at_exit=all, of processes that have ended. */
+static bool would_count(const struct findings *findings,
+			const struct findings_socket *socket)
+{
+	return !findings_is_held(findings, socket) &&
+	       findings->processes[socket->holders[0].process].ended != FINDINGS_EXEC &&
+	       !(socket->why & SL_WHY_HELD_BY_CHILD);
+}
+
+size_t text_n_would_count(const struct findings *findings)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < findings->n_pending; i++)
+		for (size_t j = 0; j < findings->pending[i].n_sockets; j++)
+			n += would_count(findings, &findings->pending[i].sockets[j]);
+	return n;
+}
+
+/* A run of short programs is easily green: nothing gets as old as the grace. */
+static void print_would_count(const struct writing *writing)
+{
+	size_t n = text_n_would_count(writing->findings);
+
+	if (n && !writing->findings->n_leaks)
+		fprintf(writing->file,
+			"sockleak: %zu %s would count with --at-exit=all\n", n,
+			n == 1 ? "socket" : "sockets");
+}
+
+struct text_places text_places_of(const struct findings *findings, enum text_list list)
+{
+	switch (list) {
+	case TEXT_LEAKS:
+		return (struct text_places){findings->leaks, findings->n_leaks, RED};
+	case TEXT_LATE:
+		return (struct text_places){findings->late, findings->n_late,
+					    findings->late_counts ? RED : YELLOW};
+	default:
+		return (struct text_places){findings->pending, findings->n_pending,
+					    YELLOW};
 	}
-	char line[sizeof(buffer) + 64];
-	text_summary(&text, &summary);
-	const char *word = memmem(buffer, text.used, "SUMMARY", 7);
-	int bytes =
-		writing->findings->n_processes
-			? snprintf(line, sizeof(line),
-				   "==%zu processes==", writing->findings->n_processes)
-			: 0;
-	bytes += snprintf(line + bytes, sizeof(line) - (size_t)bytes, "%.*s",
-			  (int)(buffer + text.used - word), word);
-	print_colored(writing, line, (size_t)bytes);
+}
+
+static void print_in_full(struct writing *writing)
+{
+	static void (*const put[])(struct text *, const void *) = {
+		format_put_place, format_put_late, format_put_pending};
+
+	for (int list = 0; list < TEXT_N_LISTS; list++) {
+		struct text_places places = text_places_of(writing->findings, list);
+
+		writing->color = places.color;
+		print_places(writing, put[list], places.at, places.n);
+	}
 }
 
 void format_text(const struct findings *findings,
@@ -281,12 +265,20 @@ void format_text(const struct findings *findings,
 {
 	struct writing writing = {findings, options, file, RED};
 
-	print_places(&writing, format_put_place, findings->leaks, findings->n_leaks);
-	writing.color = YELLOW;
-	print_places(&writing, format_put_pending, findings->pending,
-		     findings->n_pending);
+	if (options->verbose)
+		print_in_full(&writing);
+	else
+		text_short(&writing);
 	print_rules(&writing);
 	if (options->verbose)
 		print_process_table(&writing);
-	print_summary(&writing);
+	print_unwatched(&writing);
+	if (!options->verbose) {
+		text_advice(&writing);
+		text_table(&writing);
+	}
+	/* Nothing at all could be read: that was said, and there is no result. */
+	if (findings->n_processes || !findings->n_unread)
+		print_summary(&writing);
+	print_would_count(&writing);
 }

@@ -12,6 +12,7 @@ setup() {
 	start_server "${SERVER:-./http_server}"
 	until port=$(grep -s listening "$BATS_TEST_TMPDIR/server.out"); do
 		kill -0 "$server"
+		sleep 0.01
 	done
 	port=${port##*:}
 }

@@ -1,0 +1,15 @@
+/* Where in the library code and data lie, so that the start of a program touches few of
+ * its pages. */
+#ifndef SOCKLEAK_SECTIONS_H
+#define SOCKLEAK_SECTIONS_H
+
+/* For static tables and buffers that a start does not touch.  They stand together, behind
+ * everything else, so that a start, which touches a little of every file's, touches few
+ * pages: a microsecond each. */
+#define ARENA_TABLE __attribute__((section(".bss.tables")))
+
+/* For the functions that every start and every end runs: they stand together, for the
+ * same reason (order.ld). */
+#define AT_START __attribute__((section(".text.startup")))
+
+#endif

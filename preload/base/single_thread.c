@@ -1,0 +1,61 @@
+/* See single_thread.h. */
+#include "base/single_thread.h"
+
+#include "base/imports.h"
+#include "base/next.h"
+#include "base/sections.h"
+
+#include <dlfcn.h>
+#include <stdint.h>
+
+bool single_may_be;
+const unsigned *single_n_threads;
+unsigned single_n_alone = 1;
+
+void single_no_more(void)
+{
+	__atomic_store_n(&single_may_be, false, __ATOMIC_SEQ_CST);
+}
+
+AT_START void single_start(void)
+{
+	/* Those that hooks make themselves; another library that stands in for one of
+	 * them is not passed by. */
+	const void *calls[] = {
+		(void *)next.read,   (void *)next.__read,  (void *)next.recv,
+		(void *)next.write,  (void *)next.send,    (void *)next.__write,
+		(void *)next.__send, (void *)next.close,   (void *)next.__close,
+		(void *)next.accept, (void *)next.accept4, (void *)next.connect,
+		(void *)next.readv,  (void *)next.writev,  (void *)next.recvfrom,
+		(void *)next.sendto, (void *)next.recvmsg, (void *)next.sendmsg};
+	const unsigned *found = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
+	struct imports_extent libc;
+
+	dlerror();
+	if (!found || !&imports_extent_of || imports_extent_of((void *)found, &libc) != 0)
+		return;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		uint64_t at = (uint64_t)(uintptr_t)calls[i];
+		/* Stand-ins for all are of a process that looks them up late; for one, of
+		 * a C library that lacks it (__send on aarch64). */
+		bool is_lacking = i > 0 && imports_is_ours(calls[i]);
+
+		if (!is_lacking && (at < libc.start || at >= libc.end))
+			return;
+	}
+	single_n_threads = found;
+	single_may_be = true;
+}
+
+void single_thread_comes(void)
+{
+	/* Two, before ours is counted, are two of the host's. */
+	if (single_may_be && *single_n_threads != 1)
+		single_no_more();
+	__atomic_store_n(&single_n_alone, 2, __ATOMIC_SEQ_CST);
+}
+
+void single_thread_goes(void)
+{
+	__atomic_store_n(&single_n_alone, 1, __ATOMIC_SEQ_CST);
+}

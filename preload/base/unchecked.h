@@ -1,0 +1,14 @@
+/* Marks for functions that sanitizers leave alone: what they do is right, and a sanitizer
+ * cannot see why. */
+#ifndef SOCKLEAK_UNCHECKED_H
+#define SOCKLEAK_UNCHECKED_H
+
+/* Reads what another thread may be writing: what a descriptor's entry or a socket's
+ * record says beside its atomic words.  Such a word, read before and after, tells whether
+ * the copy is believed. */
+#define UNCHECKED __attribute__((no_sanitize_thread))
+/* Reads memory of the host or of the loader as well, of which sanitizers do not know what
+ * may be read. */
+#define UNCHECKED_MEMORY __attribute__((no_sanitize_address, no_sanitize_thread))
+
+#endif

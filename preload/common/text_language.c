@@ -1,0 +1,166 @@
+/* What is known of the languages in whose words frames are told. */
+#include "common/path.h"
+#include "common/text.h"
+
+#include <string.h>
+
+const char *text_language_name(enum sl_language language)
+{
+	static const char *const names[] = {NULL, "python", "note", "java"};
+	static_assert(sizeof names / sizeof *names == SL_N_LANGUAGES, "a name each");
+
+	return (unsigned)language < SL_N_LANGUAGES ? names[language] : NULL;
+}
+
+static bool begins_with(const char *string, const char *beginning)
+{
+	return strncmp(string, beginning, strlen(beginning)) == 0;
+}
+
+/* The program "python3.11", "libpython3.11.so.1.0", and modules of its own library, such
+ * as ".../lib-dynload/_socket.cpython-311-x86_64-linux-gnu.so". */
+static bool is_python(const char *path)
+{
+	const char *name = path_base(path);
+
+	return begins_with(name, "python3") || begins_with(name, "libpython3") ||
+	       strstr(path, "/lib-dynload/");
+}
+
+/* The program "java", the machine, and what it calls the system by. */
+static bool is_java(const char *path)
+{
+	static const char *const names[] = {"java",        "libjvm.so", "libjli.so",
+					    "libjava.so",  "libnio.so", "libnet.so",
+					    "libextnet.so"};
+
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(path_base(path), names[i]) == 0)
+			return true;
+	return false;
+}
+
+bool text_is_interpreter(unsigned languages, const char *module)
+{
+	return ((languages & 1U << SL_LANGUAGE_PYTHON) && is_python(module)) ||
+	       ((languages & 1U << SL_LANGUAGE_JAVA) && is_java(module));
+}
+
+static unsigned languages_of(const struct text_frame *frames, unsigned n)
+{
+	unsigned languages = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		languages |= 1U << frames[i].language;
+	return languages;
+}
+
+bool text_is_inside_interpreter(const struct text_frame *frames, unsigned n, unsigned i)
+{
+	return !frames[i].language && frames[i].module &&
+	       text_is_interpreter(languages_of(frames, n), frames[i].module);
+}
+
+/* The module in which every Python program opens its sockets. */
+static bool is_of_sockets(const struct text_frame *frame)
+{
+	return frame->language == SL_LANGUAGE_PYTHON && frame->file &&
+	       strcmp(path_base(frame->file), "socket.py") == 0 &&
+	       strstr(frame->file, "/python3");
+}
+
+static bool is_of_jdk(const char *function)
+{
+	static const char *const prefixes[] = {
+		"java.",         "javax.net.", "jdk.", "sun.", "com.sun.net.httpserver.",
+		"com.sun.tools."};
+
+	for (unsigned i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (begins_with(function, prefixes[i]))
+			return true;
+	return false;
+}
+
+/* Not what was installed beside it: "/usr/lib/python3.11/ssl.py" is, and no
+ * "/usr/lib/python3/dist-packages/requests/api.py". */
+bool text_is_of_language(const struct text_frame *frame)
+{
+	if (frame->language == SL_LANGUAGE_JAVA)
+		return frame->function && is_of_jdk(frame->function);
+	if (frame->language != SL_LANGUAGE_PYTHON || !frame->file)
+		return false;
+	if (frame->file[0] == '<')
+		return begins_with(frame->file, "<frozen ");
+	return strstr(frame->file, "/lib/python3.") &&
+	       !strstr(frame->file, "/site-packages/") &&
+	       !strstr(frame->file, "/dist-packages/");
+}
+
+static bool is_libc(const struct text_frame *frame)
+{
+	const char *name = frame->module ? path_base(frame->module) : "";
+
+	return begins_with(name, "libc.so.") || begins_with(name, "libpthread");
+}
+
+static bool opens_for_others(const struct text_frame *frame)
+{
+	return is_of_sockets(frame) ||
+	       (frame->language == SL_LANGUAGE_JAVA && text_is_of_language(frame));
+}
+
+/* Innermost ones of Python's own module, or of the JDK's classes, if others called them.
+ */
+static void fold_sockets(struct text_frame *frames, unsigned n)
+{
+	unsigned end = 0;
+
+	while (end < n && ((frames[end].language != SL_LANGUAGE_PYTHON &&
+			    frames[end].language != SL_LANGUAGE_JAVA) ||
+			   opens_for_others(&frames[end])))
+		end++;
+	for (unsigned i = 0; end < n && i < end; i++)
+		if (opens_for_others(&frames[i]))
+			frames[i].is_folded = true;
+}
+
+/* Outermost ones of the C library, which started the interpreter; around them may stand
+ * some of the interpreter's program. */
+static void fold_starts(struct text_frame *frames, unsigned n)
+{
+	unsigned first = n;
+	bool has_interpreter = false;
+
+	while (first > 0 && (frames[first - 1].is_folded || is_libc(&frames[first - 1])))
+		has_interpreter |= frames[--first].is_folded;
+	for (unsigned i = first; has_interpreter && i < n; i++)
+		frames[i].is_folded = true;
+}
+
+unsigned text_fold(struct text_frame *frames, unsigned n)
+{
+	unsigned languages = languages_of(frames, n), n_folded = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		frames[i].is_folded = !frames[i].language && frames[i].module &&
+				      text_is_interpreter(languages, frames[i].module);
+	fold_sockets(frames, n);
+	fold_starts(frames, n);
+	for (unsigned i = 0; i < n; i++)
+		n_folded += frames[i].is_folded;
+	return n_folded;
+}
+
+static bool lack_lines(const struct text_frame *frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!frames[i].is_folded && frames[i].module)
+			return true;
+	return false;
+}
+
+bool text_lacks_lines(const struct text_place *place)
+{
+	return lack_lines(place->origin, place->n_origin) ||
+	       lack_lines(place->eof, place->n_eof);
+}

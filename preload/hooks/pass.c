@@ -1,0 +1,175 @@
+/* Descriptors that are passed over Unix sockets, or taken by pidfd_getfd(). */
+#include "hooks/hooks.h"
+
+#include "hooks/read_write.h"
+#include "ledger/ledger_writer.h"
+#include "scan/scan.h"
+#include "unwind/origin.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+/* By this process, once: what was given may come back to it. */
+static _Atomic bool has_passed, has_received;
+
+/* Of a table of thousands few are.  A plain look: whoever joins reads it again. */
+static UNCHECKED bool may_be_joined(int fd, bool was_given)
+{
+	const struct fd_entry *entry = fd_table_entry(fd);
+	uint64_t word =
+		entry ? atomic_load_explicit(&entry->word, memory_order_acquire) : 0;
+
+	return word && (was_given ? (word & ENTRY_PASSED) != 0
+				  : entry->origin_kind == SL_ORIGIN_RECEIVED);
+}
+
+static uint64_t cookie_of(int fd, bool is_mptcp)
+{
+	struct fd_entry entry;
+
+	if (!fd_table_read(fd, &entry))
+		return 0;
+	uint32_t generation = ENTRY_GENERATION(atomic_load(&entry.word));
+	uint64_t known =
+		entry.scanned_gen == generation ? entry.cookie : notice_cookie_of(&entry);
+	return known ? known : probe_cookie(fd, is_mptcp);
+}
+
+/* Of one socket that was given and received by this process both descriptors are in the
+ * tracking state.  Who comes second, the giver or the taker, finds the other one. */
+static void join_received(int fd, uint64_t cookie, bool is_mptcp, bool is_given)
+{
+	for (int other = 0; other < (int)fd_table_top(); other++)
+		if (other != fd && may_be_joined(other, !is_given) &&
+		    cookie_of(other, is_mptcp) == cookie)
+			fd_table_join(is_given ? other : fd, is_given ? fd : other);
+}
+
+/* Which socket it is: for whoever comes second, and for the ledger, which tells it even
+ * if this process is killed before the next scan.  0 = nobody wants to know. */
+static uint64_t identify(int fd, bool is_mptcp, bool may_be_both)
+{
+	uint64_t cookie =
+		may_be_both || ledger_is_wanted() ? probe_cookie(fd, is_mptcp) : 0;
+
+	notice_cookie(fd, cookie);
+	return cookie;
+}
+
+void received(int fd, enum sl_call call)
+{
+	int protocol = may_record() && !guard_is_sandboxed ? probe_protocol(fd) : 0;
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	if (!protocol)
+		return;
+	bool has_peer = guard_sys(SYS_getpeername, fd, &peer, &length) == 0;
+	bool is_mptcp = protocol != PROTOCOL_TCP;
+	if (!opened(fd, call, SL_ORIGIN_RECEIVED,
+		    ENTRY_CONNECTED | (is_mptcp ? ENTRY_MPTCP : 0),
+		    has_peer ? (const struct sockaddr *)&peer : NULL))
+		return;
+	has_received = true;
+	uint64_t cookie = identify(fd, is_mptcp, has_passed);
+	if (has_passed && cookie)
+		join_received(fd, cookie, is_mptcp, false);
+}
+
+/* Calls `each` for every descriptor in the message, which the kernel (or the host) wrote.
+ */
+static void for_each_received(const struct msghdr *message, enum sl_call call,
+			      void (*each)(int fd, enum sl_call call))
+{
+	struct msghdr *all = (struct msghdr *)message; /* CMSG_NXTHDR takes no const */
+
+	for (struct cmsghdr *one = CMSG_FIRSTHDR(all); one; one = CMSG_NXTHDR(all, one)) {
+		if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS ||
+		    one->cmsg_len < CMSG_LEN(0))
+			continue;
+		size_t n = (one->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n && i < MAX_PASSED; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(one) + i * sizeof(fd), sizeof(fd));
+			each(fd, call);
+		}
+	}
+}
+
+EXPORT ssize_t recvmsg(int sockfd, struct msghdr *message, int flags)
+{
+	ssize_t n = HOST_CALL(recvmsg, sockfd, message, flags);
+
+	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
+		for_each_received(message, SL_CALL_recvmsg, received);
+	return AFTER_READ(sockfd, n,
+			  n == 0 && !(flags & MSG_ERRQUEUE) &&
+				  wants_some(message->msg_iov, message->msg_iovlen),
+			  recvmsg);
+}
+
+EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags,
+		    struct timespec *timeout)
+{
+	int n = next.recvmmsg(sockfd, messages, count, flags, timeout);
+
+	for (int i = 0; i < n; i++) {
+		struct msghdr *one = &messages[i].msg_hdr;
+
+		if (one->msg_controllen)
+			for_each_received(one, SL_CALL_recvmmsg, received);
+		if (!messages[i].msg_len && !(flags & MSG_ERRQUEUE) &&
+		    wants_some(one->msg_iov, one->msg_iovlen))
+			told(sockfd, SL_CALL_recvmmsg, VERDICT_END_OF_STREAM);
+	}
+	return (int)AFTER_SEND(sockfd, n, recvmmsg);
+}
+
+EXPORT int pidfd_getfd(int pidfd, int target_fd, unsigned int flags)
+{
+	int fd = next.pidfd_getfd(pidfd, target_fd, flags);
+
+	if (fd >= 0)
+		received(fd, SL_CALL_pidfd_getfd);
+	return fd;
+}
+
+/* The taker's record is joined with ours by the cookie. */
+static void passed(int fd, enum sl_call call)
+{
+	struct fd_entry entry;
+
+	(void)call;
+	if (!fd_table_read(fd, &entry) || !may_record() ||
+	    (atomic_load(&entry.word) & (ENTRY_NOT_TCP | ENTRY_PASSED)) || !may_drop())
+		return;
+	fd_table_set_bits(fd, ENTRY_PASSED);
+	has_passed = true;
+	bool is_mptcp = atomic_load(&entry.word) & ENTRY_MPTCP;
+	uint64_t cookie = identify(fd, is_mptcp, has_received);
+	if (has_received && cookie)
+		join_received(fd, cookie, is_mptcp, true);
+	ledger_note_passed(&(struct ledger_passed){cookie, entry.opened_ns,
+						   atomic_load(&entry.origin), fd,
+						   entry.call, entry.origin_kind, true});
+}
+
+EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)
+{
+	ssize_t n = HOST_CALL(sendmsg, sockfd, message, flags);
+
+	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
+		for_each_received(message, SL_CALL_sendmsg, passed);
+	return AFTER_SEND(sockfd, n, sendmsg);
+}
+
+EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	int n = next.sendmmsg(sockfd, messages, count, flags);
+
+	for (int i = 0; i < n; i++)
+		if (messages[i].msg_hdr.msg_controllen)
+			for_each_received(&messages[i].msg_hdr, SL_CALL_sendmmsg, passed);
+	return (int)AFTER_SEND(sockfd, n, sendmmsg);
+}

@@ -1,0 +1,309 @@
+/* What all hooks record: opened, ending, copied, told. */
+#include "hooks/hooks.h"
+
+#include "base/imports.h"
+#include "scan/helper.h"
+#include "scan/scan.h"
+#include "unwind/origin.h"
+#include "unwind/stack.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+#define STATE_CLOSE 7
+
+bool is_on_own_stack(const void *buffer, size_t size)
+{
+	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+	uint64_t certain = stack_certain_bytes(here, here);
+	uint64_t distance = (uint64_t)(uintptr_t)buffer - here;
+
+	return distance < certain && certain - distance >= size;
+}
+
+bool is_refused_for_want_of_numbers(int fd)
+{
+	return fd < 0 && (errno == EMFILE || errno == ENFILE);
+}
+
+void wake_scanner(void)
+{
+	if (origin_has_work())
+		helper_wake();
+	if (helper_hooks_scan())
+		scan_poll();
+}
+
+/* Whether our tracking state is open to this thread; a real child begins its own first.
+ */
+bool may_record(void)
+{
+	if (!start_hooks_are_on || reentrancy_depth)
+		return false;
+	if (in_forked_copy()) {
+		if (guard_is_sandboxed)
+			return false;
+		start_child();
+	}
+	return true;
+}
+
+bool opened(int fd, enum sl_call call, enum sl_origin_kind origin_kind, uint64_t bits,
+	    const struct sockaddr *peer)
+{
+	if (!may_record() || !may_drop())
+		return false;
+	if (__builtin_expect(!start_has_socket, 0)) {
+		start_first_socket();
+		if (!start_has_socket)
+			return false;
+	}
+	fd_table_remember(fd, call, origin_kind, origin_capture(), bits, peer);
+	/* What io_uring accepts and connects no hook sees. */
+	if ((bits & ENTRY_CONNECTED) || awaits_connection() || imports_has_rings()) {
+		start_await_connection(false);
+		start_connection();
+	}
+	wake_scanner();
+	return true;
+}
+
+bool is_our_process(void)
+{
+	if (reentrancy_depth)
+		return false;
+	switch (guard_process()) {
+	case PROCESS_FORKED_CHILD:
+		start_child();
+		return true;
+	case PROCESS_OURS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Before anything in our tracking state is made or taken away: a vfork child runs in our
+ * memory under another pid, and closes descriptors on its way to exec; a thread with a
+ * table of its own closes there what others hold.  Those are copies: taking them for ours
+ * would lose real leaks. */
+bool may_drop(void)
+{
+	return is_our_process() && !guard_has_own_files;
+}
+
+/* A scan that holds it for a moment would end it after the host did. */
+void await_release(int fd)
+{
+	probe_await_release((unsigned)fd, (unsigned)fd);
+}
+
+void scan_before_end(void)
+{
+	if (helper_hooks_scan())
+		scan_poll();
+}
+
+__attribute__((noinline)) void ending_known(int fd)
+{
+	if (fd_table_knows(fd) && may_drop()) {
+		scan_before_end();
+		fd_table_forget(fd, NULL);
+	}
+	await_release(fd);
+}
+
+/* A call that a filter refuses closes nothing: the empty range asks.  What the filters
+ * say that were there at the start they say always. */
+static bool is_close_range_refused(void)
+{
+	enum { NOT_ASKED, ALLOWED, REFUSED };
+	static _Atomic uint8_t answer;
+
+	if (!guard_has_filter || guard_is_sandboxed)
+		return false;
+	if (atomic_load(&answer) == NOT_ASKED) {
+		bool is_refused = guard_sys(SYS_close_range, ~0U, ~0U, 0) == -EPERM;
+
+		atomic_store(&answer, is_refused ? REFUSED : ALLOWED);
+	}
+	return atomic_load(&answer) == REFUSED;
+}
+
+void ending_range(unsigned first, unsigned last)
+{
+	if (first <= last && fd_table_knows_any(first, last) && may_drop() &&
+	    !is_close_range_refused()) {
+		scan_before_end();
+		fd_table_forget_range(first, last);
+	}
+	probe_await_release(first, last);
+}
+
+/* An entry that stands at `to` was closed unseen. */
+void copied(int from, int to)
+{
+	bool is_known = fd_table_knows(from);
+
+	if (to < 0 || from == to || !(is_known || fd_table_knows(to)) || !may_drop())
+		return;
+	if (is_known)
+		fd_table_copy(from, to);
+	else
+		fd_table_forget_stale(to, atomic_load(&fd_table_entry(to)->word));
+}
+
+void keep_peer(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	if (!guard_is_sandboxed && guard_sys(SYS_getpeername, fd, &peer, &length) == 0)
+		fd_table_set_peer(fd, (struct sockaddr *)&peer, length);
+}
+
+/* Opened unseen, but told (or shut) here; files end, too: the next scan asks what it is.
+ */
+void adopt_if_unknown(int fd, bool is_socket)
+{
+	if (!fd_table_knows(fd) && fd_table_top())
+		fd_table_adopt_unseen(fd, is_socket);
+}
+
+/* An attempt to connect has failed since, and nobody has noted when. */
+static bool is_refused_connection(uint64_t word, const struct probe *probe)
+{
+	return probe->state == STATE_CLOSE && !(word & ENTRY_MPTCP) &&
+	       (word & (ENTRY_TRIED | ENTRY_REFUSED)) == ENTRY_TRIED;
+}
+
+/* The error, or the 0, of such a call may be that of its other end. */
+static bool has_two_ends(enum sl_call call)
+{
+	return call == SL_CALL_splice || call == SL_CALL_sendfile ||
+	       call == SL_CALL_sendfile64;
+}
+
+/* Whether what a call said is certain without asking the kernel: an end of stream where
+ * nobody shut this side for receiving, a reset, and EPIPE where there was a connection
+ * and it was not shut for sending.  Another process that may hold the socket may shut it.
+ *
+ * What is given up: a thread that was held up between the 0 it read and this, while
+ * another one closed the descriptor and a third got its number, notes the end of the
+ * third one's socket.  The next scan withdraws that. */
+static bool is_certain(int fd, enum verdict_error error, uint64_t word)
+{
+	if (notice_is_shutting(fd) || fd_table_may_be_shared(fd))
+		return false;
+	switch (error) {
+	case VERDICT_END_OF_STREAM:
+	case VERDICT_RESET:
+		return true;
+	case VERDICT_ERROR:
+		return (word & ENTRY_ESTABLISHED) && !(notice_shut_how(fd) & 2);
+	default:
+		return false;
+	}
+}
+
+/* The kernel's state decides.  `again`: the program was told before. */
+static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bool again)
+{
+	struct fd_entry entry;
+	struct probe probe;
+
+	if (!fd_table_read(fd, &entry))
+		return;
+	uint64_t word = atomic_load(&entry.word);
+	if (probe_socket(fd, word & ENTRY_MPTCP, 0, &probe) != PROBE_TCP)
+		return;
+	probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
+	if (!probe_peer_is_gone(&probe)) {
+		if (error != VERDICT_END_OF_STREAM && is_refused_connection(word, &probe))
+			notice_refused(fd);
+		return;
+	}
+	/* After an error nothing can be sent: it is the last word to one who went on. */
+	if (again && !scan_sent_since_told(&entry, &probe))
+		return;
+	if (!entry.family)
+		keep_peer(fd);
+	if (!(word & ENTRY_MPTCP))
+		notice_cookie(fd, probe.cookie);
+	notice_eof(fd, call, origin_capture(), error);
+}
+
+/* Of interest: a zero after a local SHUT_RD tells nothing. */
+static bool may_tell_an_end(int fd, bool by_error, uint64_t *word)
+{
+	struct fd_entry entry;
+
+	if (!fd_table_read(fd, &entry))
+		return false;
+	*word = atomic_load(&entry.word);
+	bool is_socket = !(*word & ENTRY_NOT_TCP) || (*word & ENTRY_UNSEEN);
+	return is_socket &&
+	       (!(notice_shut_how(fd) & 1) || (by_error && !(*word & ENTRY_MPTCP)));
+}
+
+static bool reads_files(enum sl_call call)
+{
+	return call == SL_CALL_read || call == SL_CALL___read || call == SL_CALL_readv ||
+	       call == SL_CALL_preadv2 || call == SL_CALL_preadv64v2 ||
+	       call == SL_CALL___read_chk || has_two_ends(call);
+}
+
+/* Most likely: its backtraces would take the room of those of sockets. */
+static bool is_file(uint64_t word, enum sl_call call)
+{
+	return (word & ENTRY_UNSEEN) && reads_files(call);
+}
+
+/* A read returned 0 for a non-zero length, or a call an error that may end a connection.
+ * Nothing is asked about a connection that is closed soon: what is certain is noted, and
+ * the next scan asks the kernel. */
+__attribute__((noinline, cold)) void told(int fd, enum sl_call call,
+					  enum verdict_error error)
+{
+	bool by_error = error != VERDICT_END_OF_STREAM;
+	bool again = notice_was_eof(fd);
+	uint64_t word;
+
+	if (guard_is_sandboxed || (again && !by_error) || !may_record() ||
+	    !(fd_table_knows(fd) || fd_table_top()) || !may_drop())
+		return;
+	adopt_if_unknown(fd, !reads_files(call));
+	if (!may_tell_an_end(fd, by_error, &word))
+		return;
+	if (again || fd_table_misses_calls() || has_two_ends(call) ||
+	    !is_certain(fd, error, word) || !(word & (ENTRY_CONNECTED | ENTRY_UNSEEN)))
+		ask_and_tell(fd, call, error, again);
+	else
+		notice_eof(fd, call, is_file(word, call) ? 0 : origin_capture(), error);
+	wake_scanner();
+}
+
+__attribute__((noinline, cold)) void failed(int fd, enum sl_call call)
+{
+	told_of_error(fd, call, errno);
+}
+
+void told_of_error(int fd, enum sl_call call, int error_number)
+{
+	enum verdict_error error;
+
+	if (verdict_error_of(error_number, &error))
+		told(fd, call, error);
+}
+
+/* A connection that was open before our tracking state was is in use. */
+__attribute__((noinline, cold)) void on_first_use(int fd)
+{
+	struct fd_entry entry;
+
+	if (fd_table_read(fd, &entry) && (atomic_load(&entry.word) & ENTRY_CONNECTED) &&
+	    may_record() && may_drop()) {
+		start_await_connection(false);
+		start_connection();
+	}
+}

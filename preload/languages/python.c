@@ -1,0 +1,203 @@
+/* CPython 3.8 to 3.13: the frames of the calling thread.
+ *
+ * The interpreter keeps the frames of a thread in a chain, which the thread alone extends
+ * and shortens: it can be read in a hook with the interpreter's lock released.  Each
+ * frame names its code object and the instruction it is at.  The code object has the
+ * name, the file and a table of lines.
+ *
+ * Where these fields lie is a matter of the version.  What is read is believed while it
+ * is what it must be: the thread state is this thread's; objects have the types they must
+ * have; the instruction lies in the code; the code begins as a function does; its table
+ * of lines covers just that code; texts end where they say; the chain ends with a frame
+ * that C called.  And the first captures are compared with the interpreter's own answer,
+ * which it gives on copies of its objects.  One that is wrong switches Python off; a
+ * later one that is wrong gives no frames.
+ *
+ * Who may free what is read?  The frames of a running thread live until it returns, but
+ * for the end of the interpreter: it frees the states of all other threads while they
+ * wait in system calls, and from 3.11 on with them the memory that their frames lie in.
+ * A flag says that it has begun, and is asked before and after; the moment between is why
+ * only the main thread, which ends the interpreter itself, reads these in place.  Other
+ * threads read copies that the kernel makes without a fault.  Where a filter may forbid
+ * that, they have no frames.
+ *
+ * What frames refer to stays: nobody gives back the references that they hold.  So if the
+ * flag is still down when a copy has been made, the frames in it were alive, and their
+ * code objects, and to 3.10 the frames themselves, are read in place by every thread.
+ * In 3.8 the end gives back the frames, too: there all is copied.
+ *
+ * A frame that is being set up has no line yet, and is left out, as the interpreter's own
+ * walks leave it out. */
+#include "languages/python.h"
+
+#include "base/arena.h"
+#include "base/guard.h"
+#include "base/own_memory.h"
+#include "base/sections.h"
+#include "languages/python_internal.h"
+
+#include <pthread.h>
+
+#define N_WALKS 64
+
+ARENA_TABLE static struct python_walk
+	*_Atomic walks[N_WALKS]; /* made when first needed */
+static int32_t trials_left;      /* atomic */
+static uint64_t n_lost;          /* atomic */
+static bool was_at_start;
+static pthread_t main_thread; /* of a Python that was there at the start */
+
+static const struct python_runtime *const runtime = &python_runtime;
+
+bool python_go_on_in_place(struct python_walk *walk)
+{
+	if (!walk->goes_on_in_place)
+		return true;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	walk->reader.way = READER_IN_PLACE;
+	return !runtime->is_finalizing();
+}
+
+static enum python_verdict walk_state(struct python_walk *walk, uint64_t state,
+				      struct language_frame frames[], unsigned size,
+				      unsigned *n)
+{
+	enum python_verdict verdict = python_frames_collect(walk, state);
+
+	*n = 0;
+	if (verdict == PYTHON_SOUND && !python_go_on_in_place(walk))
+		verdict = PYTHON_UNSURE;
+	if (verdict == PYTHON_SOUND && walk->reader.way != READER_IN_PLACE)
+		python_code_want(walk);
+	for (unsigned i = 0; i < walk->n_steps && *n < size && verdict == PYTHON_SOUND;
+	     i++) {
+		struct python_step *step = &walk->steps[i];
+
+		if (!step->is_left_out)
+			verdict = python_code_check(walk, step);
+		if (verdict == PYTHON_SOUND && !step->is_left_out)
+			verdict = python_code_show(walk, step, &frames[(*n)++]);
+	}
+	return verdict == PYTHON_WRONG && walk->reader.is_full ? PYTHON_UNSURE : verdict;
+}
+
+/* One that no other thread and no handler uses: the thread's own if possible, which knows
+ * what the last walk read. */
+static struct python_walk *take_walk(uint64_t state)
+{
+	uint32_t first =
+		(uint32_t)((state >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % N_WALKS;
+
+	for (uint32_t i = 0; i < N_WALKS; i++) {
+		struct python_walk *walk = arena_map_once(
+			(void *_Atomic *)&walks[(first + i) % N_WALKS], sizeof(*walk));
+
+		if (walk && !__atomic_exchange_n(&walk->is_taken, 1, __ATOMIC_ACQUIRE))
+			return walk;
+	}
+	return NULL;
+}
+
+static void give_walk(struct python_walk *walk)
+{
+	__atomic_store_n(&walk->is_taken, 0, __ATOMIC_RELEASE);
+}
+
+/* Of one that was loaded by some thread, as the runtime says. */
+static bool is_in_main_thread(void)
+{
+	const uint64_t *said =
+		(const uint64_t *)(runtime->itself + (uint64_t)python_layout.main_thread);
+
+	return was_at_start ? pthread_equal(pthread_self(), main_thread)
+			    : __atomic_load_n(said, __ATOMIC_RELAXED) ==
+				      (uint64_t)pthread_self();
+}
+
+/* false = in no way. */
+static bool choose_way(enum reader_way *way, bool is_trial)
+{
+	bool is_main = is_in_main_thread();
+
+	*way = is_main && !is_trial   ? READER_IN_PLACE
+	       : own_memory_may_ask() ? READER_BY_COPY
+				      : READER_BY_PROVEN_COPY;
+	return is_main || *way == READER_BY_COPY;
+}
+
+static void judge_trial(enum python_verdict verdict, unsigned n)
+{
+	if (verdict == PYTHON_WRONG)
+		__atomic_store_n(&languages_has_runtime, false, __ATOMIC_RELAXED);
+	else if (verdict == PYTHON_SOUND && n)
+		__atomic_fetch_sub(&trials_left, 1, __ATOMIC_RELAXED);
+}
+
+unsigned python_walk(struct language_frame frames[], unsigned size)
+{
+	bool is_trial = __atomic_load_n(&trials_left, __ATOMIC_RELAXED) > 0;
+	enum reader_way way;
+	unsigned n;
+
+	if (in_forked_copy() || runtime->is_finalizing() || !choose_way(&way, is_trial))
+		return 0;
+	uint64_t state = (uint64_t)(uintptr_t)runtime->thread_state();
+	struct python_walk *walk = state ? take_walk(state) : NULL;
+	if (!walk) {
+		__atomic_fetch_add(&n_lost, state != 0, __ATOMIC_RELAXED);
+		return 0;
+	}
+	walk->is_trial = is_trial;
+	walk->goes_on_in_place =
+		way == READER_BY_COPY && !is_trial && python_layout.minor >= 9;
+	reader_begin(&walk->reader, way, state);
+	enum python_verdict verdict = walk_state(walk, state, frames, size, &n);
+	if (walk->reader.is_full) {
+		/* What the last walk wanted may have taken the room. */
+		reader_begin(&walk->reader, way, 0);
+		verdict = walk_state(walk, state, frames, size, &n);
+	}
+	if (walk->reader.is_full)
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	give_walk(walk);
+	if (runtime->is_finalizing())
+		return 0;
+	if (is_trial)
+		judge_trial(verdict, n);
+	return verdict == PYTHON_SOUND ? n : 0;
+}
+
+uint32_t python_trials_left(void)
+{
+	int32_t left = __atomic_load_n(&trials_left, __ATOMIC_RELAXED);
+
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+uint64_t python_lost(void)
+{
+	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED);
+}
+
+AT_START bool python_start(void *library)
+{
+	if (!python_layout_find(library))
+		return false;
+	was_at_start = !library;
+	main_thread = pthread_self();
+	trials_left = PYTHON_TRIALS;
+	return true;
+}
+
+/* "libpython3.so" has nothing in it. */
+bool python_is_library(const char *file_name)
+{
+	return strncmp(file_name, "libpython3.", 11) == 0 && file_name[11] >= '0' &&
+	       file_name[11] <= '9';
+}
+
+/* As "_socket.cpython-311-x86_64-linux-gnu.so". */
+bool python_is_module(const char *path)
+{
+	return strstr(path, ".cpython-3") || strstr(path, "/lib-dynload/");
+}

@@ -1,0 +1,61 @@
+/* Which runtimes there are. */
+#include "common/path.h"
+#include "languages/languages.h"
+
+#include "base/imports.h"
+#include "base/sections.h"
+#include "languages/java.h"
+#include "languages/python.h"
+
+#include <string.h>
+
+bool languages_has_runtime;
+static bool may_come;                /* atomic */
+static bool is_java_wanted, is_java; /* written before there is a runtime */
+
+unsigned languages_walk(struct language_frame frames[], unsigned size)
+{
+	/* All that was found out of a runtime was written before it was told of. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return is_java ? java_walk(frames, size) : python_walk(frames, size);
+}
+
+AT_START void languages_look_for_runtime(bool with_java)
+{
+	is_java_wanted = with_java;
+	if (imports_has_python())
+		languages_has_runtime = python_start(NULL);
+	else
+		may_come = true;
+}
+
+bool languages_may_come(void)
+{
+	return __atomic_load_n(&may_come, __ATOMIC_RELAXED);
+}
+
+bool languages_is_runtime(const char *path)
+{
+	const char *name = path_base(path);
+
+	return python_is_library(name) || (is_java_wanted && java_is_library(name));
+}
+
+bool languages_is_part_of_runtime(const char *path)
+{
+	return languages_is_runtime(path) || python_is_module(path) ||
+	       (is_java_wanted && java_is_module(path_base(path)));
+}
+
+void languages_take_runtime(void *library)
+{
+	__atomic_store_n(&may_come, false, __ATOMIC_RELAXED);
+	is_java = is_java_wanted && java_start(library);
+	if (is_java || python_start(library))
+		__atomic_store_n(&languages_has_runtime, true, __ATOMIC_RELEASE);
+}
+
+uint64_t languages_lost(void)
+{
+	return python_lost() + java_lost();
+}

@@ -1,0 +1,210 @@
+/* Descriptors that were opened unseen: before the library was loaded, by a call that it
+ * does not stand in for, or in a program that became this one by exec. */
+#include "scan/scan.h"
+
+#include "base/activation.h"
+#include "base/arena.h"
+#include "base/guard.h"
+#include "base/proc_numbers.h"
+#include "base/sections.h"
+#include "common/text.h"
+#include "scan/scan_internal.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define SCAN_NUMBERS 64  /* asked for in one poll, on the stack */
+#define SCAN_CLOSED  192 /* closed ones in a row that end a scan */
+
+static unsigned n_activated; /* descriptors from 3 on that came by socket activation */
+
+/* One bit a descriptor: open and unrecorded in the scan before.  Only such are adopted
+ * while hooks run, or a socket between its birth and its hook's note would be taken. */
+#define N_NUMBERS (FD_TABLE_ENTRIES * FD_TABLE_CHUNKS)
+static uint8_t *was_unknown; /* 128 KiB, mapped when it is needed */
+
+/* A server that runs a program for a client gives it the connection as more than one
+ * standard stream.  Only at the start, where nobody closes one of them meanwhile. */
+static bool is_inherited_twice(int fd, uint64_t cookie)
+{
+	ARENA_TABLE static struct {
+		uint64_t cookie;
+		int fd;
+	} known[64];
+	static unsigned n_known;
+
+	for (unsigned i = 0; cookie && i < n_known; i++)
+		if (known[i].cookie == cookie) {
+			fd_table_copy(known[i].fd, fd);
+			return fd_table_knows(fd);
+		}
+	if (cookie && n_known < sizeof(known) / sizeof(known[0])) {
+		known[n_known].cookie = cookie;
+		known[n_known++].fd = fd;
+	}
+	return false;
+}
+
+AT_START bool adopt_identify(const struct fd_access *access, int imported,
+			     struct adopted *what)
+{
+	int protocol = imported < 0 ? 0 : probe_protocol(imported);
+	struct probe probe = {0};
+
+	if (protocol)
+		probe_socket(imported, protocol == IPPROTO_MPTCP, 0, &probe);
+	if (imported >= 0)
+		probe_release_fd(access, imported);
+	what->cookie = probe.cookie;
+	what->bits = (protocol == IPPROTO_MPTCP ? ENTRY_MPTCP : 0) |
+		     (probe.was_connected ? ENTRY_CONNECTED | ENTRY_ESTABLISHED : 0);
+	return protocol != 0;
+}
+
+AT_START static void adopt(const struct fd_access *access, int fd,
+			   enum sl_origin_kind origin_kind)
+{
+	struct adopted what;
+	bool is_tcp = adopt_identify(access, probe_import_fd(access, fd, NULL, 0), &what);
+
+	if (origin_kind == SL_ORIGIN_INHERITED && is_inherited_twice(fd, what.cookie))
+		return;
+	if (is_tcp && origin_kind == SL_ORIGIN_UNKNOWN)
+		fd_table_note_missed_call();
+	if (is_tcp)
+		fd_table_adopt(fd, origin_kind, what.bits);
+}
+
+/* Whether `fd` stood unrecorded in the scan before, too. */
+static bool is_still_unknown(int fd)
+{
+	uint8_t bit = (uint8_t)(1 << fd % 8);
+
+	if (!was_unknown && !(was_unknown = arena_map(N_NUMBERS / 8)))
+		return false;
+	bool was = was_unknown[fd / 8] & bit;
+
+	was_unknown[fd / 8] ^= bit;
+	return was;
+}
+
+AT_START static void consider(const struct fd_access *access, int fd,
+			      enum sl_origin_kind origin_kind, bool at_once)
+{
+	if (!fd_table_knows(fd) && (unsigned)fd < N_NUMBERS &&
+	    (at_once || is_still_unknown(fd)))
+		adopt(access, fd, origin_kind);
+}
+
+/* Open descriptors by the absence of POLLNVAL: no file needed, but it sees the calling
+ * thread's table. */
+AT_START static void adopt_by_poll(const struct fd_access *access,
+				   enum sl_origin_kind origin_kind, bool at_once)
+{
+	struct pollfd all[SCAN_NUMBERS];
+	struct timespec none = {0, 0};
+	struct rlimit limit = {1024, 0};
+	unsigned n_closed = 0; /* in a row */
+
+	/* glibc asks for a limit at its own start: every filter allows it. */
+	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	for (unsigned first = 0; first < limit.rlim_cur && first < N_NUMBERS;) {
+		unsigned n = limit.rlim_cur - first < SCAN_NUMBERS
+				     ? (unsigned)(limit.rlim_cur - first)
+				     : SCAN_NUMBERS;
+
+		for (unsigned i = 0; i < n; i++)
+			all[i] = (struct pollfd){(int)(first + i), 0, 0};
+		if (guard_sys(SYS_ppoll, all, n, &none, NULL, 8) < 0)
+			return;
+		for (unsigned i = 0; i < n; i++) {
+			if (all[i].revents & POLLNVAL) {
+				n_closed++;
+				continue;
+			}
+			n_closed = 0;
+			consider(access, all[i].fd, origin_kind, at_once);
+		}
+		first += n;
+		/* Numbers are given lowest first: past such a run only entries we know
+		 * of.
+		 */
+		if (n_closed >= SCAN_CLOSED && first >= fd_table_top())
+			return;
+	}
+}
+
+/* Other files are not touched: a copy held, and closed, for a moment is seen by whoever
+ * waits for the last close. */
+static bool links_to_socket(long directory, const char *name)
+{
+	char link[7];
+
+	return guard_sys(SYS_readlinkat, directory, name, link, 7) == 7 &&
+	       memcmp(link, "socket:", 7) == 0;
+}
+
+bool adopt_is_socket(int fd)
+{
+	char path[32];
+	struct text text = {path, sizeof(path) - 1, 0, false};
+
+	text_string(&text, "/proc/self/fd/");
+	text_unsigned(&text, (uint64_t)fd);
+	path[text.used] = '\0';
+	return links_to_socket(AT_FDCWD, path);
+}
+
+struct adoption {
+	const struct fd_access *access;
+	enum sl_origin_kind origin_kind;
+};
+
+static bool consider_listed(const struct proc_number *entry, void *of)
+{
+	const struct adoption *adoption = of;
+
+	if (links_to_socket(entry->directory, entry->name))
+		consider(adoption->access, entry->number, adoption->origin_kind, false);
+	return true;
+}
+
+/* For a thread with a table of its own: /proc/self is the process, not the thread. */
+static void adopt_by_list(const struct fd_access *access, enum sl_origin_kind origin_kind)
+{
+	ARENA_TABLE static char entries[32768];
+	struct adoption adoption = {access, origin_kind};
+	long directory = guard_sys(SYS_openat, AT_FDCWD, "/proc/self/fd",
+				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (directory < 0)
+		return;
+	proc_numbers(directory, entries, sizeof(entries), consider_listed, &adoption);
+	guard_sys(SYS_close, directory);
+}
+
+AT_START void scan_adopt(const struct fd_access *access, enum sl_origin_kind origin_kind,
+			 bool at_once)
+{
+	if (guard_is_sandboxed)
+		return;
+	if (access->pidfd >= 0)
+		adopt_by_list(access, origin_kind);
+	else
+		adopt_by_poll(access, origin_kind, at_once);
+}
+
+AT_START void scan_adopt_inherited(void)
+{
+	n_activated = activation_n_fds();
+	scan_adopt(&fd_access_directly, SL_ORIGIN_INHERITED, true);
+}
+
+AT_START bool adopt_is_activated(int fd)
+{
+	return (unsigned)fd - 3 < n_activated;
+}

@@ -1,0 +1,26 @@
+/* How old a socket without a peer is: since when the peer has been gone, and since when
+ * this side makes no progress in sending.  Pure: from what the kernel said, what the
+ * program was told, and what the record of the socket's end kept of the pass before. */
+#ifndef SOCKLEAK_AGE_H
+#define SOCKLEAK_AGE_H
+
+#include "base/probe.h"
+#include "common/verdict.h"
+#include "track/notices.h"
+#include "track/socket.h"
+
+#include <stdint.h>
+
+/* A scan saw that the peer of a socket has gone: brings `end` up to date.  `least_ns`: a
+ * forked child holds nothing longer than since the fork. */
+void age_update(struct socket_end *end, uint32_t serial, uint64_t opened_ns,
+		uint64_t least_ns, const struct eof_notice *notice,
+		const struct probe *probe, uint64_t now_ns);
+/* When the program was told; 0 = it was not. */
+uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,
+		       bool *by_shutdown);
+/* What verdict_of() asks of it; whether it is inherited, and the like, is not in it. */
+struct verdict_facts age_facts(const struct socket_end *end,
+			       const struct eof_notice *notice, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,194 @@
+/* See closed_late.h.
+ *
+ * A note is free, or one hook's while it is filled, or that of the record that refers to
+ * it (`late_close`): it is the scanning thread's from the moment the record is ENDED, and
+ * given back by it.
+ *
+ * Given up on purpose: where two threads close the last two descriptors of a socket at
+ * once neither knows that it closes the last one; and what another process may hold is
+ * noted by track/released.c alone. */
+#include "scan/closed_late.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/freelist.h"
+#include "base/guard.h"
+#include "base/sections.h"
+#include "base/unchecked.h"
+#include "report/leak_groups.h"
+#include "unwind/origin.h"
+
+#include <string.h>
+
+#define MAX_NOTES 4096 /* between two scans: 2 MiB, mapped when the first is needed */
+
+struct late_close {
+	struct fd_scan scanned;
+	struct socket_end end;
+};
+static struct late_close *_Atomic notes; /* by number, from 1 */
+ARENA_TABLE static uint32_t next_note[MAX_NOTES + 1];
+static uint64_t free_notes;       /* atomic; a free list, see freelist.h */
+static _Atomic uint32_t n_before; /* used at least once */
+
+/* 0 = there is none. */
+static uint32_t take_note(void)
+{
+	if (!arena_map_once((void *_Atomic *)&notes,
+			    (MAX_NOTES + 1) * sizeof(struct late_close)))
+		return 0;
+	uint32_t number = freelist_pop(&free_notes, next_note);
+	uint32_t n = atomic_load(&n_before);
+
+	while (!number && n < MAX_NOTES)
+		if (atomic_compare_exchange_weak(&n_before, &n, n + 1))
+			number = n + 1;
+	return number;
+}
+
+static void give_note(uint32_t number)
+{
+	freelist_push(&free_notes, next_note, number);
+}
+
+/* The program was told so long ago that it is worth a question. */
+static bool was_kept_for_grace(const struct fd_entry *was)
+{
+	uint64_t grace_ns = scan_settings->grace_ns; /* 0 = not read yet */
+	struct eof_notice notice;
+
+	notice_read(was, &notice);
+	uint64_t told_ns = notice.eof_ns ? notice.eof_ns : notice.refused_ns;
+	return grace_ns && told_ns &&
+	       fd_table_since_ns(told_ns, clock_now_ns()) >= grace_ns;
+}
+
+static bool is_last(const struct socket *one)
+{
+	return (uint32_t)atomic_load(&one->holders) == 1;
+}
+
+/* A scan has counted it as a leak, and the next one finds that it was closed. */
+static UNCHECKED bool was_counted(const struct socket *one, uint32_t serial)
+{
+	return socket_is_gone(one, serial) && one->end.leak_group;
+}
+
+/* What scans know of its end so far, if it is that of this socket. */
+static UNCHECKED void copy_end(struct socket_end *end, const struct socket *one,
+			       uint32_t serial)
+{
+	if (socket_is_gone(one, serial))
+		*end = one->end;
+	else
+		end->gone_serial = 0;
+	end->leak_group = NULL;
+}
+
+static bool has_lost_peer(const struct fd_scan *scanned, uint64_t word)
+{
+	struct eof_notice notice;
+
+	notice_read(&scanned->entry, &notice);
+	/* Of MPTCP poll says so of a side that was shut here, too. */
+	return (probe_peer_is_gone(&scanned->probe) &&
+		!((word & ENTRY_MPTCP) && (notice.shut_how & 1))) ||
+	       has_failed_to_connect(word, &scanned->probe);
+}
+
+/* As a scan does, of a descriptor that is still open. */
+static bool is_leak(struct fd_scan *scanned)
+{
+	const struct fd_entry *entry = &scanned->entry;
+	uint64_t word = atomic_load(&entry->word);
+	uint64_t cookie = entry->scanned_gen == scanned->generation
+				  ? entry->cookie
+				  : notice_cookie_of(entry);
+	struct eof_notice notice;
+
+	if (ask_in_time(scanned, scanned->fd, word & ENTRY_MPTCP, cookie) != PROBE_TCP)
+		return false;
+	scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
+	scanned->is_gone = has_lost_peer(scanned, word);
+	if (!scanned->is_gone)
+		return false;
+	ask_details(scanned, scanned->fd);
+	scanned->entry.cookie = scanned->probe.cookie;
+	judge(scanned, &(struct scan_pass){.now_ns = scanned->asked_ns}, &notice);
+	return scanned->end->verdict == SL_LEAK_GRACE;
+}
+
+static void fill(struct late_close *note, int fd, const struct fd_entry *was)
+{
+	struct fd_scan *scanned = &note->scanned;
+
+	memset(scanned, 0, sizeof(*scanned));
+	memcpy(&scanned->entry, was, sizeof(*was));
+	scanned->fd = fd;
+	scanned->end = &note->end;
+	scanned->generation = ENTRY_GENERATION(atomic_load(&was->word));
+	copy_end(&note->end, socket_of(was), was->serial);
+}
+
+void closed_late_note(int fd, const struct fd_entry *was)
+{
+	struct socket *one = socket_of(was);
+
+	if (guard_is_sandboxed || (atomic_load(&was->word) & ENTRY_EXPECTED) ||
+	    !is_last(one) || !was_kept_for_grace(was) || was_counted(one, was->serial))
+		return;
+	uint32_t number = take_note();
+	if (!number) {
+		atomic_fetch_add(&fd_table_counts.missed, 1);
+		return;
+	}
+	struct late_close *note = &atomic_load(&notes)[number];
+	fill(note, fd, was);
+	if (!is_leak(&note->scanned)) {
+		give_note(number);
+		return;
+	}
+	atomic_store(&one->late_close, number);
+	socket_change_facts(one, was->serial, SOCKET_CLOSED_LATE, 0);
+}
+
+static void count_note(struct late_close *note, uint64_t closed_ns,
+		       const struct scan_pass *pass)
+{
+	struct fd_scan *was = &note->scanned;
+	uint32_t origin = origin_resolve(atomic_load(&was->entry.origin));
+	uint64_t after_ms =
+		fd_table_since_ns(note->end.peer_gone_since_ns, closed_ns) / MS;
+	struct eof_notice notice;
+
+	atomic_store(&was->entry.origin, origin);
+	notice_resolve(&was->entry);
+	notice_read(&was->entry, &notice);
+	note->end.counted = was->entry;
+	note->end.counted_fd = was->fd;
+	leak_groups_closed_unseen(was->fd, &note->end, &notice, closed_ns, after_ms);
+	publish_event(SL_EVENT_LEAK, was, pass->now_ns, 0, 0);
+	publish_event(SL_EVENT_CLOSED_LATE, was, pass->now_ns, after_ms, closed_ns);
+	publish_closed(was, closed_ns);
+}
+
+void closed_late_take(struct socket *one, bool is_counted, const struct scan_pass *pass)
+{
+	uint64_t holders = atomic_load(&one->holders);
+	uint32_t serial = (uint32_t)(holders >> 32);
+
+	if ((uint32_t)holders || !(socket_facts(one, serial) & SOCKET_CLOSED_LATE))
+		return;
+	uint32_t number = atomic_exchange(&one->late_close, 0);
+	if (!is_counted)
+		count_note(&atomic_load(&notes)[number], atomic_load(&one->ended_ns),
+			   pass);
+	give_note(number);
+	socket_change_facts(one, serial, 0, SOCKET_CLOSED_LATE);
+}
+
+void closed_late_fork_child(void)
+{
+	__atomic_store_n(&free_notes, 0, __ATOMIC_RELAXED);
+	atomic_store(&n_before, 0);
+}

@@ -1,0 +1,208 @@
+/* What the ledger is told of one socket, or of one scan. */
+#include "scan/scan_internal.h"
+
+#include "base/clock.h"
+#include "ledger/ledger_writer.h"
+#include "report/publish_records.h"
+#include "unwind/origin.h"
+
+#include <string.h>
+
+#define MAX_EVENTS 4096 /* of a process, in its ledger */
+
+static unsigned n_events;
+
+/* What is known of its end. */
+static void describe_end(struct sl_descriptor *d, const struct fd_scan *scanned)
+{
+	const struct socket_end *end = scanned->end;
+
+	d->looked_ns = end->looked_ns;
+	d->verdict = scanned->runs_on && end->verdict == SL_LEAK_EXIT ? SL_PENDING
+								      : end->verdict;
+	d->kind = end->kind;
+	d->why = end->why;
+	d->inode = end->inode;
+	d->peer_gone_since_ns = end->peer_gone_since_ns;
+	d->idle_since_ns = end->idle_since_ns;
+	d->sent_ns = end->sent_ns;
+	d->unread_bytes = end->unread_bytes;
+	d->kernel_bytes = end->kernel_bytes;
+	d->is_sending = end->is_sending;
+	d->was_found_by_check = end->was_found_by_check;
+	d->local_port = end->local_port;
+	if (end->family)
+		d->family = end->family;
+	memcpy(d->local, end->local, sizeof(d->local));
+	d->flags |= (end->peer_forgot ? SL_ROW_FORGOTTEN_PEER : 0) |
+		    (end->was_leak ? SL_ROW_WAS_LEAK : 0);
+}
+
+static void describe_told(struct sl_descriptor *d, const struct fd_scan *scanned,
+			  const struct eof_notice *notice)
+{
+	bool by_shutdown;
+
+	d->told_ns = age_when_told(scanned->end, notice, &by_shutdown);
+	if (by_shutdown) {
+		d->eof_call = SL_CALL_shutdown;
+		d->eof_origin = origin_resolve(notice->shut_origin);
+	} else if (notice->eof_ns) {
+		d->eof_call = notice->eof_call;
+		d->eof_origin = origin_resolve(notice->eof_origin);
+	}
+}
+
+/* What the ledger is told of it; `told`: with a peer that has gone. */
+static struct sl_descriptor describe(const struct fd_scan *scanned,
+				     const struct eof_notice *notice)
+{
+	const struct fd_entry *entry = &scanned->entry;
+	uint64_t word = atomic_load(&entry->word);
+	struct sl_descriptor d = {
+		.held = 1,
+		.state = scanned->probe.state,
+		.call = entry->call,
+		.origin_kind = entry->origin_kind,
+		.cookie = entry->cookie,
+		.opened_ns = entry->opened_ns,
+		.origin = origin_resolve(atomic_load(&entry->origin)),
+		.name = entry->name,
+		.family = entry->family,
+		.peer_port = entry->peer_port,
+		.serial = entry->serial,
+	};
+
+	memcpy(d.peer, entry->peer, sizeof(d.peer));
+	if (is_inherited(entry))
+		d.flags |= SL_ROW_INHERITED;
+	d.flags |= (word & ENTRY_DUPLICATED ? SL_ROW_DUPLICATED : 0) |
+		   (word & ENTRY_EXPECTED ? SL_ROW_EXPECTED : 0) |
+		   (word & ENTRY_PASSED ? SL_ROW_PASSED : 0) |
+		   (word & ENTRY_MPTCP ? SL_ROW_MPTCP : 0) |
+		   (ends_with_the_program(scanned) ? SL_ROW_ENDS_WITH_PROGRAM : 0);
+	if (scanned->is_gone)
+		describe_end(&d, scanned);
+	if (notice)
+		describe_told(&d, scanned, notice);
+	return d;
+}
+
+bool publish(const struct fd_scan *scanned, const struct eof_notice *notice)
+{
+	struct sl_descriptor row = describe(scanned, notice);
+	bool is_whole;
+
+	if (!ledger_publish_current(scanned->fd, &row, fd_table_has_generation,
+				    scanned->generation, &is_whole)) {
+		fd_table_correct_row(scanned->fd);
+		return false;
+	}
+	/* Told since it was read here: the row said so already. */
+	if (!(notice && notice->eof_ns) && notice_was_eof(scanned->fd))
+		fd_table_tell_row(scanned->fd);
+	return is_whole;
+}
+
+void publish_event(enum sl_event_kind kind, const struct fd_scan *scanned,
+		   uint64_t now_ns, uint64_t value, uint64_t value2)
+{
+	struct sl_event record = {
+		.head = {SL_RECORD_EVENT, sizeof(record)},
+		.kind = kind,
+		.time_ns = now_ns,
+		.value = value,
+		.value2 = value2,
+	};
+
+	if (!ledger_is_kept())
+		return;
+	if (n_events >= MAX_EVENTS) {
+		ledger_drop_record();
+		return;
+	}
+	n_events++;
+	if (scanned) {
+		record.call = scanned->entry.call;
+		record.origin_kind = scanned->entry.origin_kind;
+		record.socket_kind = scanned->end ? scanned->end->kind : 0;
+		record.cookie = scanned->entry.cookie;
+		record.origin = ledger_origin(
+			origin_resolve(atomic_load(&scanned->entry.origin)));
+		record.fd = (uint32_t)scanned->fd;
+	}
+	ledger_append(&record.head, NULL, 0);
+}
+
+void publish_closed(const struct fd_scan *was, uint64_t ended_ns)
+{
+	struct eof_notice notice;
+
+	notice_read(&was->entry, &notice);
+	struct sl_descriptor entry = describe(was, &notice);
+	entry.held = 0;
+	entry.ended_ns = ended_ns;
+	ledger_closed(was->fd, &entry);
+}
+
+bool is_unwritten(int fd)
+{
+	return ledger_is_kept() && !ledger_has(fd);
+}
+
+/* Of what the ledger is told while the peer is there: which life of the entry, and which
+ * of the marks and notes that come later. */
+static uint32_t stamp_of(const struct fd_scan *scanned)
+{
+	uint64_t marks = atomic_load(&scanned->entry.word) &
+			 (ENTRY_DUPLICATED | ENTRY_PASSED | ENTRY_EXPECTED | ENTRY_MPTCP);
+
+	return scanned->generation ^ (uint32_t)marks << 24 ^
+	       atomic_load(&scanned->entry.origin) * UINT32_C(0x9e3779b1);
+}
+
+void publish_connected(const struct fd_scan *scanned, struct fd_entry *entry)
+{
+	uint32_t stamp = stamp_of(scanned);
+
+	if (entry->published != stamp || is_unwritten(scanned->fd))
+		entry->published = publish(scanned, NULL) ? stamp : 0;
+}
+
+/* Of a descriptor whose backtrace, or that of its end of stream, waited to be unwound. */
+static void resolve_row(int fd, struct fd_entry *entry)
+{
+	struct fd_entry copy;
+	struct eof_notice notice;
+	uint32_t was = atomic_load(&entry->origin), now = origin_resolve(was);
+
+	if (now != was)
+		atomic_compare_exchange_strong(&entry->origin, &was, now);
+	if (!fd_table_read(fd, &copy))
+		return;
+	notice_resolve(&copy);
+	notice_read(&copy, &notice);
+	if (now == was && !notice.eof_origin)
+		return;
+	ledger_resolve(fd, copy.serial, atomic_load(&copy.origin), notice.eof_origin);
+}
+
+void publish_resolved(void)
+{
+	if (!ledger_is_kept())
+		return;
+	publish_records();
+	for (unsigned fd = 0; fd < fd_table_top(); fd++) {
+		struct fd_entry *entry = fd_table_entry((int)fd);
+
+		if (!entry)
+			fd |= FD_TABLE_ENTRIES - 1;
+		else if (fd_table_knows((int)fd))
+			resolve_row((int)fd, entry);
+	}
+}
+
+void publish_fork_child(void)
+{
+	n_events = 0;
+}

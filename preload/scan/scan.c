@@ -1,0 +1,325 @@
+/* See scan.h. */
+#include "scan/scan.h"
+
+#include "base/clock.h"
+#include "base/guard.h"
+#include "base/sections.h"
+#include "ledger/ledger_writer.h"
+#include "report/leak_groups.h"
+#include "report/publish_records.h"
+#include "scan/closed_late.h"
+#include "scan/scan_internal.h"
+#include "scan/scan_released.h"
+#include "track/released.h"
+#include "unwind/origin.h"
+#include "unwind/room.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define COST_FACTOR 1000 /* a scan may cost a thousandth of the time between scans */
+#define ADOPT_INTERVALS                                                                  \
+	4 /* unseen descriptors are searched for in one of so many scans */
+#define MIN_GRACE_NS UINT64_C(1000000000) /* while the kernel's has not been read */
+
+const struct settings *scan_settings;
+uint64_t scan_began_ns, scan_forked_ns;
+unsigned scan_n_passes;
+static _Atomic uint64_t next_poll_ns;
+static _Atomic bool limit_was_hit;
+static bool limit_was_told;
+static unsigned passes_to_adoption;
+
+static void (*prepare)(void);
+static _Atomic bool is_prepared;
+
+AT_START void scan_start(const struct settings *chosen, void (*first)(void),
+			 uint64_t now_ns)
+{
+	scan_settings = chosen;
+	scan_released_start(chosen);
+	fd_table_on_told_close(closed_late_note);
+	prepare = first;
+	scan_began_ns = now_ns;
+}
+
+static void get_ready(void)
+{
+	if (!atomic_exchange(&is_prepared, true))
+		prepare();
+}
+
+static void count_all(const struct scan_pass *pass)
+{
+	struct ledger_counts counts = {
+		.missed = atomic_load(&fd_table_counts.missed) + origin_lost(),
+		.unwritten = pass->n_unwritten + publish_records_waiting(),
+		.looked_ns = pass->now_ns,
+	};
+
+	fd_table_count_sockets(&counts.opened, &counts.closed);
+	counts.closed_late = leak_groups_late(&counts.closed_late_max_ms);
+	ledger_count(&counts);
+	/* What the program asks about in between may count others as leaks. */
+	if (!pass->runs_on)
+		ledger_add_point(
+			pass->now_ns,
+			counts.opened > counts.closed ? counts.opened - counts.closed : 0,
+			pass->n_leaks);
+}
+
+static void scan_all(struct scan_pass *pass)
+{
+	unsigned top = fd_table_top();
+
+	scan_n_passes++;
+	ledger_write_passed(origin_resolve, pass->now_ns);
+	ledger_resolve_closed(origin_resolve);
+	leak_groups_begin();
+	scan_ended(pass);
+	for (unsigned fd = 0; fd < top; fd++) {
+		if (!fd_table_entry((int)fd))
+			fd |= FD_TABLE_ENTRIES - 1;
+		else
+			scan_fd((int)fd, pass);
+		guard_progressed();
+	}
+	if (!pass->runs_on) {
+		scan_released_ask(pass->now_ns, pass->access, pass->at_exit);
+		pass->n_leaks += scan_released_count(pass->now_ns, pass->at_exit);
+	}
+	/* Without a verdict at exit none is by the end. */
+	leak_groups_tell_late(pass->is_last && !pass->at_exit ? UINT64_MAX : pass->now_ns,
+			      pass->access);
+	origin_end_epoch();
+	count_all(pass);
+}
+
+static void tell_limit(const struct fd_access *access)
+{
+	struct rlimit limit = {0};
+
+	if (!atomic_load(&limit_was_hit) || limit_was_told)
+		return;
+	limit_was_told = true;
+	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	leak_groups_print_holders(access, limit.rlim_cur);
+}
+
+uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
+{
+	struct scan_pass pass = {.now_ns = now_ns, .access = access};
+
+	get_ready();
+	if (work)
+		origin_work();
+	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	if (work && passes_to_adoption-- == 0) {
+		scan_adopt(access, SL_ORIGIN_UNKNOWN, false);
+		passes_to_adoption = ADOPT_INTERVALS - 1;
+	}
+	publish_records();
+	scan_all(&pass);
+	uint64_t cost_ns =
+		clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns - scan_released_search_ns();
+	if (work) {
+		tell_limit(access);
+		/* By the next scan they may have their origin. */
+		if (!origin_is_held_up())
+			leak_groups_print_later();
+	}
+	return cost_ns;
+}
+
+void scan_unwind(void)
+{
+	get_ready();
+	if (!origin_work())
+		return;
+	publish_resolved();
+	ledger_write_passed(origin_resolve, clock_now_ns());
+}
+
+uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access)
+{
+	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	get_ready();
+	ledger_write_passed(origin_resolve, now_ns);
+	scan_released_ask(now_ns, access, false);
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns - scan_released_search_ns();
+}
+
+void scan_print(const struct fd_access *access, bool (*should_stop)(void))
+{
+	bool is_more = true;
+
+	while (is_more && !should_stop() && scan_trylock(FORK_PATIENCE_MS)) {
+		is_more = leak_groups_print_next(access);
+		scan_unlock();
+		if (is_more)
+			scan_lock_yield();
+	}
+}
+
+AT_START static bool never_had_one(void)
+{
+	return !fd_table_top() && !atomic_load(&limit_was_hit) &&
+	       !atomic_load(&fd_table_counts.missed);
+}
+
+AT_START uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, bool unwind)
+{
+	struct scan_pass pass = {.now_ns = now_ns,
+				 .access = access,
+				 .at_exit = scan_settings->at_exit != SL_AT_EXIT_NONE,
+				 .is_last = true};
+
+	scan_adopt(access, SL_ORIGIN_UNKNOWN, true);
+	/* Nothing to say, and no file of /proc to be asked for it. */
+	if (never_had_one())
+		return 0;
+	get_ready();
+	if (unwind && origin_has_work())
+		origin_finish();
+	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	publish_records();
+	scan_all(&pass);
+	tell_limit(access);
+	if (scan_settings->at_exit == SL_AT_EXIT_NONE)
+		return 0;
+	leak_groups_end(now_ns);
+	uint64_t n_leaked = leak_groups_print(access, true, false);
+	leak_groups_summary(access);
+	return n_leaked;
+}
+
+static bool has_lower_duplicate(int fd, const struct fd_entry *entry)
+{
+	struct fd_entry other;
+
+	if (atomic_load(&entry->word) & ENTRY_DUPLICATED)
+		while (fd-- > 0)
+			if (fd_table_read(fd, &other) && other.serial == entry->serial)
+				return true;
+	return false;
+}
+
+AT_START uint64_t scan_exit_without_lock(void)
+{
+	uint64_t n_left = 0;
+	struct fd_entry entry;
+
+	if (scan_settings->at_exit == SL_AT_EXIT_NONE)
+		return 0;
+	for (unsigned fd = 0; fd < fd_table_top(); fd++)
+		n_left += fd_table_read((int)fd, &entry) &&
+			  judge_is_left((int)fd, &entry) &&
+			  !has_lower_duplicate((int)fd, &entry);
+	return n_left ? leak_groups_summary_without(n_left) : 0;
+}
+
+void scan_note_socket(void)
+{
+	if (!scan_began_ns)
+		scan_began_ns = ledger_process_began_ns();
+}
+
+AT_START bool scan_is_young(void)
+{
+	uint64_t grace_ns =
+		scan_settings->grace_ns ? scan_settings->grace_ns : MIN_GRACE_NS;
+
+	return clock_now_ns() - scan_began_ns < grace_ns;
+}
+
+/* Whether there was never a socket.  One that was opened unseen would be found, but in so
+ * short a life none can be past its grace; the same goes for what a child inherited, that
+ * touched nothing: it is as old as the child, and what was told before the fork does not
+ * count. */
+AT_START bool scan_has_nothing(void)
+{
+	if (!scan_is_young())
+		return false;
+	if (scan_forked_ns && !atomic_load(&is_prepared) && fd_table_is_untouched())
+		return true;
+	return never_had_one();
+}
+
+uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+		    uint64_t *n_connected)
+{
+	struct scan_pass pass = {.now_ns = now_ns,
+				 .access = &fd_access_directly,
+				 .at_exit = true,
+				 .since = since,
+				 .all_gone = told_or_not,
+				 .runs_on = true,
+				 .is_printed = print};
+
+	get_ready();
+	origin_work();
+	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	publish_records();
+	scan_all(&pass);
+	*n_connected = pass.n_connected;
+	return print ? leak_groups_print(&fd_access_directly, false, true) : pass.n_leaks;
+}
+
+static void poll_now(void *argument)
+{
+	uint64_t now_ns = *(uint64_t *)argument;
+
+	if (!scan_trylock(0))
+		return;
+	uint64_t wait_ns = COST_FACTOR * scan_pass(now_ns, &fd_access_directly, false);
+	/* What is asked about once in a grace is never seen to be past it. */
+	if (wait_ns > scan_settings->grace_ns / 2)
+		wait_ns = scan_settings->grace_ns / 2;
+	if (wait_ns < scan_settings->interval_ns)
+		wait_ns = scan_settings->interval_ns;
+	atomic_store(&next_poll_ns, now_ns + wait_ns);
+	scan_unlock();
+}
+
+void scan_poll(void)
+{
+	uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
+	uint64_t now_ns = clock_now_ns();
+
+	uint64_t before;
+
+	/* A handler that jumps out of the scan would leave the scan lock ours for ever.
+	 */
+	if (now_ns < due || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+		return;
+	room_run(poll_now, &now_ns);
+	guard_restore_signals(before);
+}
+
+void scan_limit_hit(void)
+{
+	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
+}
+
+AT_START bool scan_limit_was_hit(void)
+{
+	return atomic_load(&limit_was_hit);
+}
+
+void scan_fork_child(void)
+{
+	released_fork_child();
+	closed_late_fork_child();
+	scan_lock_fork_child();
+	publish_fork_child();
+	atomic_store(&is_prepared, false);
+	scan_began_ns = scan_forked_ns = clock_now_ns();
+	atomic_store(&limit_was_hit, false);
+	limit_was_told = false;
+	passes_to_adoption = 0;
+	socket_fork_child();
+	leak_groups_fork_child();
+}

@@ -1,0 +1,72 @@
+/* Scans: asks the kernel about every tracked socket, judges and reports those whose peer
+ * has gone.  What is not said to be for hooks is for the owner of the scan lock. */
+#ifndef SOCKLEAK_SCAN_H
+#define SOCKLEAK_SCAN_H
+
+#include "base/probe.h"
+#include "report/settings.h"
+#include "scan/scan_lock.h"
+#include "track/fd_table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* `prepare` is called by the first scan of this tracking state, before it begins: what
+ * the start left undone.  `now_ns`: of the start; 0 = it is
+ * asked for with the first socket. */
+void scan_start(const struct settings *settings, void (*prepare)(void), uint64_t now_ns);
+
+/* One scan of all descriptors. `work` = unwind what waits; scan_print() may
+ * follow.  Returns the processor time of the scan in ns, of what every scan costs: not of
+ * what is new to unwind. */
+uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work);
+/* Unwinds what waits, and tells the ledger. */
+void scan_unwind(void);
+/* Between two scans: what has become of the connections that were let go since
+ * (scan_released.h).  Returns the processor time it took, in ns. */
+uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access);
+/* By the helper thread, which does not own the lock: prints what the last scan found,
+ * until `should_stop`.  The lock is given up after each place, so that a fork waits for
+ * one place at most, or for one reading of the modules' symbol tables. */
+void scan_print(const struct fd_access *access, bool (*should_stop)(void));
+/* The last scan: what counts at the end, what is pending, the summary; `unwind` = what
+ * still waits to be.  Returns how many sockets leaked. */
+uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, bool unwind);
+/* The last scan where another thread keeps the scan lock: how many sockets leaked is
+ * said, and why not where. */
+uint64_t scan_exit_without_lock(void);
+/* Scans, and prints leaks and what the program was told of and keeps; of sockets younger
+ * than `since` (a generation) and `told_or_not` all whose peer has gone.  Into
+ * `n_connected` goes how many of them have their peer. */
+uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+		    uint64_t *n_connected);
+
+/* There is a socket: since when this process runs is worth a question. */
+void scan_note_socket(void);
+bool scan_has_nothing(void);
+/* Nothing that it was given can have been held for the grace yet. */
+bool scan_is_young(void);
+
+/* From a hook, while no helper thread runs: scans if a scan is due. */
+void scan_poll(void);
+/* accept or socket failed for want of a descriptor. */
+void scan_limit_hit(void);
+bool scan_limit_was_hit(void);
+
+/* Descriptors that were opened unseen are recorded: all (at start, at exit), or, for the
+ * helper, those that stood unrecorded in two scans. */
+void scan_adopt(const struct fd_access *access, enum sl_origin_kind origin_kind,
+		bool at_once);
+
+/* All that was open when the process started: at its start, or, of a process that had no
+ * reason to scan then, at its end. */
+void scan_adopt_inherited(void);
+
+/* Whether data left the socket of `entry`, a copy, later than the program was told of its
+ * end.  By a hook. */
+bool scan_sent_since_told(const struct fd_entry *entry, const struct probe *probe);
+
+/* In a real child. */
+void scan_fork_child(void);
+
+#endif

@@ -1,0 +1,341 @@
+/* One descriptor in a scan: asks the kernel, and counts what is a leak. */
+#include "scan/closed_late.h"
+#include "scan/scan_internal.h"
+
+#include "base/clock.h"
+#include "base/guard.h"
+#include "ledger/ledger_writer.h"
+#include "report/leak_groups.h"
+#include "track/released.h"
+#include "unwind/origin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ANSWER_NS       (4 * MS) /* what the kernel needs at most, unless preempted */
+#define LISTENER_PASSES 64       /* a listener is probed in one of so many */
+
+/* The number means something else now: closed unseen, or never what we thought. */
+static void drop_stale(struct fd_scan *scanned)
+{
+	fd_table_forget_stale(scanned->fd, atomic_load(&scanned->entry.word));
+}
+
+/* The first probe of an entry: its cookie is its identity from now on. */
+static void first_scan(struct fd_scan *scanned, struct fd_entry *entry, int imported)
+{
+	uint16_t family = 0, port = 0;
+	uint8_t peer[16] = {0};
+
+	entry->cookie = scanned->entry.cookie = scanned->probe.cookie;
+	entry->scanned_gen = scanned->entry.scanned_gen = scanned->generation;
+	if (scanned->entry.family || !probe_peer(imported, &family, peer, &port))
+		return;
+	scanned->entry.family = (uint8_t)family;
+	scanned->entry.peer_port = port;
+	memcpy(scanned->entry.peer, peer, sizeof(peer));
+	fd_table_learn_peer(scanned->fd, scanned->generation, &scanned->entry);
+}
+
+/* The program was told before the first look: the number may have been closed and used
+ * again, unseen, in between.  The address that accept() gave tells. */
+static bool is_another_connection(const struct fd_scan *scanned, int imported)
+{
+	const struct fd_entry *entry = &scanned->entry;
+	uint16_t family, port;
+	uint8_t peer[16] = {0};
+
+	return sl_call_accepts(entry->call) && entry->family &&
+	       notice_was_eof(scanned->fd) &&
+	       probe_peer(imported, &family, peer, &port) &&
+	       (family != entry->family || port != entry->peer_port ||
+		memcmp(peer, entry->peer, sizeof(peer)) != 0);
+}
+
+/* What was recorded for its end alone: whether it is a TCP socket. */
+static bool find_out(const struct fd_access *access, struct fd_scan *scanned)
+{
+	struct adopted what;
+
+	if (access->pidfd >= 0 && !adopt_is_socket(scanned->fd)) {
+		drop_stale(scanned);
+		return false;
+	}
+	int imported = probe_import_fd(access, scanned->fd, fd_table_has_generation,
+				       scanned->generation);
+
+	if (!adopt_identify(access, imported, &what)) {
+		/* Where it could not be imported the next scan tries again. */
+		if (imported >= 0 || imported == -EBADF)
+			drop_stale(scanned);
+		return false;
+	}
+	return fd_table_is_tcp(scanned->fd, scanned->generation, what.bits) &&
+	       fd_table_read(scanned->fd, &scanned->entry);
+}
+
+static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
+{
+	uint32_t was = atomic_load(&scanned->entry.origin);
+	uint32_t now = origin_resolve(was);
+
+	if (now == was)
+		return;
+	atomic_store(&scanned->entry.origin, now);
+	atomic_compare_exchange_strong(&entry->origin, &was, now);
+	entry->published = 0;
+}
+
+/* Of MPTCP only poll tells, and of a side that was shut here it says the same as of a
+ * peer that has gone: what was not known before the shutdown is not known after it. */
+static bool is_only_ours_to_see(const struct fd_scan *scanned, uint64_t word)
+{
+	return (word & ENTRY_MPTCP) && (notice_shut_how(scanned->fd) & 1) &&
+	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.serial);
+}
+
+/* The kernel tells how long ago something was sent.  If this thread does not run between
+ * the answer and the reading of the clock, that seems to be later than it was, perhaps
+ * later than the program was told: a leak would be taken for a half-closed connection
+ * that is still served.  So the clock is read right behind the answer, and where an
+ * answer took long the kernel is asked again. */
+enum probe_result ask_in_time(struct fd_scan *scanned, int imported, bool is_mptcp,
+			      uint64_t wanted_cookie)
+{
+	enum probe_result result = PROBE_REFUSED;
+
+	for (int i = 0; i < 4; i++) {
+		scanned->asking_ns = clock_now_ns();
+		result = probe_socket(imported, is_mptcp, wanted_cookie, &scanned->probe);
+		scanned->asked_ns = clock_now_ns();
+		if (scanned->asked_ns - scanned->asking_ns < ANSWER_NS)
+			break;
+	}
+	return result;
+}
+
+/* A peer that has gone is noted in the socket's record. */
+static bool take_record(struct fd_scan *scanned)
+{
+	struct fd_entry entry;
+	struct socket *one = fd_table_make_socket(scanned->fd, &entry);
+
+	if (!one || ENTRY_GENERATION(atomic_load(&entry.word)) != scanned->generation)
+		return false;
+	scanned->entry.serial = entry.serial;
+	atomic_store(&scanned->entry.word, atomic_load(&entry.word));
+	scanned->end = &one->end;
+	return true;
+}
+
+void ask_details(struct fd_scan *scanned, int imported)
+{
+	struct socket_end *end = scanned->end;
+	struct probe_details details;
+
+	probe_details(imported, &scanned->probe, &details);
+	end->inode = details.inode;
+	end->unread_bytes = details.unread_bytes;
+	end->kernel_bytes = details.kernel_bytes;
+	end->family = details.family;
+	end->local_port = details.local_port;
+	memcpy(end->local, details.local, sizeof(end->local));
+	end->fin_unread = details.fin_unread;
+	end->timed_out = details.timed_out;
+}
+
+static bool ask(const struct fd_access *access, struct fd_scan *scanned,
+		struct fd_entry *entry)
+{
+	uint64_t word = atomic_load(&scanned->entry.word);
+	bool is_first = scanned->entry.scanned_gen != scanned->generation;
+	int imported = probe_import_fd(access, scanned->fd, fd_table_has_generation,
+				       scanned->generation);
+
+	if (imported < 0) {
+		if (imported == -EBADF)
+			drop_stale(scanned);
+		return false;
+	}
+	if (is_first && (word & ENTRY_MPTCP) &&
+	    probe_protocol(imported) != IPPROTO_MPTCP) {
+		/* The peer spoke plain TCP, and so does the socket. */
+		word &= ~(uint64_t)ENTRY_MPTCP;
+		fd_table_change_bits(scanned->fd, scanned->generation, 0, ENTRY_MPTCP);
+		atomic_store(&scanned->entry.word, word);
+	}
+	enum probe_result result = ask_in_time(
+		scanned, imported, word & ENTRY_MPTCP,
+		is_first ? notice_cookie_of(&scanned->entry) : scanned->entry.cookie);
+	if (result == PROBE_TCP && is_first && is_another_connection(scanned, imported))
+		result = PROBE_OTHER;
+	if (result == PROBE_TCP) {
+		if (is_first)
+			first_scan(scanned, entry, imported);
+		scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
+		scanned->is_gone = (probe_peer_is_gone(&scanned->probe) &&
+				    !is_only_ours_to_see(scanned, word)) ||
+				   has_failed_to_connect(word, &scanned->probe);
+		if (scanned->is_gone && take_record(scanned)) {
+			ask_details(scanned, imported);
+			probe_release_fd(access, imported);
+			return true;
+		}
+		if (scanned->is_gone) /* closed meanwhile, or no memory for a record */
+			result = PROBE_REFUSED;
+	} else if (result != PROBE_REFUSED) {
+		drop_stale(scanned);
+	}
+	probe_release_fd(access, imported);
+	return result == PROBE_TCP;
+}
+
+/* A leak whose last descriptor was closed, or whose peer turned out to be there after
+ * all. */
+static void take_back(struct socket *one, const struct scan_pass *pass)
+{
+	struct socket_end *end = &one->end;
+	struct fd_scan was = {.fd = end->counted_fd,
+			      .entry = end->counted,
+			      .end = end,
+			      .is_gone = true};
+	uint64_t closed_ns =
+		socket_serial(one) == end->gone_serial ? atomic_load(&one->ended_ns) : 0;
+	uint64_t ended_ns = closed_ns ? closed_ns : pass->now_ns;
+	uint64_t after_ms = fd_table_since_ns(end->peer_gone_since_ns, ended_ns) / MS;
+	struct eof_notice notice;
+
+	was.probe.state = end->state;
+	/* What another process may hold is not closed yet: scan_released.h. */
+	if (!released_has(end->counted.cookie)) {
+		notice_read(&end->counted, &notice);
+		leak_groups_closed_late(end->counted_fd, end, &notice, ended_ns,
+					after_ms);
+	}
+	publish_event(SL_EVENT_CLOSED_LATE, &was, pass->now_ns, after_ms, ended_ns);
+	publish_closed(&was, ended_ns);
+}
+
+/* Whether what is known of an end is that of the socket that the record is of now. */
+static bool speaks_of_present(const struct socket *one)
+{
+	uint64_t holders = atomic_load(&one->holders);
+
+	return holders >> 32 == one->end.gone_serial && (uint32_t)holders &&
+	       socket_is_gone(one, one->end.gone_serial);
+}
+
+static void settle(struct socket *one, const struct scan_pass *pass)
+{
+	if (speaks_of_present(one))
+		return;
+	closed_late_take(one, one->end.leak_group != NULL, pass);
+	if (one->end.leak_group) {
+		if (!(socket_facts(one, one->end.gone_serial) & SOCKET_JOINED))
+			take_back(one, pass);
+		one->end.leak_group = NULL;
+	}
+	if (one->end.gone_serial)
+		one->end.gone_serial = 0;
+	if (atomic_load(&one->facts) & SOCKET_DISSOLVED)
+		socket_change_facts(one, socket_serial(one), 0, SOCKET_DISSOLVED);
+}
+
+void scan_ended(const struct scan_pass *pass)
+{
+	for (uint32_t record = 1; record < socket_top(); record++) {
+		settle(socket_at(record), pass);
+		socket_reap(record);
+	}
+}
+
+static void note_state(const struct fd_scan *scanned)
+{
+	if (scanned->probe.state == STATE_LISTEN)
+		fd_table_change_bits(scanned->fd, scanned->generation, ENTRY_LISTENS, 0);
+	if (scanned->probe.was_connected || scanned->is_gone)
+		ledger_keep();
+	if (scanned->probe.was_connected && scanned->probe.state != STATE_CLOSE &&
+	    !(atomic_load(&scanned->entry.word) & ENTRY_ESTABLISHED))
+		fd_table_change_bits(scanned->fd, scanned->generation, ENTRY_ESTABLISHED,
+				     0);
+}
+
+static void scan_connected(const struct fd_scan *scanned, struct fd_entry *entry)
+{
+	struct socket *one = socket_of(&scanned->entry);
+
+	if (one) /* connected anew; what was counted is taken back by the next pass */
+		one->end.gone_serial = 0;
+	if (notice_withdraw(&scanned->entry, scanned->asking_ns))
+		entry->published = 0; /* the row says so, too */
+	publish_connected(scanned, entry);
+}
+
+static void scan_gone(struct fd_scan *scanned, struct scan_pass *pass)
+{
+	struct socket_end *end = scanned->end;
+	bool was_leak = end->gone_serial == scanned->entry.serial && end->was_leak;
+	struct eof_notice notice;
+
+	judge(scanned, pass, &notice);
+	if (end->was_leak && !was_leak)
+		publish_event(SL_EVENT_LEAK, scanned, pass->now_ns, 0, 0);
+	publish(scanned, &notice);
+	bool is_leak = end->verdict >= SL_LEAK_GRACE;
+	if (!is_leak && !pass->at_exit)
+		return;
+	struct leak_group *leak_group = leak_groups_count(scanned->fd, &scanned->entry,
+							  end, !is_leak, pass->now_ns);
+	pass->n_leaks += is_leak && leak_group;
+	/* Of its descriptors one stands for the socket. */
+	if (end->verdict == SL_LEAK_GRACE && leak_group) {
+		end->leak_group = leak_group;
+		end->counted_fd = scanned->fd;
+		end->counted = scanned->entry;
+	}
+}
+
+void scan_fd(int fd, struct scan_pass *pass)
+{
+	struct fd_entry *entry = fd_table_entry(fd);
+	struct fd_scan scanned = {.fd = fd, .runs_on = pass->runs_on};
+	bool is_held = fd_table_read(fd, &scanned.entry);
+
+	scanned.generation =
+		is_held ? ENTRY_GENERATION(atomic_load(&scanned.entry.word)) : 0;
+	if (!is_held) {
+		/* A writer that was interrupted left the ending of an entry to us. */
+		if (ledger_has(fd) && !fd_table_knows(fd))
+			fd_table_end_row(fd, 0);
+		return;
+	}
+	if ((atomic_load(&scanned.entry.word) & ENTRY_UNSEEN) &&
+	    !find_out(pass->access, &scanned))
+		return;
+	if (atomic_load(&scanned.entry.word) & ENTRY_NOT_TCP)
+		return;
+	/* While we import a listener its port is taken, even if it is closed past us: the
+	 * moment is kept rare.  It is never reported. */
+	if ((atomic_load(&scanned.entry.word) & ENTRY_LISTENS) &&
+	    scan_n_passes % LISTENER_PASSES)
+		return;
+	struct socket *one = socket_of(&scanned.entry);
+	if (one)
+		settle(one, pass);
+	resolve_origin(&scanned, entry);
+	notice_resolve(&scanned.entry);
+	if (pass->since && (int32_t)(scanned.generation - pass->since) <= 0)
+		return;
+	if (!ask(pass->access, &scanned, entry))
+		return;
+	pass->n_held++;
+	note_state(&scanned);
+	pass->n_connected += !scanned.is_gone &&
+			     (atomic_load(&scanned.entry.word) & ENTRY_ESTABLISHED);
+	if (scanned.is_gone)
+		scan_gone(&scanned, pass);
+	else
+		scan_connected(&scanned, entry);
+	pass->n_unwritten += is_unwritten(fd);
+}

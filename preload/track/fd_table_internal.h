@@ -1,0 +1,44 @@
+/* What the files of the descriptor table share: entries (fd_table.c), their ends
+ * (fd_table_end.c), their rows (fd_table_row.c), the records of sockets (socket.c), what
+ * the program was told (notices.c). */
+#ifndef SOCKLEAK_FD_TABLE_INTERNAL_H
+#define SOCKLEAK_FD_TABLE_INTERNAL_H
+
+#include "base/unchecked.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fd_entry;
+
+/* Of entries and of sockets: given in this order, from 1 again after 2^32 - 1. */
+extern _Atomic uint32_t last_generation, last_serial;
+
+/* What birth wrote into an entry, but for its word. */
+void fd_table_copy_birth(struct fd_entry *to, const struct fd_entry *from);
+/* fd_table_row.c */
+
+/* The row of an entry, in the ledger, as a hook writes it. */
+void fd_table_publish(int fd, const struct fd_entry *entry);
+
+/* fd_table_end.c */
+
+/* An entry no longer has this word, nor what it holds.  Returns whether no other entry
+ * holds the socket. */
+bool fd_table_lose(uint64_t word);
+
+/* The time of the last fork of this tracking state; 0 = none. */
+void fd_table_note_fork(uint64_t now_ns);
+
+/* notices.c */
+
+/* The socket of `from` turned out to be that of `to`: what the program was told of it,
+ * and nothing yet of the other, holds for both. */
+void notice_take_over(const struct fd_entry *from, const struct fd_entry *to);
+/* Since this tracking state began. */
+bool notices_are_none(void);
+void notices_fork_child(void);
+
+#endif

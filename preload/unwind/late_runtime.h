@@ -1,0 +1,19 @@
+/* The runtime of a language that a program loads while it runs: a server its plugin, a
+ * program of C its scripts. */
+#ifndef SOCKLEAK_LATE_RUNTIME_H
+#define SOCKLEAK_LATE_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Once, by the constructor: whether a hook may allocate, now. */
+void late_runtime_start(bool (*may_allocate)(void));
+
+/* Looks for one, if anything was loaded since the last look, and keeps it loaded.
+ * Allocates where it finds one. */
+void late_runtime_look(void);
+/* In a hook that returns to this address: if one that is not known yet has called it, and
+ * a hook may do that now, has `look` look for it.  Any thread, any signal handler. */
+void late_runtime_meet(uint64_t returns_to, void (*look)(void *nothing));
+
+#endif

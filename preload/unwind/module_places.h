@@ -1,0 +1,14 @@
+/* Which modules have had a part of their place for themselves alone.  By the thread that
+ * reads the loader's list. */
+#ifndef SOCKLEAK_MODULE_PLACES_H
+#define SOCKLEAK_MODULE_PLACES_H
+
+#include "unwind/module_headers.h"
+
+/* A new module was found: it, and those that had a part of its place before, say as
+ * little for certain (`shares_place`).  One seen in this very reading has its place
+ * still, and holes in it: on aarch64 the kernel puts the vdso between the loader's
+ * segments. */
+void module_places_take(struct module *module);
+
+#endif

@@ -1,0 +1,493 @@
+/* The steps of an origin.  In a hook: the registers are read (registers.h), and the chain
+ * is recognised by what an earlier one looked like (unwind_cache.c).  Else the stack is
+ * copied (stack.c) into a slot that waits (capture.c), unless one that is the same waits
+ * already (capture_dedup.c).  By the thread that works: copies are unwound (unwinder.c)
+ * by the tables of the modules (modules.c) and interned here, each different chain once,
+ * by number, for ever; and what they looked like is remembered. */
+#include "unwind/origin.h"
+
+#include "base/clock.h"
+#include "base/guard.h"
+#include "base/sections.h"
+#include "base/unchecked.h"
+#include "languages/notes.h"
+#include "unwind/backtraces.h"
+#include "unwind/capture.h"
+#include "unwind/capture_dedup.h"
+#include "unwind/extend.h"
+#include "unwind/late_runtime.h"
+#include "unwind/lines.h"
+#include "unwind/loader.h"
+#include "unwind/modules.h"
+#include "unwind/pairs.h"
+#include "unwind/unwind_cache.h"
+#include "unwind/unwind_library.h"
+#include "unwind/unwinder.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define FORK_WAIT_MS          100
+#define LOADER_WAIT_MS        100
+#define RETURNS_TO(frame_end) (((const uint64_t *)(frame_end))[-1]) /* of a hook */
+#define MAX_TRIES             100 /* of an extension whose origin is not queued yet */
+
+static bool is_started;     /* until then, and in a broken child for a moment: nothing */
+static bool may_load;       /* atomic; libunwind, by the first work */
+static unsigned max_frames; /* kept of a backtrace */
+static uint64_t n_lost;     /* atomic */
+
+/* A thread is inside libunwind or the loader on our behalf.  And forks that wait for it
+ * to leave: while there are any nobody enters. */
+static uint32_t working, forking;
+static bool is_broken; /* copied while someone was inside: those locks stay taken */
+/* A copy of another process: a thread of the host's may have been in the loader, and its
+ * lock stay taken.  Nothing is asked of the loader before a capture needs it. */
+static bool is_child;
+/* The last work came to an end because the loader was busy.  Atomic. */
+static bool is_held_up;
+
+ARENA_TABLE static struct unwinder_backtrace backtrace; /* the worker's */
+
+AT_START void origin_start(unsigned n_frames, bool load_now)
+{
+	max_frames = n_frames;
+	stack_start();
+	unwind_cache_start();
+	reentrancy_depth++;
+	if (load_now)
+		unwind_library_load();
+	else
+		unwind_library_note();
+	reentrancy_depth--;
+	__atomic_store_n(&may_load, !load_now, __ATOMIC_RELAXED);
+	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
+}
+
+void origin_allocate(void)
+{
+	unwinder_allocate();
+}
+
+void origin_find_program(void)
+{
+	modules_find_program();
+}
+
+/* What could not be compared on the stack can be in the copy. */
+static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGISTERS_N])
+{
+	struct capture *capture = capture_take(key, frame_end, words);
+
+	if (!capture) {
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+		return 0;
+	}
+	uint32_t known = unwind_cache_find_copied(capture);
+	if (!known)
+		return capture_dedup_queue(capture);
+	capture_drop(capture);
+	return known;
+}
+
+/* Frames of a language, added to what is known already, or for later. */
+static uint32_t add_frames(uint32_t origin, const struct language_frame frames[],
+			   unsigned n)
+{
+	const struct pair_key key = pairs_key(origin, frames, n);
+	uint32_t known = origin & ORIGIN_PENDING_BIT ? 0 : pairs_find(&key);
+	struct capture *capture = known ? NULL : capture_extend(&key, frames, n);
+
+	if (known)
+		return known;
+	return capture ? capture_dedup_queue(capture) : origin;
+}
+
+uint32_t origin_without_note(uint32_t origin)
+{
+	uint32_t now = origin_resolve(origin), without = now;
+
+	if (now & ORIGIN_PENDING_BIT) {
+		if (!capture_has_note(now, &without))
+			without = now;
+		if (origin_resolve(now) == now)
+			return without;
+		now = origin_resolve(now);
+	}
+	const struct origin_backtrace *trace = origin_backtrace(now);
+	return trace && trace->has_note ? trace->without_note : now;
+}
+
+uint32_t origin_with_note(uint32_t origin, const char *text)
+{
+	struct language_frame frames[NOTES_MAX_LINES];
+	unsigned n = notes_read(text, frames);
+
+	origin = origin_without_note(origin);
+	return n ? add_frames(origin, frames, n) : origin;
+}
+
+uint32_t origin_place(uint32_t origin)
+{
+	const struct origin_backtrace *trace =
+		origin & ORIGIN_PENDING_BIT ? NULL : origin_backtrace(origin);
+
+	return trace && trace->place ? trace->place : origin;
+}
+
+/* Not inlined: the room for the frames is taken of the host's stack only where there are
+ * any. */
+__attribute__((noinline)) static uint32_t with_language(uint32_t origin)
+{
+	struct language_frame frames[SL_MAX_FRAMES];
+	unsigned n = language_capture(frames, max_frames);
+
+	return n ? add_frames(origin, frames, n) : origin;
+}
+
+/* false: a fork waits, or somebody got stuck inside. */
+static bool enter(void)
+{
+	if (__atomic_exchange_n(&working, 1, __ATOMIC_SEQ_CST))
+		return false;
+	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+		return true;
+	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+	return false;
+}
+
+static void leave(void)
+{
+	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+}
+
+static void look_for_runtime(void *nothing)
+{
+	(void)nothing;
+	if (!enter())
+		return;
+	late_runtime_look();
+	leave();
+}
+
+/* Not inlined and with a frame of its own: the registers and the stack from here up are
+ * what the unwinder starts from. */
+UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture(void)
+{
+	uint64_t words[REGISTERS_N];
+
+	registers_read(words);
+	if (!__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
+		return 0;
+	uint64_t frame_end, key = unwind_cache_key(words, &frame_end);
+	uint32_t word = unwind_cache_find(key, frame_end, words);
+	if (!word) {
+		word = copy(key, frame_end, words);
+		if (languages_may_come())
+			late_runtime_meet(registers_plain(RETURNS_TO(frame_end)),
+					  look_for_runtime);
+	}
+	return languages_may_walk() ? with_language(word) : word;
+}
+
+void origin_load_no_more(void)
+{
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+}
+
+AT_START bool origin_has_work(void)
+{
+	return capture_waits();
+}
+
+uint32_t origin_resolve(uint32_t origin)
+{
+	return origin & ORIGIN_PENDING_BIT ? capture_resolve(origin) : origin;
+}
+
+const char *origin_missing(void)
+{
+	return unwind_library_missing();
+}
+
+uint64_t origin_lost(void)
+{
+	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED) + languages_lost();
+}
+
+uint32_t origin_n_backtraces(void)
+{
+	return backtraces_count();
+}
+
+const struct origin_backtrace *origin_backtrace(uint32_t id)
+{
+	return backtraces_by_id(id);
+}
+
+const struct origin_line *origin_line(uint32_t id)
+{
+	return lines_by_id(id);
+}
+
+uint32_t origin_n_lines(void)
+{
+	return lines_count();
+}
+
+const struct origin_module *origin_module(uint32_t id)
+{
+	const struct module *module = modules_by_id(id);
+
+	return module ? &module->shown : NULL;
+}
+
+uint32_t origin_n_modules(void)
+{
+	return modules_count();
+}
+
+/* Module and offset of each frame. */
+static unsigned locate(const struct unwinder_backtrace *from, uint64_t frames[])
+{
+	for (unsigned i = 0; i < from->n_frames; i++) {
+		struct module *module = modules_at(from->frames[i]);
+		uint32_t id = module ? modules_id(module) : 0;
+		frames[i] = from->frames[i];
+		if (id)
+			frames[i] = (uint64_t)id << 48 | (frames[i] - module->shown.base);
+	}
+	if (from->n_frames > 0 || !from->is_cut)
+		return from->n_frames;
+	/* Called from code outside all modules: better its address than nothing. */
+	frames[0] = from->outside & UINT64_C(0xffffffffffff);
+	return 1;
+}
+
+/* What was derived from modules that may have gone since is forgotten. */
+static void follow_modules(void)
+{
+	static uint32_t reading;
+
+	if (reading == module_list_version())
+		return;
+	reading = module_list_version();
+	unwind_cache_forget_gone();
+	unwinder_forget();
+}
+
+static void work_on(void *argument)
+{
+	struct capture *capture = argument;
+	ARENA_TABLE static uint64_t frames[UNWINDER_MAX_FRAMES];
+
+	follow_modules();
+	unwinder_follow(capture, max_frames, &backtrace);
+	if (backtrace.unreadable)
+		stack_was_short(capture->copy.bytes,
+				backtrace.unreadable - capture->words[REGISTERS_SP]);
+	unsigned n = locate(&backtrace, frames);
+	uint32_t id = n ? backtraces_intern(frames, n, backtrace.is_short) : 0;
+	if (!id)
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	else
+		unwind_cache_remember(capture, &backtrace, id);
+	capture_done(capture, id ? id : CAPTURE_LOST);
+}
+
+/* The thread that queues what it extends may stand still for a moment, or be gone.  false
+ * = it is tried again later. */
+static bool work_on_extension(struct capture *capture)
+{
+	struct extension *extension = capture->extension;
+	uint32_t origin = origin_resolve(extension->key.origin);
+
+	if ((origin & ORIGIN_PENDING_BIT) && extension->n_tries++ < MAX_TRIES) {
+		capture_postpone(capture);
+		return false;
+	}
+	origin = origin & ORIGIN_PENDING_BIT ? 0 : origin;
+	uint32_t id = extend(extension, origin, max_frames);
+	struct pair_key key = extension->key;
+	key.origin = origin;
+	if (id)
+		pairs_remember(&key, id);
+	else
+		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	capture_done(capture, id ? id : CAPTURE_LOST);
+	return true;
+}
+
+static bool work_once(void)
+{
+	struct capture *capture = capture_next();
+
+	if (!capture)
+		return false;
+	if (capture->extension)
+		return work_on_extension(capture);
+	if (is_broken) {
+		work_on(capture);
+		return true;
+	}
+	if (modules_hold(work_on, capture)) {
+		is_child = false; /* the lock is free, then */
+		return true;
+	}
+	__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	capture_done(capture, CAPTURE_LOST);
+	return true;
+}
+
+static void no_work(void *nothing)
+{
+	(void)nothing;
+	follow_modules();
+}
+
+/* A futex that nobody wakes: a wait that every filter allows. */
+static void nap(uint32_t *word, uint32_t value)
+{
+	struct timespec millisecond = {.tv_nsec = 1000000};
+
+	guard_sys(SYS_futex, word, 128 /* FUTEX_WAIT, private */, value, &millisecond);
+}
+
+static uint64_t now_ms(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+/* As enter(), and what is needed of the loader is taken.  A thread of the host's may have
+ * it for ever: it is waited for only so long, by all of one work together.  `until_ms`:
+ * 0 = not waited yet. */
+static bool enter_loader(bool (*take)(void), uint64_t *until_ms)
+{
+	uint32_t unchanging = 0;
+
+	while (enter()) {
+		if (is_broken || take())
+			return true;
+		leave();
+		if (*until_ms == 0)
+			*until_ms = now_ms() + LOADER_WAIT_MS;
+		if (now_ms() >= *until_ms) {
+			__atomic_store_n(&is_held_up, true, __ATOMIC_RELAXED);
+			return false;
+		}
+		guard_progressed(); /* who waits for us waits for no longer than this */
+		nap(&unchanging, 0);
+	}
+	return false;
+}
+
+static void leave_loader(void (*give_back)(void))
+{
+	if (!is_broken)
+		give_back();
+	leave();
+}
+
+static void load(uint64_t *until_ms)
+{
+	if (!__atomic_load_n(&may_load, __ATOMIC_RELAXED) ||
+	    !enter_loader(loader_take_to_load, until_ms))
+		return;
+	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED)) {
+		unwind_library_load();
+		unwinder_allocate();
+	}
+	leave_loader(loader_give_back_loaded);
+}
+
+/* What is done though nothing waits: libunwind, and what was loaded or unloaded since. */
+static void prepare_work(uint64_t *until_ms)
+{
+	load(until_ms);
+	if (is_broken || is_child || origin_is_held_up() ||
+	    !enter_loader(loader_take, until_ms))
+		return;
+	modules_hold(no_work, NULL);
+	leave_loader(loader_give_back);
+	look_for_runtime(NULL);
+}
+
+unsigned origin_work(void)
+{
+	uint64_t until_ms = 0;
+	unsigned n_done = 0;
+	bool is_more = true;
+
+	reentrancy_depth++;
+	__atomic_store_n(&is_held_up, false, __ATOMIC_RELAXED);
+	prepare_work(&until_ms);
+	while (is_more && !origin_is_held_up() && capture_waits() &&
+	       enter_loader(loader_take, &until_ms)) {
+		is_more = work_once();
+		n_done += is_more;
+		leave_loader(loader_give_back);
+	}
+	reentrancy_depth--;
+	return n_done;
+}
+
+bool origin_is_held_up(void)
+{
+	return __atomic_load_n(&is_held_up, __ATOMIC_RELAXED);
+}
+
+void origin_finish(void)
+{
+	origin_work();
+	if (!origin_is_held_up())
+		return;
+	is_broken = true;
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+	unwind_library_abandon();
+	origin_work();
+}
+
+void origin_end_epoch(void)
+{
+	capture_swept();
+}
+
+void origin_fork_prepare(void)
+{
+	__atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
+	for (unsigned ms = 0; ms < FORK_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&working, __ATOMIC_SEQ_CST))
+			return;
+		nap(&working, 1);
+	}
+}
+
+void origin_fork_parent(void)
+{
+	__atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+/* What the copied thread was changing may be half changed: the index is made anew. */
+UNCHECKED static void become_broken(void)
+{
+	is_broken = true;
+	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+	backtraces_forget_index();
+	lines_forget_index();
+	unwind_library_abandon();
+	capture_forget_all();
+}
+
+/* Alone, whatever the threads that were copied had locked or written. */
+UNCHECKED void origin_fork_child(void)
+{
+	is_child = true;
+	/* Threads that were about to queue what they entered are gone. */
+	capture_dedup_forget_all();
+	if (working || is_broken)
+		become_broken();
+	else
+		capture_fork_child();
+	working = forking = 0;
+}

@@ -1,0 +1,179 @@
+/* The end of the short report: what to do, and a table of all places. */
+#include "formats/text_internal.h"
+
+#include "support/say.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_COLUMNS 44
+
+/* By the bit of the reason. */
+static const struct {
+	const char *words, *advice;
+} reasons[TEXT_N_WHYS] = {
+	{"the program was told", "close the socket where that call returned 0 or failed"},
+	{"the end of stream is still unread",
+	 "read until a call returns 0 or fails, and close the socket there"},
+	{"the end of stream was read unseen",
+	 "close the socket (or its FILE) where stdio or io_uring gave the last bytes"},
+	{"shut down and not closed",
+	 "call close() after shutdown(), which frees nothing"},
+	{"the connection was reset",
+	 "close the socket where a call fails with ECONNRESET or EPIPE, too"},
+	{"a duplicate holds it", "close every descriptor that dup() or fcntl() gave"},
+	{"another process holds it",
+	 "open it with SOCK_CLOEXEC, or close it in the child after fork()"},
+	{"the peer answers no more",
+	 "close the socket where a call fails with ETIMEDOUT"},
+	{"the peer takes no data",
+	 "set TCP_USER_TIMEOUT, and close the socket where a write fails"},
+	{"connect() failed", "close the socket where connect() fails"},
+};
+
+const char *text_why_words(unsigned one)
+{
+	return reasons[__builtin_ctz(one)].words;
+}
+
+const char *text_why_advice(unsigned one)
+{
+	return reasons[__builtin_ctz(one)].advice;
+}
+
+void text_advice(const struct writing *writing)
+{
+	unsigned whys = 0;
+
+	for (int list = TEXT_LEAKS; list <= TEXT_LATE; list++) {
+		struct text_places places = text_places_of(writing->findings, list);
+
+		for (size_t i = 0; i < places.n; i++)
+			whys |= places.at[i].why;
+	}
+	if (whys)
+		fputs("What to do:\n", writing->file);
+	for (unsigned i = 0; i < TEXT_N_WHYS; i++)
+		if (whys & 1U << i)
+			fprintf(writing->file, "  %s (%s):\n      %s.\n",
+				reasons[i].words, text_why_name(1U << i),
+				reasons[i].advice);
+	if (whys)
+		fputc('\n', writing->file);
+}
+
+/* --- the table --- */
+
+struct line {
+	const struct writing *writing;
+	const struct findings_place *place;
+	enum text_list list;
+	const char *color;
+	size_t number;
+};
+
+/* The innermost call of the program's own, else why there is none. */
+static void put_in(struct text *text, const struct line *line)
+{
+	const struct findings_place *place = line->place;
+	const char *note = text_note_name(place->origin_kind);
+
+	if (place->n_origin) {
+		text_function(text, text_first_row(place), NAME_COLUMNS);
+		return;
+	}
+	text_string(text, "origin ");
+	text_string(text, place->origin_is_pending ? "pending" : note ? note : "lost");
+}
+
+/* Of the widest name, for a column that is no wider than it need be. */
+static size_t in_columns(const struct line *lines, size_t n)
+{
+	size_t widest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char buffer[4 * NAME_COLUMNS];
+		struct text text = {.at = buffer, .size = sizeof(buffer)};
+
+		put_in(&text, &lines[i]);
+		if (text_columns(&text, 0) > widest)
+			widest = text_columns(&text, 0);
+	}
+	return widest;
+}
+
+static void put_line(struct text *text, const struct line *line, size_t columns)
+{
+	static const char *const lists[] = {"", "  closed late", "  pending"};
+	const struct findings_place *place = line->place;
+	const char *call = text_call_name(place->call);
+	char count[24], age[24];
+	struct text age_text = {.at = age, .size = sizeof(age) - 1};
+	size_t begin = text->used;
+	const struct text_frame *first = place->n_origin ? text_first_row(place) : NULL;
+
+	text_string(text, "[");
+	text_unsigned(text, line->number);
+	text_string(text, "]");
+	text_pad(text, begin, 5);
+	snprintf(count, sizeof(count), "%7zu", place->n_sockets);
+	text_colored(text, line->writing, line->color, count);
+	text_duration(&age_text, place->oldest_ms);
+	age[age_text.used] = 0;
+	for (size_t n = age_text.used; n < 8; n++)
+		text_string(text, " ");
+	text_string(text, age);
+	text_string(text, "  ");
+	begin = text->used;
+	text_string(text, call ? call : "-");
+	text_pad(text, begin, 9);
+	begin = text->used;
+	put_in(text, line);
+	if (first && (first->file || first->module)) {
+		text_pad(text, begin, columns + 2);
+		text_where(text, first,
+			   TEXT_MAX_COLUMNS - 33 - columns - strlen(lists[line->list]));
+	}
+	text_string(text, lists[line->list]);
+	text_string(text, "\n");
+}
+
+struct table {
+	struct line *lines;
+	size_t n;
+};
+
+static void put_table(struct text *text, const void *of)
+{
+	const struct table *table = of;
+	size_t columns = in_columns(table->lines, table->n), begin = text->used;
+
+	text_string(text, "     sockets  oldest  by       in");
+	text_pad(text, begin, 33 + columns);
+	text_string(text, "at\n");
+	for (size_t i = 0; i < table->n; i++)
+		put_line(text, &table->lines[i], columns);
+}
+
+void text_table(const struct writing *writing)
+{
+	const struct findings *findings = writing->findings;
+	size_t n = findings->n_leaks + findings->n_late + findings->n_pending, bytes;
+	struct table table = {0};
+
+	if (n < 2)
+		return;
+	table.lines = say_calloc(n, sizeof(*table.lines));
+	for (int list = 0; list < TEXT_N_LISTS; list++) {
+		struct text_places places = text_places_of(findings, list);
+
+		for (size_t i = 0; i < places.n; i++, table.n++)
+			table.lines[table.n] = (struct line){writing, &places.at[i], list,
+							     places.color, table.n + 1};
+	}
+	char *at = format_block(put_table, &table, &bytes);
+	fwrite(at, 1, bytes, writing->file);
+	fputc('\n', writing->file);
+	free(at);
+	free(table.lines);
+}

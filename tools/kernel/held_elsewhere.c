@@ -1,0 +1,110 @@
+/* See held_elsewhere.h. */
+#include "kernel/held_elsewhere.h"
+
+#include "common/verdict.h"
+
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PEER_GONE (1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
+#define NS_PER_MS UINT64_C(1000000)
+
+static int by_cookie(const void *a, const void *b)
+{
+	const struct diag_socket *left = a, *right = b;
+
+	return (left->cookie > right->cookie) - (left->cookie < right->cookie);
+}
+
+void held_elsewhere_look(struct held_elsewhere *all)
+{
+	struct timespec now;
+
+	*all = (struct held_elsewhere){0};
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	all->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (diag_add(&all->sockets, PEER_GONE) != 0)
+		return;
+	all->net_namespace = diag_namespace();
+	if (all->sockets.n)
+		qsort(all->sockets.at, all->sockets.n, sizeof(*all->sockets.at),
+		      by_cookie);
+}
+
+void held_elsewhere_free(struct held_elsewhere *all)
+{
+	diag_free(&all->sockets);
+	if (all->has_holders)
+		holders_free(&all->holders);
+}
+
+const struct diag_socket *held_elsewhere_find(const struct held_elsewhere *all,
+					      uint64_t cookie, uint64_t net_namespace)
+{
+	struct diag_socket wanted = {.cookie = cookie};
+
+	if (!cookie || !all->sockets.n || net_namespace != all->net_namespace)
+		return NULL;
+	const struct diag_socket *found = bsearch(
+		&wanted, all->sockets.at, all->sockets.n, sizeof(*found), by_cookie);
+	/* Without an inode no descriptor refers to it: the kernel is about to end it. */
+	return found && found->inode && !found->is_mptcp ? found : NULL;
+}
+
+const struct holder *held_elsewhere_by(struct held_elsewhere *all,
+				       const struct diag_socket *socket, size_t *n)
+{
+	if (!all->has_holders)
+		holders_find(&all->holders);
+	all->has_holders = true;
+	return holders_of(&all->holders, socket->inode, n);
+}
+
+/* Since when its peer is gone: the last segment from there was the FIN, or came later. */
+static uint64_t gone_since_ns(const struct held_elsewhere *all,
+			      const struct diag_socket *socket, uint64_t opened_ns)
+{
+	uint64_t age_ns = socket->has_age ? socket->quiet_ms * NS_PER_MS : 0;
+	uint64_t since_ns = age_ns < all->now_ns ? all->now_ns - age_ns : 1;
+
+	return since_ns > opened_ns ? since_ns : opened_ns;
+}
+
+struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
+					const struct diag_socket *socket,
+					const struct sl_descriptor *from,
+					uint64_t grace_ns)
+{
+	struct sl_descriptor row = *from;
+
+	row.held = 1;
+	row.state = socket->state;
+	row.kind = SL_KIND_CLOSE_WAIT;
+	row.why = (uint16_t)(SL_WHY_HELD_BY_CHILD |
+			     (socket->fin_unread ? SL_WHY_NEVER_READ : 0));
+	row.inode = socket->inode;
+	row.peer_gone_since_ns = gone_since_ns(all, socket, row.opened_ns);
+	row.idle_since_ns = socket->unsent_bytes ? all->now_ns : row.peer_gone_since_ns;
+	row.looked_ns = all->now_ns;
+	/* What its opener was told, and did with the knowledge, the holder does not know.
+	 */
+	row.told_ns = row.sent_ns = 0;
+	row.eof_call = SL_CALL_NONE;
+	row.eof_origin = 0;
+	row.verdict = (uint8_t)verdict_of(
+		&(struct verdict_facts){.kind = row.kind,
+					.idle_since_ns = row.idle_since_ns,
+					.now_ns = all->now_ns},
+		&(struct verdict_rules){.grace_ns = grace_ns});
+	row.unread_bytes = socket->unread_bytes < 0 ? SL_UNREAD_UNKNOWN
+						    : (uint32_t)socket->unread_bytes;
+	row.kernel_bytes = 0;
+	row.family = socket->family;
+	row.local_port = socket->local_port;
+	row.peer_port = socket->peer_port;
+	memcpy(row.local, socket->local, sizeof(row.local));
+	memcpy(row.peer, socket->peer, sizeof(row.peer));
+	return row;
+}

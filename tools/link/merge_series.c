@@ -1,0 +1,106 @@
+/* One series over all processes: at each of so many moments the sum of what each of them
+ * held then, by the clock that all hosts have. */
+#include "link/linked.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_MOMENTS 240
+
+/* CLOCK_REALTIME in ms of a time in the process's own clock.  The first scan may have
+ * begun before the ledger did. */
+static uint64_t realtime_ms(const struct sl_header *head, uint64_t ns)
+{
+	uint64_t after_ns = ns > head->started_ns ? ns - head->started_ns : 0;
+
+	return (head->started_realtime_ns + after_ns) / 1000000;
+}
+
+void linked_take_series(struct merge *merge, struct process *process,
+			const struct sl_header *head)
+{
+	uint32_t n = head->series.n_points;
+
+	/* Without the time of day its place among others is not known. */
+	if (!n || !head->started_realtime_ns)
+		return;
+	struct findings_point *points =
+		findings_keep(merge->findings, n * sizeof(*points));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sl_point *from = &head->series.points[i];
+
+		points[i] = (struct findings_point){realtime_ms(head, from->time_ns),
+						    from->open, from->leaked};
+	}
+	/* What only the end of the program closed is held to the end. */
+	if (n > 1 && head->ended == SL_ENDED_EXIT &&
+	    points[n - 1].leaked < points[n - 2].leaked) {
+		points[n - 1].open = points[n - 2].open;
+		points[n - 1].leaked = points[n - 2].leaked;
+	}
+	process->points = points;
+	process->n_points = n;
+}
+
+/* The last point of the process at that time; NULL = it had not begun, or had ended. */
+static const struct findings_point *point_at(const struct merge *merge, size_t process,
+					     uint64_t ms)
+{
+	const struct process *from = &merge->processes[process];
+	uint32_t low = 0, high = from->n_points;
+	bool goes_on = merge->findings->processes[process].ended == FINDINGS_RUNNING;
+
+	if (!high || (ms > from->points[high - 1].ms && !goes_on))
+		return NULL;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (from->points[middle].ms <= ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? &from->points[low - 1] : NULL;
+}
+
+static bool find_span(const struct merge *merge, uint64_t *first, uint64_t *last)
+{
+	*first = UINT64_MAX;
+	*last = 0;
+	for (size_t i = 0; i < merge->findings->n_processes; i++) {
+		const struct process *from = &merge->processes[i];
+
+		if (!from->n_points)
+			continue;
+		if (from->points[0].ms < *first)
+			*first = from->points[0].ms;
+		if (from->points[from->n_points - 1].ms > *last)
+			*last = from->points[from->n_points - 1].ms;
+	}
+	return *first < *last;
+}
+
+void linked_join_series(struct merge *merge)
+{
+	struct findings *findings = merge->findings;
+	uint64_t first, last;
+
+	if (!find_span(merge, &first, &last))
+		return;
+	uint64_t span = last - first;
+	size_t n = span < MAX_MOMENTS ? (size_t)span + 1 : MAX_MOMENTS;
+	findings->series = findings_keep(findings, n * sizeof(*findings->series));
+	findings->n_series = n;
+	for (size_t i = 0; i < n; i++) {
+		struct findings_point *sum = &findings->series[i];
+
+		/* In this order: spans of hostile ledgers are large. */
+		sum->ms = span / (n - 1) * i + span % (n - 1) * i / (n - 1) + first;
+		for (size_t j = 0; j < findings->n_processes; j++) {
+			const struct findings_point *point = point_at(merge, j, sum->ms);
+
+			sum->open += point ? point->open : 0;
+			sum->leaked += point ? point->leaked : 0;
+		}
+	}
+}
