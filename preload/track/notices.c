@@ -9,7 +9,9 @@
 
 #include <string.h>
 
-static _Atomic bool was_told_here; /* since this tracking state began */
+/* Since this tracking state began: of a TCP socket, and of what is not known to be one.
+ */
+static _Atomic bool was_told_here, was_told_of_unseen;
 
 static uint8_t shut_how(uint32_t facts)
 {
@@ -121,8 +123,9 @@ void notice_eof(int fd, enum sl_call call, uint32_t origin, enum verdict_error e
 	uint64_t now_ns = clock_now_ns();
 	write_eof(one, call, origin, error, now_ns);
 	socket_change_facts(one, entry.serial, SOCKET_EOF, 0);
-	if (!(atomic_load(&entry.word) & ENTRY_NOT_TCP))
-		atomic_store(&was_told_here, true);
+	atomic_store(atomic_load(&entry.word) & ENTRY_NOT_TCP ? &was_told_of_unseen
+							      : &was_told_here,
+		     true);
 	ledger_told(fd, now_ns, call);
 }
 
@@ -211,12 +214,26 @@ UNCHECKED void notice_take_over(const struct fd_entry *from, const struct fd_ent
 	socket_change_facts(one, to->serial, facts, 0);
 }
 
+/* A call said that it ended, and it is still open: a file, or a socket opened unseen. */
+static bool holds_ended_unseen(void)
+{
+	struct fd_entry entry;
+
+	for (int fd = 0; fd < (int)fd_table_top(); fd++)
+		if (fd_table_read(fd, &entry) &&
+		    (atomic_load(&entry.word) & ENTRY_UNSEEN) && notice_was_eof(fd))
+			return true;
+	return false;
+}
+
 bool notices_are_none(void)
 {
-	return !atomic_load(&was_told_here);
+	return !atomic_load(&was_told_here) &&
+	       !(atomic_load(&was_told_of_unseen) && holds_ended_unseen());
 }
 
 void notices_fork_child(void)
 {
 	atomic_store(&was_told_here, false);
+	atomic_store(&was_told_of_unseen, false);
 }

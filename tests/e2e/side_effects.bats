@@ -240,6 +240,13 @@ same_case() {
 	[[ $output == *"1 socket left in CLOSE_WAIT"*"SUMMARY: sockleak: 1 socket leaked"* ]]
 }
 
+@test "a child is told of the end of what was opened past us, by a call that reads files, too" {
+	for options in grace=60s grace=60s:thread=no; do
+		run -0 preloaded "$options" "$rules" child-is-told-past-us
+		[ "$(grep -c 'SUMMARY: sockleak: 1 socket leaked' <<<"$output")" -eq 2 ]
+	done
+}
+
 @test "another file in libunwind's place since the start is not loaded" {
 	[ "$(id -u)" = 0 ] && unshare -m true || skip "only root may put one there"
 	local theirs
