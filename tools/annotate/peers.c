@@ -18,6 +18,7 @@
  * before, or an RST has ended it, or the kernel has no room for more: nobody knows. */
 #include "annotate/peers.h"
 
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <ifaddrs.h>
@@ -27,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <uthash.h>
 
 /* A connection of the same two addresses can be made again, but not so soon. */
@@ -336,11 +336,9 @@ static void tell_places(struct telling *telling, const struct findings_place *pl
 
 void peers_tell(struct findings *findings, struct peers_known **known, bool is_the_end)
 {
-	struct telling telling = {.findings = findings, .known = known};
-	struct timespec now;
+	struct telling telling = {
+		.findings = findings, .known = known, .now_ns = clock_now_ns()};
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	telling.now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	if (is_the_end)
 		telling.net_namespace = diag_namespace();
 	tell_places(&telling, findings->leaks, findings->n_leaks);

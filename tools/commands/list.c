@@ -14,6 +14,7 @@
 #include "judge/judge.h"
 #include "read/process_facts.h"
 #include "read/running.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <ctype.h>
@@ -24,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 struct listing {
@@ -221,11 +221,6 @@ static const char usage_end[] =
 	"  sockleak list\n"
 	"  sockleak list --json 4711 | jq '.processes[].sockets[].state'\n";
 
-static bool is_number(const char *word)
-{
-	return isdigit((unsigned char)word[0]);
-}
-
 static void take_options(struct view *view, int argc, char **argv)
 {
 	const struct options options = {
@@ -233,7 +228,7 @@ static void take_options(struct view *view, int argc, char **argv)
 		.usage = usage,
 		.usage_end = usage_end,
 		.tables = {{view_rows, view}},
-		.takes = is_number,
+		.takes = options_is_number,
 	};
 
 	options_take(&options, argc, argv);
@@ -265,7 +260,6 @@ int command_list(int argc, char **argv)
 	take_options(&view, argc, argv);
 	struct listing listing = {.symbols = symbols_open()};
 	struct list *list = &listing.list;
-	struct timespec now;
 	int status = 0;
 	if (optind == argc && add_all(&listing) != 0)
 		status = SAY_USAGE;
@@ -280,8 +274,7 @@ int command_list(int argc, char **argv)
 	for (size_t i = 0; i < list->n_processes; i++)
 		name_origins(&listing, &list->processes[i]);
 	look_at_peers(list);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	list->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	list->now_ns = clock_now_ns();
 	if (write_list(&view, list) != 0)
 		status = SAY_USAGE;
 	if (status == 0 && list_n_leaks(list))

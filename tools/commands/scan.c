@@ -13,6 +13,7 @@
 #include "commands/scan_stacks.h"
 #include "commands/view.h"
 #include "formats/prometheus.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <errno.h>
@@ -224,11 +225,6 @@ static const char usage_end[] =
 	"  sockleak scan --json | jq '.sockets[] | select(.leak) | .holders[0].name'\n"
 	"  sockleak scan --grace=10m --error-exitcode=1\n";
 
-static bool take_watch(void *field, const char *value)
-{
-	return options_duration_ms(field, value) && *(uint64_t *)field > 0;
-}
-
 struct wanted {
 	uint64_t grace_ms, watch_ms;
 	bool stacks;
@@ -245,7 +241,7 @@ static const struct options_row rows[] = {
 	 "them for a moment",
 	 options_flag, offsetof(struct wanted, stacks), NULL, NULL},
 	{"watch", 0, "DURATION", "look again and again after so long, and tell what grew",
-	 take_watch, offsetof(struct wanted, watch_ms), OPTIONS_DURATION ", not 0", NULL},
+	 options_interval_ms, offsetof(struct wanted, watch_ms), OPTIONS_INTERVAL, NULL},
 	{0},
 };
 
@@ -275,13 +271,6 @@ static char **take_options(struct wanted *wanted, int argc, char **argv)
 	if (!wanted->watch_ms)
 		scan_check_asked(argv + optind);
 	return argv + optind;
-}
-
-static void sleep_ms(uint64_t ms)
-{
-	struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-	while (nanosleep(&left, &left) != 0)
-		;
 }
 
 static void print_time(FILE *file)
@@ -351,7 +340,7 @@ int command_scan(int argc, char **argv)
 	struct groups before, groups;
 	int status = scan_once(&wanted, words, NULL, &before);
 	while (wanted.watch_ms && status != SAY_USAGE) {
-		sleep_ms(wanted.watch_ms);
+		clock_sleep_ms(wanted.watch_ms);
 		status = scan_once(&wanted, words, &before, &groups);
 		groups_free(&before);
 		before = groups;

@@ -10,6 +10,7 @@
 #include "judge/judge_linked.h"
 #include "link/merge.h"
 #include "read/running.h"
+#include "support/clock.h"
 #include "support/options.h"
 #include "support/outfile.h"
 #include "support/say.h"
@@ -18,7 +19,6 @@
 #include <dirent.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -46,11 +46,6 @@ struct wanted {
 	char **pids;      /* ended by NULL; none = all */
 };
 
-static bool take_interval(void *field, const char *value)
-{
-	return options_duration_ms(field, value) && *(uint64_t *)field > 0;
-}
-
 static bool take_count(void *field, const char *value)
 {
 	char *end;
@@ -61,17 +56,12 @@ static bool take_count(void *field, const char *value)
 }
 
 static const struct options_row rows[] = {
-	{"interval", 'i', "DURATION", "between two looks (2s)", take_interval,
-	 offsetof(struct wanted, interval_ms), OPTIONS_DURATION ", not 0", NULL},
+	{"interval", 'i', "DURATION", "between two looks (2s)", options_interval_ms,
+	 offsetof(struct wanted, interval_ms), OPTIONS_INTERVAL, NULL},
 	{"count", 'n', "N", "end after so many tables", take_count,
 	 offsetof(struct wanted, n_looks), "a number from 1 on", NULL},
 	{0},
 };
-
-static bool is_number(const char *word)
-{
-	return isdigit((unsigned char)word[0]);
-}
 
 static struct wanted take_options(int argc, char **argv)
 {
@@ -81,7 +71,7 @@ static struct wanted take_options(int argc, char **argv)
 		.usage = usage,
 		.usage_end = usage_end,
 		.tables = {{rows, &wanted}},
-		.takes = is_number,
+		.takes = options_is_number,
 	};
 
 	options_take(&options, argc, argv);
@@ -114,14 +104,6 @@ static void add_all(struct merge *merge)
 	closedir(proc);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* What has ended meanwhile is left out. */
 static void look(struct top *top, void *of)
 {
@@ -134,7 +116,7 @@ static void look(struct top *top, void *of)
 		add_all(merge);
 	struct findings *findings = judge_linked(merge);
 	frames_name(findings, true);
-	top_take(top, findings, now_ms());
+	top_take(top, findings, clock_now_ms());
 }
 
 /* -- the command ------------------------------------------------------------------ */
@@ -155,18 +137,11 @@ static int check_pids(const struct wanted *wanted)
 	return status;
 }
 
-static void sleep_ms(uint64_t ms)
-{
-	const struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-
-	nanosleep(&pause, NULL);
-}
-
 static int print_tables(const struct wanted *wanted, struct top *top)
 {
 	for (uint64_t i = 0; !wanted->n_looks || i < wanted->n_looks; i++) {
 		if (i > 0) {
-			sleep_ms(wanted->interval_ms);
+			clock_sleep_ms(wanted->interval_ms);
 			putchar('\n');
 		}
 		look(top, (void *)wanted);

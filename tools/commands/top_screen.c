@@ -2,6 +2,7 @@
 #include "commands/top_screen.h"
 
 #include "formats/formats.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <langinfo.h>
@@ -23,14 +24,6 @@ struct screen {
 	char chosen[TEXT_ID_BYTES]; /* the id of the place; "" = the first */
 	bool shows_stacks, is_utf8;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* The row of the chosen place, as far as it is still there. */
 static size_t chosen_row(const struct screen *screen)
@@ -222,9 +215,9 @@ static bool take_key(struct screen *screen, int key)
 /* Until the next look is due; false = to end. */
 static bool take_keys(struct screen *screen)
 {
-	uint64_t due_ms = now_ms() + screen->interval_ms;
+	uint64_t due_ms = clock_now_ms() + screen->interval_ms;
 
-	for (uint64_t now; (now = now_ms()) < due_ms;) {
+	for (uint64_t now; (now = clock_now_ms()) < due_ms;) {
 		uint64_t left_ms = due_ms - now;
 
 		draw(screen);

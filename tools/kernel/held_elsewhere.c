@@ -2,11 +2,11 @@
 #include "kernel/held_elsewhere.h"
 
 #include "common/verdict.h"
+#include "support/clock.h"
 
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PEER_GONE (1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
 #define NS_PER_MS UINT64_C(1000000)
@@ -20,11 +20,7 @@ static int by_cookie(const void *a, const void *b)
 
 void held_elsewhere_look(struct held_elsewhere *all)
 {
-	struct timespec now;
-
-	*all = (struct held_elsewhere){0};
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	all->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	*all = (struct held_elsewhere){.now_ns = clock_now_ns()};
 	if (diag_add(&all->sockets, PEER_GONE) != 0)
 		return;
 	all->net_namespace = diag_namespace();

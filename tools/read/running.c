@@ -6,13 +6,13 @@
 #include "read/running.h"
 
 #include "kernel/process.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DELETED " (deleted)"
 
@@ -79,7 +79,7 @@ static bool is_ending(uint32_t pid, const struct mapped *mapped)
 	for (int i = 0; i < 20; i++) {
 		if (!is_mapped_still(pid, mapped))
 			return true;
-		nanosleep(&(struct timespec){0, 5000000}, NULL);
+		clock_sleep_ms(5);
 	}
 	return false;
 }

@@ -6,6 +6,7 @@
 #include "kernel/process.h"
 #include "run/asked.h"
 #include "run/target.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <ctype.h>
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -80,14 +80,6 @@ struct descendants *descendants_open(const char *ledgers, const char *around)
 
 	descendants->of = (struct asked_run){ledgers, around};
 	return descendants;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* NULL = not in the list */
@@ -246,7 +238,7 @@ static void examine(struct descendants *descendants, struct process *process)
 		decide(process, WATCHED, 0);
 	else if (asked == NOT_ASKED)
 		decide(process, UNWATCHED, UNWATCHED_ENVIRONMENT);
-	else if (now_ms() - process->first_ms > LOAD_PATIENCE_MS)
+	else if (clock_now_ms() - process->first_ms > LOAD_PATIENCE_MS)
 		decide(process, UNWATCHED, UNWATCHED_NOT_LOADED);
 	if (process->state == UNWATCHED)
 		note_pid(descendants, process->pid, process->image.start_ticks);
@@ -284,7 +276,7 @@ static void see(struct descendants *descendants, uint32_t pid)
 	if (!process->exe) {
 		process->exe = find_program(pid);
 		process->state = UNDECIDED;
-		process->first_ms = now_ms();
+		process->first_ms = clock_now_ms();
 	}
 	process->image = image;
 	process->pass = descendants->pass;
@@ -292,7 +284,7 @@ static void see(struct descendants *descendants, uint32_t pid)
 	/* What runs other programs in itself (valgrind) loads the library later. */
 	if (process->state == UNDECIDED ||
 	    (process->state == UNWATCHED && process->reason == UNWATCHED_STATIC &&
-	     now_ms() - process->first_ms < LOAD_PATIENCE_MS))
+	     clock_now_ms() - process->first_ms < LOAD_PATIENCE_MS))
 		examine(descendants, process);
 }
 

@@ -3,6 +3,8 @@
  * debuginfod that does not answer, or in a pipe that nobody reads. */
 #include "run/interrupts.h"
 
+#include "support/clock.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -58,9 +60,7 @@ static void *wait_for_signal(void *nothing)
 		if (sigwait(&ending, &got) != 0)
 			return nothing;
 	while (is_ignored(got));
-	nanosleep(&(struct timespec){watching.patience_ms / 1000,
-				     watching.patience_ms % 1000 * 1000000L},
-		  NULL);
+	clock_sleep_ms(watching.patience_ms);
 	if (!atomic_exchange(&watching.is_ending, true))
 		end_by(got);
 	return nothing;

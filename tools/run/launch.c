@@ -19,6 +19,8 @@
  * so that the shell sees its job stopped; when we are continued, the child is. */
 #include "run/launch.h"
 
+#include "support/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -31,7 +33,7 @@
 #include <unistd.h>
 
 #define GROUP_LOOKS    3 /* for a signal to reach the whole group */
-#define GROUP_PAUSE_US 2000
+#define GROUP_PAUSE_MS 2
 
 static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
 				SIGUSR2, SIGALRM, SIGTSTP, SIGCONT, SIGWINCH};
@@ -207,7 +209,7 @@ static bool comes_to(pid_t pid, int signal_number)
 {
 	for (unsigned i = 0; i < GROUP_LOOKS; i++) {
 		if (i > 0)
-			usleep(GROUP_PAUSE_US);
+			clock_sleep_ms(GROUP_PAUSE_MS);
 		if (has_pending(pid, signal_number))
 			return true;
 	}
@@ -280,28 +282,20 @@ static int fetch(const sigset_t *watched, siginfo_t *got, uint64_t wait_ms)
 	return sigtimedwait(watched, got, wait_ms ? &wait : NULL);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Signals, of which each orphan's end is one, do not put off the tick. */
 static void wait_for_end(struct waiting *waiting, const sigset_t *watched,
 			 uint64_t (*tick)(void *), void *of)
 {
 	struct launch *launch = waiting->launch;
-	uint64_t wait_ms = tick ? tick(of) : 0, due_ms = now_ms() + wait_ms;
+	uint64_t wait_ms = tick ? tick(of) : 0, due_ms = clock_now_ms() + wait_ms;
 
 	while (!child_changed(launch)) {
 		siginfo_t got;
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 
 		if (wait_ms && now >= due_ms) {
 			wait_ms = tick(of);
-			due_ms = now_ms() + wait_ms;
+			due_ms = clock_now_ms() + wait_ms;
 			continue;
 		}
 		if (fetch(watched, &got, wait_ms ? due_ms - now : 0) < 0)

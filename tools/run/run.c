@@ -29,6 +29,7 @@
 #include "run/run_files.h"
 #include "run/run_options.h"
 #include "run/target.h"
+#include "support/clock.h"
 #include "support/say.h"
 
 #include <errno.h>
@@ -36,7 +37,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STATUS_FAILED   125
@@ -188,19 +188,11 @@ static int prepare(struct run *run)
 	return status;
 }
 
-static uint64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* How long not to look again after a look that began at `before_us` of processor time. */
-static uint64_t wait_after(uint64_t before_us, uint64_t least_ms)
+/* How long not to look again after a look that began at `before_ns` of processor time. */
+static uint64_t wait_after(uint64_t before_ns, uint64_t least_ms)
 {
 	uint64_t wait_ms =
-		(clock_us(CLOCK_PROCESS_CPUTIME_ID) - before_us) * SHARE / 1000;
+		(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before_ns) * SHARE / 1000000;
 
 	return wait_ms < least_ms ? least_ms : wait_ms;
 }
@@ -209,7 +201,7 @@ static uint64_t wait_after(uint64_t before_us, uint64_t least_ms)
  * be known any more once the program has ended. */
 static void look_at_ledgers(struct run *run)
 {
-	uint64_t before_us = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+	uint64_t before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	struct adding adding = {run, merge_open(), true};
 
 	ledgers_each(run->files.directory, add_ledger, &adding);
@@ -217,19 +209,18 @@ static void look_at_ledgers(struct run *run)
 	peers_tell(findings, &run->forgotten, false);
 	progress_show(&run->progress, findings);
 	findings_free(findings);
-	run->ledgers_due_ms =
-		clock_us(CLOCK_MONOTONIC) / 1000 + wait_after(before_us, LEDGERS_WAIT_MS);
+	run->ledgers_due_ms = clock_now_ms() + wait_after(before_ns, LEDGERS_WAIT_MS);
 }
 
 /* Returns when to look again. */
 static uint64_t tick(void *of)
 {
 	struct run *run = of;
-	uint64_t before_us = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+	uint64_t before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
 	descendants_look(run->descendants, run->launch.lookout);
-	uint64_t wait_ms = wait_after(before_us, PROCESSES_WAIT_MS);
-	if (clock_us(CLOCK_MONOTONIC) / 1000 >= run->ledgers_due_ms)
+	uint64_t wait_ms = wait_after(before_ns, PROCESSES_WAIT_MS);
+	if (clock_now_ms() >= run->ledgers_due_ms)
 		look_at_ledgers(run);
 	return wait_ms;
 }
@@ -237,13 +228,12 @@ static uint64_t tick(void *of)
 /* How many processes the program has left behind. */
 static size_t n_left_behind(struct run *run)
 {
-	uint64_t end_us = clock_us(CLOCK_MONOTONIC) + END_PATIENCE_MS * 1000;
+	uint64_t end_ms = clock_now_ms() + END_PATIENCE_MS;
 	size_t n;
 
-	while ((n = descendants_look(run->descendants, -1)) &&
-	       clock_us(CLOCK_MONOTONIC) < end_us) {
+	while ((n = descendants_look(run->descendants, -1)) && clock_now_ms() < end_ms) {
 		launch_reap();
-		usleep(5000);
+		clock_sleep_ms(5);
 	}
 	return n;
 }

@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "support/say.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -307,4 +308,14 @@ bool options_duration_ms(void *field, const char *value)
 		return false;
 	*(uint64_t *)field = ns / 1000000;
 	return true;
+}
+
+bool options_interval_ms(void *field, const char *value)
+{
+	return options_duration_ms(field, value) && *(uint64_t *)field > 0;
+}
+
+bool options_is_number(const char *word)
+{
+	return isdigit((unsigned char)word[0]);
 }

@@ -47,8 +47,12 @@ bool options_string(void *field, const char *value);      /* const char *; of ar
 bool options_file(void *field, const char *value);        /* struct options_file */
 bool options_exitcode(void *field, const char *value);    /* int */
 bool options_duration_ms(void *field, const char *value); /* uint64_t */
+bool options_interval_ms(void *field, const char *value); /* the same, above 0 */
 #define OPTIONS_EXITCODE "a number from 0 to 255"
 #define OPTIONS_DURATION "a duration as 500ms, 1.5s or 2m"
+#define OPTIONS_INTERVAL OPTIONS_DURATION ", not 0"
+/* For options.takes: arguments are process ids. */
+bool options_is_number(const char *word);
 
 struct options_file {
 	bool given;
