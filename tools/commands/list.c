@@ -18,7 +18,6 @@
 #include "support/say.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -90,9 +89,9 @@ static void name_origins(struct listing *listing, struct list_process *process)
 	}
 }
 
-static void add_process(struct listing *listing, uint32_t pid,
-			const struct reader_ledger *ledger)
+static void add_process(void *of, uint32_t pid, struct reader_ledger *ledger)
 {
+	struct listing *listing = of;
 	struct list *list = &listing->list;
 	list->processes =
 		say_one_more(list->processes, list->n_processes, sizeof *list->processes);
@@ -115,31 +114,6 @@ static void add_process(struct listing *listing, uint32_t pid,
 	}
 	process->n_held = process->n_sockets;
 	list_add_elsewhere(&listing->elsewhere, process);
-}
-
-/* All that may be read; -1 if a ledger could not be read. */
-static int add_all(struct listing *listing)
-{
-	DIR *proc = opendir("/proc");
-	int status = 0;
-	/* Where nothing is mounted there is an empty directory. */
-	if (!proc || access("/proc/self", F_OK) < 0)
-		say_die(SAY_USAGE, "cannot look into /proc:");
-	for (const struct dirent *one; (one = readdir(proc));) {
-		struct reader_ledger ledger;
-		if (!isdigit((unsigned char)one->d_name[0]))
-			continue;
-		uint32_t pid = (uint32_t)strtoul(one->d_name, NULL, 10);
-		int found = running_ledger(pid, &ledger);
-		if (found == 1)
-			add_process(listing, pid, &ledger);
-		else if (found == -1 && (errno == EACCES || errno == EPERM))
-			listing->list.n_unseen++;
-		else if (found == -2)
-			status = -1;
-	}
-	closedir(proc);
-	return status;
 }
 
 /* Once for all: the kernel is asked for the whole system. */
@@ -261,8 +235,11 @@ int command_list(int argc, char **argv)
 	struct listing listing = {.symbols = symbols_open()};
 	struct list *list = &listing.list;
 	int status = 0;
-	if (optind == argc && add_all(&listing) != 0)
-		status = SAY_USAGE;
+	if (optind == argc) {
+		struct running_unread unread = running_each(add_process, &listing);
+		list->n_unseen = unread.n_unseen;
+		status = unread.has_refused ? SAY_USAGE : 0;
+	}
 	for (int i = optind; i < argc; i++) {
 		if (add_one(&listing, argv[i]) != 0)
 			status = SAY_USAGE;

@@ -16,7 +16,6 @@
 #include "support/say.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -81,89 +80,80 @@ static struct wanted take_options(int argc, char **argv)
 
 /* -- a look ----------------------------------------------------------------------- */
 
-static bool add_ledger(struct merge *merge, uint32_t pid)
+static void add_ledger(void *merge, uint32_t pid, struct reader_ledger *ledger)
+{
+	(void)pid;
+	merge_add(merge, ledger);
+	reader_free(ledger);
+}
+
+static bool add_named(struct merge *merge, const char *pid)
 {
 	struct reader_ledger ledger;
 
-	if (running_ledger(pid, &ledger) != 1)
+	if (running_ledger((uint32_t)strtoul(pid, NULL, 10), &ledger) != 1)
 		return false;
-	merge_add(merge, &ledger);
-	reader_free(&ledger);
+	add_ledger(merge, 0, &ledger);
 	return true;
 }
 
-static void add_all(struct merge *merge)
-{
-	DIR *proc = opendir("/proc");
-
-	if (!proc)
-		say_die(SAY_USAGE, "cannot look into /proc:");
-	for (const struct dirent *one; (one = readdir(proc));)
-		if (isdigit((unsigned char)one->d_name[0]))
-			add_ledger(merge, (uint32_t)strtoul(one->d_name, NULL, 10));
-	closedir(proc);
-}
-
-/* What has ended meanwhile is left out. */
-static void look(struct top *top, void *of)
-{
-	const struct wanted *wanted = of;
-	struct merge *merge = merge_open();
-
-	for (char **pid = wanted->pids; *pid; pid++)
-		add_ledger(merge, (uint32_t)strtoul(*pid, NULL, 10));
-	if (!*wanted->pids)
-		add_all(merge);
-	struct findings *findings = judge_linked(merge);
-	frames_name(findings, true);
-	top_take(top, findings, clock_now_ms());
-}
-
-/* -- the command ------------------------------------------------------------------ */
-
-/* Each that was named is there at the first look. */
-static int check_pids(const struct wanted *wanted)
+/* Each process that was named has a ledger at the first look, or the command fails; what
+ * has ended later is left out. */
+static int look(struct top *top, const struct wanted *wanted, bool is_first)
 {
 	struct merge *merge = merge_open();
 	int status = 0;
 
 	for (char **pid = wanted->pids; *pid; pid++) {
-		if (add_ledger(merge, (uint32_t)strtoul(*pid, NULL, 10)))
+		if (add_named(merge, *pid) || !is_first)
 			continue;
 		say_warn("process %s keeps no ledger that can be read", *pid);
 		status = SAY_USAGE;
 	}
-	merge_free(merge);
-	return status;
+	if (!*wanted->pids)
+		running_each(add_ledger, merge);
+	if (status) {
+		merge_free(merge);
+		return status;
+	}
+	struct findings *findings = judge_linked(merge);
+	frames_name(findings, true);
+	top_take(top, findings, clock_now_ms());
+	return 0;
 }
+
+static void look_again(struct top *top, void *of)
+{
+	look(top, of, false);
+}
+
+/* -- the command ------------------------------------------------------------------ */
 
 static int print_tables(const struct wanted *wanted, struct top *top)
 {
-	for (uint64_t i = 0; !wanted->n_looks || i < wanted->n_looks; i++) {
-		if (i > 0) {
-			clock_sleep_ms(wanted->interval_ms);
-			putchar('\n');
-		}
-		look(top, (void *)wanted);
+	for (uint64_t i = 1;; i++) {
 		top_print(top, stdout);
 		if (outfile_flush(stdout, "the table") < 0)
 			return SAY_USAGE;
+		if (i == wanted->n_looks)
+			return 0;
+		clock_sleep_ms(wanted->interval_ms);
+		putchar('\n');
+		look(top, wanted, false);
 	}
-	return 0;
 }
 
 int command_top(int argc, char **argv)
 {
 	struct wanted wanted = take_options(argc, argv);
-	int status = check_pids(&wanted);
-
-	if (status)
-		return status;
 	struct top *top = top_open();
-	if (wanted.n_looks || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
+	int status = look(top, &wanted, true);
+
+	if (status == 0 &&
+	    (wanted.n_looks || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)))
 		status = print_tables(&wanted, top);
-	else
-		status = top_screen(top, wanted.interval_ms, look, &wanted);
+	else if (status == 0)
+		status = top_screen(top, wanted.interval_ms, look_again, &wanted);
 	top_close(top);
 	return status;
 }

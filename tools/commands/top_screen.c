@@ -241,7 +241,6 @@ int top_screen(struct top *top, uint64_t interval_ms,
 	/* For ncurses, which has to know how wide a character is. */
 	setlocale(LC_CTYPE, "");
 	screen.is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-	look(top, of);
 	SCREEN *terminal = newterm(NULL, stdout, stdin);
 	if (!terminal) {
 		const char *name = getenv("TERM");

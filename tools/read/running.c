@@ -9,10 +9,14 @@
 #include "support/clock.h"
 #include "support/say.h"
 
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DELETED " (deleted)"
 
@@ -127,4 +131,31 @@ int running_ledger(uint32_t pid, struct reader_ledger *ledger)
 	free(line);
 	fclose(maps);
 	return result;
+}
+
+struct running_unread
+running_each(void (*take)(void *of, uint32_t pid, struct reader_ledger *ledger), void *of)
+{
+	struct running_unread unread = {0};
+	DIR *proc = opendir("/proc");
+
+	/* Where nothing is mounted there is an empty directory. */
+	if (!proc || access("/proc/self", F_OK) < 0)
+		say_die(SAY_USAGE, "cannot look into /proc:");
+	for (const struct dirent *one; (one = readdir(proc));) {
+		struct reader_ledger ledger;
+
+		if (!isdigit((unsigned char)one->d_name[0]))
+			continue;
+		uint32_t pid = (uint32_t)strtoul(one->d_name, NULL, 10);
+		int found = running_ledger(pid, &ledger);
+		if (found == 1)
+			take(of, pid, &ledger);
+		else if (found == -1 && (errno == EACCES || errno == EPERM))
+			unread.n_unseen++;
+		else if (found == -2)
+			unread.has_refused = true;
+	}
+	closedir(proc);
+	return unread;
 }

@@ -8,4 +8,14 @@
  * keeps one that cannot be read, which was said. */
 int running_ledger(uint32_t pid, struct reader_ledger *ledger);
 
+struct running_unread {
+	size_t n_unseen;  /* processes whose /proc may not be read */
+	bool has_refused; /* a ledger could not be read, which was said */
+};
+
+/* Of all processes; `take` owns the ledger then. */
+struct running_unread running_each(void (*take)(void *of, uint32_t pid,
+						struct reader_ledger *ledger),
+				   void *of);
+
 #endif
