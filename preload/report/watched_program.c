@@ -6,6 +6,7 @@
 
 #include "base/guard.h"
 #include "base/sections.h"
+#include "common/path.h"
 #include "common/text.h"
 
 #include <string.h>
@@ -16,11 +17,8 @@
 /* A pattern without a slash is of the last part of the path. */
 static bool matches(const char *pattern, size_t bytes, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-
-	if (slash && !memchr(pattern, '/', bytes))
-		path = slash + 1;
-	return text_matches_glob(pattern, bytes, path);
+	return text_matches_glob(pattern, bytes,
+				 memchr(pattern, '/', bytes) ? path : path_base(path));
 }
 
 /* `list`: patterns, separated by commas. */
