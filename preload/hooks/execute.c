@@ -47,27 +47,18 @@ static __attribute__((noinline)) bool note(struct ledger_unwatched *made,
 	return is_noted;
 }
 
+/* `searches`: a path without a slash is looked for in PATH. */
 static __attribute__((noinline)) bool note_path(struct ledger_unwatched *made,
 						int directory, const char *path,
-						char *const environment[],
+						bool searches, char *const environment[],
 						enum ledger_whose whose, pid_t child)
 {
 	struct program program;
+	bool is_open = searches && !strchr(path, '/')
+			       ? program_search(&program, path)
+			       : program_open(&program, directory, path);
 
-	return program_open(&program, directory, path) &&
-	       note(made, &program, environment, false, whose, child);
-}
-
-static __attribute__((noinline)) bool note_name(struct ledger_unwatched *made,
-						const char *name,
-						char *const environment[],
-						enum ledger_whose whose, pid_t child)
-{
-	struct program program;
-
-	return (strchr(name, '/') ? program_open(&program, AT_FDCWD, name)
-				  : program_search(&program, name)) &&
-	       note(made, &program, environment, true, whose, child);
+	return is_open && note(made, &program, environment, searches, whose, child);
 }
 
 static __attribute__((noinline)) bool note_fd(struct ledger_unwatched *made, int fd,
@@ -81,7 +72,7 @@ static __attribute__((noinline)) bool note_fd(struct ledger_unwatched *made, int
 	text_string(&text, "/proc/self/fd/");
 	text_unsigned(&text, (uint64_t)fd);
 	path[text.used] = '\0';
-	return note_path(made, AT_FDCWD, path, environment, LEDGER_OWN, 0);
+	return note_path(made, AT_FDCWD, path, false, environment, LEDGER_OWN, 0);
 }
 
 /* ---- in place of this program ---- */
@@ -102,23 +93,23 @@ IS_LEFT static void end_executing(const struct executing *executing)
 
 /* Whether a file says so; `flags` of execveat(2). */
 static bool note_program(struct ledger_unwatched *made, int directory, const char *path,
-			 char *const environment[], int flags)
+			 bool searches, char *const environment[], int flags)
 {
 	/* The path may be no address; the kernel reads the others. */
 	if ((flags & AT_EMPTY_PATH) && own_memory_is_there((uint64_t)(uintptr_t)path) &&
 	    !*path)
 		return note_fd(made, directory, environment);
-	return note_path(made, directory, path, environment, LEDGER_OWN, 0);
+	return note_path(made, directory, path, searches, environment, LEDGER_OWN, 0);
 }
 
 IS_LEFT static void begin_executing(struct executing *executing, int directory,
-				    const char *path, char *const environment[],
-				    int flags)
+				    const char *path, bool searches,
+				    char *const environment[], int flags)
 {
 	if (!is_recording())
 		return;
-	executing->is_noted =
-		note_program(&executing->made, directory, path, environment, flags);
+	executing->is_noted = note_program(&executing->made, directory, path, searches,
+					   environment, flags);
 	executing->is_marked = ledger_begin_executing();
 }
 
@@ -126,7 +117,7 @@ IS_LEFT static int execute_path(const char *path, char *const argv[], char *cons
 {
 	struct executing executing = {.is_noted = false};
 
-	begin_executing(&executing, AT_FDCWD, path, envp, 0);
+	begin_executing(&executing, AT_FDCWD, path, false, envp, 0);
 	int result = next.execve(path, argv, envp);
 	end_executing(&executing);
 	return result;
@@ -136,11 +127,7 @@ IS_LEFT static int execute_name(const char *file, char *const argv[], char *cons
 {
 	struct executing executing = {.is_noted = false};
 
-	if (is_recording()) {
-		executing.is_noted =
-			note_name(&executing.made, file, envp, LEDGER_OWN, 0);
-		executing.is_marked = ledger_begin_executing();
-	}
+	begin_executing(&executing, AT_FDCWD, file, true, envp, 0);
 	int result = next.execvpe(file, argv, envp);
 	end_executing(&executing);
 	return result;
@@ -161,7 +148,7 @@ IS_LEFT EXPORT int execveat(int dirfd, const char *path, char *const argv[],
 {
 	struct executing executing = {.is_noted = false};
 
-	begin_executing(&executing, dirfd, path, envp, flags);
+	begin_executing(&executing, dirfd, path, false, envp, flags);
 	int result = next.execveat(dirfd, path, argv, envp, flags);
 	end_executing(&executing);
 	return result;
@@ -173,11 +160,11 @@ IS_LEFT __attribute__((noinline)) long execute_by_number(long number, long a, lo
 	struct executing executing = {.is_noted = false};
 
 	if (number == SYS_execve)
-		begin_executing(&executing, AT_FDCWD, (const char *)a, (char *const *)c,
-				0);
+		begin_executing(&executing, AT_FDCWD, (const char *)a, false,
+				(char *const *)c, 0);
 	else
-		begin_executing(&executing, (int)a, (const char *)b, (char *const *)d,
-				(int)e);
+		begin_executing(&executing, (int)a, (const char *)b, false,
+				(char *const *)d, (int)e);
 	long result = next.syscall(number, a, b, c, d, e, f);
 	end_executing(&executing);
 	return result;
@@ -187,10 +174,7 @@ IS_LEFT EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
 	struct executing executing = {.is_noted = false};
 
-	if (is_recording()) {
-		executing.is_noted = note_fd(&executing.made, fd, envp);
-		executing.is_marked = ledger_begin_executing();
-	}
+	begin_executing(&executing, fd, "", false, envp, AT_EMPTY_PATH);
 	int result = next.fexecve(fd, argv, envp);
 	end_executing(&executing);
 	return result;
@@ -264,12 +248,8 @@ void after_spawning(const char *file, bool searches, char *const environment[],
 	/* A handler of SIGCHLD may have taken the number away. */
 	enum ledger_whose whose = child > 0 ? LEDGER_CHILD : LEDGER_A_CHILDS;
 
-	if (!is_recording())
-		return;
-	if (searches)
-		note_name(&made, file, environment, whose, child);
-	else
-		note_path(&made, AT_FDCWD, file, environment, whose, child);
+	if (is_recording())
+		note_path(&made, AT_FDCWD, file, searches, environment, whose, child);
 }
 
 void after_shell(void)
@@ -277,5 +257,5 @@ void after_shell(void)
 	struct ledger_unwatched made;
 
 	if (is_recording())
-		note_path(&made, AT_FDCWD, "/bin/sh", environ, LEDGER_A_CHILDS, 0);
+		note_path(&made, AT_FDCWD, "/bin/sh", false, environ, LEDGER_A_CHILDS, 0);
 }
