@@ -3,9 +3,9 @@
 #ifndef SOCKLEAK_UNCHECKED_H
 #define SOCKLEAK_UNCHECKED_H
 
-/* Reads what another thread may be writing: what a descriptor's entry or a socket's
- * record says beside its atomic words.  Such a word, read before and after, tells whether
- * the copy is believed. */
+/* Reads or writes what another thread may be writing: what a descriptor's entry, a
+ * socket's record or a row of the ledger says beside its atomic words.  Such a word, read
+ * before and after, tells whether the copy is believed. */
 #define UNCHECKED __attribute__((no_sanitize_thread))
 /* Reads memory of the host or of the loader as well, of which sanitizers do not know what
  * may be read. */

@@ -85,7 +85,8 @@ static struct sl_descriptor *row_of(int fd, bool make)
  * odd for longer takes it over: its writer was interrupted (by us), or is gone, if a
  * handler jumped out of it or the thread was cancelled.  One that goes on after all
  * leaves old words in the row, and does not end what is no longer its; the scanning
- * thread then writes the row anew. */
+ * thread then writes the row anew.  A function that writes between begin_row() and
+ * end_row() is UNCHECKED for this reason: two threads may write one row. */
 static bool begin_row(struct sl_descriptor *row, uint32_t *sequence)
 {
 	_Atomic uint32_t *at = (_Atomic uint32_t *)&row->sequence;
@@ -113,9 +114,6 @@ static bool end_row(struct sl_descriptor *row, uint32_t sequence)
 					      &written, sequence + 2);
 }
 
-/* Of a function between the two: a writer that lost its row to another still writes. */
-#define ROW_WRITER __attribute__((no_sanitize("thread")))
-
 uint32_t ledger_origin(uint32_t origin)
 {
 	return origin <= atomic_load(&n_backtraces) ? origin : SL_ORIGIN_PENDING;
@@ -127,8 +125,8 @@ uint16_t ledger_name(uint16_t name)
 }
 
 /* Returns whether all that it names is in the file. */
-ROW_WRITER static bool fill_row(struct sl_descriptor *row,
-				const struct sl_descriptor *from)
+UNCHECKED static bool fill_row(struct sl_descriptor *row,
+			       const struct sl_descriptor *from)
 {
 	memcpy(&row->sequence + 1, &from->sequence + 1,
 	       sizeof(*row) - sizeof(row->sequence));
@@ -153,10 +151,9 @@ bool ledger_publish(int fd, const struct sl_descriptor *from)
 
 /* A hook first changes the entry and then waits for the row: what it changes after the
  * question it writes after this.  `from`: NULL = the row ends, at `ended_ns`. */
-ROW_WRITER static bool write_current(int fd, ledger_is_current *is_current,
-				     uint32_t generation,
-				     const struct sl_descriptor *from, uint64_t ended_ns,
-				     bool *is_whole)
+UNCHECKED static bool write_current(int fd, ledger_is_current *is_current,
+				    uint32_t generation, const struct sl_descriptor *from,
+				    uint64_t ended_ns, bool *is_whole)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, from != NULL) : NULL;
 	uint32_t sequence;
@@ -183,7 +180,7 @@ bool ledger_publish_current(int fd, const struct sl_descriptor *row,
 	return write_current(fd, is_current, generation, row, 0, is_whole);
 }
 
-ROW_WRITER void ledger_told(int fd, uint64_t told_ns, enum sl_call call)
+UNCHECKED void ledger_told(int fd, uint64_t told_ns, enum sl_call call)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
 	uint32_t sequence;
@@ -198,7 +195,7 @@ ROW_WRITER void ledger_told(int fd, uint64_t told_ns, enum sl_call call)
 	end_row(row, sequence);
 }
 
-ROW_WRITER void ledger_identify(int fd, uint64_t cookie)
+UNCHECKED void ledger_identify(int fd, uint64_t cookie)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
 	uint32_t sequence;
@@ -210,8 +207,8 @@ ROW_WRITER void ledger_identify(int fd, uint64_t cookie)
 	end_row(row, sequence);
 }
 
-ROW_WRITER void ledger_resolve(int fd, uint32_t serial, uint32_t origin,
-			       uint32_t eof_origin)
+UNCHECKED void ledger_resolve(int fd, uint32_t serial, uint32_t origin,
+			      uint32_t eof_origin)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
 	uint32_t sequence;
@@ -227,7 +224,7 @@ ROW_WRITER void ledger_resolve(int fd, uint32_t serial, uint32_t origin,
 	end_row(row, sequence);
 }
 
-ROW_WRITER void ledger_end_row(int fd, uint64_t ended_ns)
+UNCHECKED void ledger_end_row(int fd, uint64_t ended_ns)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
 	uint32_t sequence;
