@@ -58,7 +58,6 @@
 
 struct settings start_settings;
 bool start_imports_connections;
-static bool is_watched = true;  /* by the options */
 static bool opens_log_at_start; /* one that only executes another leaves no file */
 bool start_hooks_are_on;
 bool start_awaits_connection;
@@ -235,8 +234,8 @@ static void say_help(void)
 static void take_options(const char *options)
 {
 	settings_parse(&start_settings, options, log_warn);
-	is_watched = watched_program_is_this(&start_settings);
-	if (!is_watched)
+	start_settings.off = !watched_program_is_this(&start_settings);
+	if (start_settings.off)
 		return;
 	opens_log_at_start = start_imports_connections || start_settings.help;
 	const char *problem = log_start(&start_settings, opens_log_at_start);
@@ -297,7 +296,7 @@ AT_START static void start_all(void)
 		return;
 	}
 	find_options();
-	if (!is_watched)
+	if (start_settings.off)
 		return;
 	leak_groups_start(&start_settings);
 	/* Two pages, of the clock and of the C library: not for /bin/true. */

@@ -21,7 +21,7 @@ struct settings {
 	bool languages, java;
 	bool json;
 	bool help;
-	bool off;
+	bool off;           /* the option, or this program is left out (start.c) */
 	bool log_is_stderr; /* else log[0] is 0 (none) or the path */
 	/* Less than SETTINGS_PATH_BYTES long, in memory of settings.c: parsed once. */
 	const char *log;          /* %p, %e and %h not yet replaced */
