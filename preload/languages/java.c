@@ -21,7 +21,6 @@
  * be wrong, and gives no frames. */
 #include "languages/java.h"
 
-#include "base/arena.h"
 #include "base/guard.h"
 #include "base/own_memory.h"
 #include "base/sections.h"
@@ -29,15 +28,12 @@
 
 #include <pthread.h>
 
-#define N_WALKS     64
 #define PROVEN_BITS 14
 #define FACTOR      UINT64_C(0x9e3779b97f4a7c15)
 
-ARENA_TABLE static struct java_walk *_Atomic walks[N_WALKS]; /* made when first needed */
-ARENA_TABLE static uint64_t proven[1u << PROVEN_BITS];       /* each atomic */
-static int32_t trials_left, code_trials_left;                /* atomic */
-static uint32_t n_sound, n_wrong; /* atomic; since the trials */
-static uint64_t n_lost;           /* atomic */
+ARENA_TABLE static uint64_t proven[1u << PROVEN_BITS]; /* each atomic */
+static int32_t trials_left, code_trials_left;          /* atomic */
+static uint32_t n_sound, n_wrong;                      /* atomic; since the trials */
 
 static uint64_t *place_of(uint64_t what)
 {
@@ -82,59 +78,33 @@ const void *java_copy_at(struct java_walk *walk, uint64_t address, uint32_t byte
 	return at;
 }
 
-static struct java_walk *take_walk(void)
-{
-	uint32_t first = (uint32_t)((uint64_t)pthread_self() * FACTOR >> 32) % N_WALKS;
-
-	for (uint32_t i = 0; i < N_WALKS; i++) {
-		struct java_walk *walk = arena_map_once(
-			(void *_Atomic *)&walks[(first + i) % N_WALKS], sizeof(*walk));
-
-		if (walk && !__atomic_exchange_n(&walk->is_taken, 1, __ATOMIC_ACQUIRE))
-			return walk;
-	}
-	return NULL;
-}
-
-static void give_walk(struct java_walk *walk)
-{
-	__atomic_store_n(&walk->is_taken, 0, __ATOMIC_RELEASE);
-}
-
-static void switch_off(void)
-{
-	__atomic_store_n(&languages_has_runtime, false, __ATOMIC_RELAXED);
-}
-
-static void judge(enum java_verdict verdict, const struct java_walk *walk)
+static void judge(enum walk_verdict verdict, const struct java_walk *walk)
 {
 	bool was_code_trial = walk->is_code_trial && walk->has_code;
 
-	if (verdict == JAVA_UNSURE)
+	if (verdict == WALK_UNSURE)
 		return;
-	if (verdict == JAVA_WRONG && (walk->is_trial || was_code_trial)) {
-		switch_off();
+	if (verdict == WALK_WRONG && (walk->is_trial || was_code_trial)) {
+		walk_switch_language_off();
 		return;
 	}
 	__atomic_fetch_sub(&trials_left, walk->is_trial, __ATOMIC_RELAXED);
 	__atomic_fetch_sub(&code_trials_left, was_code_trial, __ATOMIC_RELAXED);
 	uint32_t sound =
-		__atomic_add_fetch(&n_sound, verdict == JAVA_SOUND, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&n_sound, verdict == WALK_SOUND, __ATOMIC_RELAXED);
 	uint32_t wrong =
-		__atomic_add_fetch(&n_wrong, verdict == JAVA_WRONG, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&n_wrong, verdict == WALK_WRONG, __ATOMIC_RELAXED);
 	if (wrong > 16 && wrong > sound / 7)
-		switch_off();
+		walk_switch_language_off();
 }
 
 unsigned java_walk(struct language_frame frames[], unsigned size)
 {
 	if (in_forked_copy())
 		return 0;
-	struct java_walk *walk = take_walk();
-	if (!walk) {
-		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	struct java_walk *walk = walk_take((uint64_t)pthread_self(), sizeof(*walk));
+	if (!walk)
 		return 0;
-	}
 	walk->is_trial = __atomic_load_n(&trials_left, __ATOMIC_RELAXED) > 0;
 	walk->is_code_trial = __atomic_load_n(&code_trials_left, __ATOMIC_RELAXED) > 0;
 	walk->is_direct = !walk->is_trial;
@@ -144,24 +114,12 @@ unsigned java_walk(struct language_frame frames[], unsigned size)
 	walk->frames = frames;
 	begin_reading(walk);
 	uint64_t thread = java_thread(walk);
-	enum java_verdict verdict =
-		thread ? java_frames_collect(walk, thread) : JAVA_UNSURE;
+	enum walk_verdict verdict =
+		thread ? java_frames_collect(walk, thread) : WALK_UNSURE;
 	unsigned n = walk->n;
 	judge(verdict, walk);
-	give_walk(walk);
-	return verdict == JAVA_SOUND ? n : 0;
-}
-
-uint32_t java_trials_left(void)
-{
-	int32_t left = __atomic_load_n(&trials_left, __ATOMIC_RELAXED);
-
-	return left > 0 ? (uint32_t)left : 0;
-}
-
-uint64_t java_lost(void)
-{
-	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED);
+	walk_give(walk);
+	return verdict == WALK_SOUND ? n : 0;
 }
 
 /* What lies below the frame pointer in an interpreted frame is known of this machine. */
@@ -170,7 +128,7 @@ bool java_start(void *library)
 #if defined __x86_64__
 	if (!java_layout_find(library))
 		return false;
-	trials_left = code_trials_left = JAVA_TRIALS;
+	trials_left = code_trials_left = WALK_TRIALS;
 	return true;
 #else
 	(void)library;

@@ -12,12 +12,5 @@ bool java_is_library(const char *file_name);
 bool java_is_module(const char *file_name);
 /* See languages_walk(). */
 unsigned java_walk(struct language_frame frames[], unsigned size);
-/* See languages_lost(). */
-uint64_t java_lost(void);
-
-/* Walks left in which nothing is read in place. */
-#define JAVA_TRIALS 16
-/* For tests. */
-uint32_t java_trials_left(void);
 
 #endif

@@ -219,7 +219,7 @@ static bool read_scope(struct java_walk *walk, const struct tables *tables, uint
 }
 
 /* From the innermost, which was inlined last.  Those of callers stand before theirs. */
-static enum java_verdict show_scopes(struct java_walk *walk, const struct tables *tables,
+static enum walk_verdict show_scopes(struct java_walk *walk, const struct tables *tables,
 				     uint32_t at, uint64_t outermost)
 {
 	uint64_t limit = tables->scopes_end - tables->scopes;
@@ -229,18 +229,18 @@ static enum java_verdict show_scopes(struct java_walk *walk, const struct tables
 
 		if (at == 0 || at >= limit || !read_scope(walk, tables, at, &scope) ||
 		    (!scope.caller && scope.method != outermost))
-			return JAVA_WRONG;
-		enum java_verdict verdict =
+			return WALK_WRONG;
+		enum walk_verdict verdict =
 			java_method_show(walk, scope.method, scope.index);
-		if (verdict != JAVA_SOUND || !scope.caller)
+		if (verdict != WALK_SOUND || !scope.caller)
 			return verdict;
 		limit = at;
 		at = scope.caller;
 	}
-	return JAVA_WRONG;
+	return WALK_WRONG;
 }
 
-enum java_verdict java_compiled_show(struct java_walk *walk, uint64_t blob,
+enum walk_verdict java_compiled_show(struct java_walk *walk, uint64_t blob,
 				     const struct java_frame *frame)
 {
 	struct tables tables;
@@ -250,23 +250,23 @@ enum java_verdict java_compiled_show(struct java_walk *walk, uint64_t blob,
 		uint64_t slot = frame->sp + blob_number(walk, blob, layout->original_pc);
 
 		if (slot >= walk->base)
-			return JAVA_WRONG;
+			return WALK_WRONG;
 		pc = java_word(walk, slot);
 	}
 	if (!(layout->immutable != JAVA_ABSENT ? find_new_tables(walk, blob, &tables)
 					       : find_old_tables(walk, blob, &tables)) ||
 	    walk->has_failed || pc < tables.code || pc >= tables.code_end)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t known = (blob ^ tables.pcs << 16 ^ tables.methods << 40) +
 			 blob_number(walk, blob, layout->compile_id);
 	bool was_direct = walk->is_direct, is_proven = java_is_proven(known);
 	walk->is_direct = was_direct && is_proven;
 	uint32_t scope = find_scope(walk, &tables, pc);
-	enum java_verdict verdict =
+	enum walk_verdict verdict =
 		show_scopes(walk, &tables, scope,
 			    java_word(walk, blob + (uint64_t)layout->method_of));
 	walk->is_direct = was_direct;
-	if (verdict == JAVA_SOUND && !is_proven)
+	if (verdict == WALK_SOUND && !is_proven)
 		java_note_proven(known);
 	return verdict;
 }

@@ -21,38 +21,38 @@ static bool is_place(const struct java_walk *walk, uint64_t at)
 	return at % 8 == 0 && at > walk->below && at < walk->base - 16;
 }
 
-static enum java_verdict step_interpreted(struct java_walk *walk,
+static enum walk_verdict step_interpreted(struct java_walk *walk,
 					  struct java_frame *frame)
 {
 	uint64_t fp = frame->fp;
 
 	if (!is_place(walk, fp) || fp < frame->sp || fp - frame->sp > MAX_FRAME)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t method = java_word(walk, fp - INTERPRETED_METHOD);
 	uint64_t at = java_word(walk, fp - INTERPRETED_INDEX);
 	uint64_t code = at ? java_word(walk, method + (uint64_t)layout->method_const) +
 					(uint64_t)layout->const_bytes
 			   : 0;
 	/* 0 in a native method. */
-	enum java_verdict verdict = java_method_show(walk, method, at - code);
+	enum walk_verdict verdict = java_method_show(walk, method, at - code);
 	*frame = (struct java_frame){
 		java_word(walk, fp - INTERPRETED_CALLER_SP),
 		java_word(walk, fp + 8),
 		java_word(walk, fp),
 	};
-	return verdict == JAVA_SOUND && frame->sp <= fp ? JAVA_WRONG : verdict;
+	return verdict == WALK_SOUND && frame->sp <= fp ? WALK_WRONG : verdict;
 }
 
 /* Native code had called Java. */
-static enum java_verdict step_entry(struct java_walk *walk, struct java_frame *frame)
+static enum walk_verdict step_entry(struct java_walk *walk, struct java_frame *frame)
 {
 	uint64_t fp = frame->fp;
 
 	if (!is_place(walk, fp))
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t wrapper = java_word(walk, fp + 8ull * (uint64_t)layout->call_wrapper);
 	if (wrapper <= fp || !is_place(walk, wrapper))
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t anchor = wrapper + (uint64_t)layout->wrapper_anchor;
 	*frame = (struct java_frame){
 		java_word(walk, anchor + (uint64_t)layout->anchor_sp),
@@ -60,9 +60,9 @@ static enum java_verdict step_entry(struct java_walk *walk, struct java_frame *f
 		java_word(walk, anchor + (uint64_t)layout->anchor_fp),
 	};
 	if (frame->sp)
-		return frame->sp > wrapper ? JAVA_SOUND : JAVA_WRONG;
+		return frame->sp > wrapper ? WALK_SOUND : WALK_WRONG;
 	walk->is_at_end = true;
-	return frame->pc || frame->fp ? JAVA_WRONG : JAVA_SOUND;
+	return frame->pc || frame->fp ? WALK_WRONG : WALK_SOUND;
 }
 
 /* Stubs whose frames are laid out otherwise, or that have none. */
@@ -79,29 +79,29 @@ static bool is_other_stub(struct java_walk *walk, uint64_t blob)
 }
 
 /* The rest of a virtual thread's stack lies in the heap, where the collector moves it. */
-static enum java_verdict end_in_heap(struct java_walk *walk)
+static enum walk_verdict end_in_heap(struct java_walk *walk)
 {
 	static const char text[] = "(the rest of a virtual thread's stack)";
 	struct codes_print print = {{LANGUAGE_JAVA, 1, 0, 0}};
 
 	walk->is_at_end = true;
 	if (walk->n == walk->size)
-		return JAVA_SOUND;
+		return WALK_SOUND;
 	codes_mix(&print, text, sizeof(text));
 	uint32_t identity = codes_add(codes_fingerprint(&print), LANGUAGE_JAVA, text, "");
 	if (identity)
 		walk->frames[walk->n++] = (struct language_frame){
 			.language = LANGUAGE_JAVA, .identity = identity};
-	return JAVA_SOUND;
+	return WALK_SOUND;
 }
 
-static enum java_verdict step_code(struct java_walk *walk, struct java_frame *frame)
+static enum walk_verdict step_code(struct java_walk *walk, struct java_frame *frame)
 {
 	uint64_t blob = java_blob(walk, frame->pc);
-	enum java_verdict verdict = JAVA_SOUND;
+	enum walk_verdict verdict = WALK_SOUND;
 
 	if (!blob)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t bytes =
 		8ull * java_number(walk, blob + (uint64_t)layout->blob_frame_size);
 	if (!bytes && java_blob_is(walk, blob, "StubRoutines (cont"))
@@ -112,41 +112,41 @@ static enum java_verdict step_code(struct java_walk *walk, struct java_frame *fr
 		verdict = java_method_show(
 			walk, java_word(walk, blob + (uint64_t)layout->method_of), 0);
 	else if (!java_blob_is_named(walk, blob))
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	else if (is_other_stub(walk, blob))
-		return JAVA_UNSURE;
-	if (verdict != JAVA_SOUND || walk->is_at_end)
+		return WALK_UNSURE;
+	if (verdict != WALK_SOUND || walk->is_at_end)
 		return verdict;
 	if (!bytes || bytes > MAX_FRAME || frame->sp + bytes > walk->base)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	uint64_t sp = frame->sp + bytes;
 	*frame = (struct java_frame){sp, java_word(walk, sp - 8),
 				     java_word(walk, sp - 16)};
-	return JAVA_SOUND;
+	return WALK_SOUND;
 }
 
-static enum java_verdict step_blob(struct java_walk *walk, struct java_frame *frame)
+static enum walk_verdict step_blob(struct java_walk *walk, struct java_frame *frame)
 {
 	bool was_direct = walk->is_direct;
 
 	walk->has_code = true;
 	walk->is_direct = was_direct && !walk->is_code_trial;
-	enum java_verdict verdict = step_code(walk, frame);
+	enum walk_verdict verdict = step_code(walk, frame);
 	walk->is_direct = was_direct;
 	return verdict;
 }
 
-static enum java_verdict step(struct java_walk *walk, struct java_frame *frame)
+static enum walk_verdict step(struct java_walk *walk, struct java_frame *frame)
 {
 	uint64_t call_stub = java_word(walk, java_machine.call_stub_return);
 
 	if (!is_place(walk, frame->sp))
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	if (!frame->pc) /* it lies below */
 		frame->pc = java_word(walk, frame->sp - 8);
 	walk->below = frame->sp - 8;
 	if (frame->pc < walk->code_low || frame->pc >= walk->code_high)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	if (frame->pc >= walk->stubs && frame->pc < walk->stubs_end)
 		return step_interpreted(walk, frame);
 	if (frame->pc == call_stub)
@@ -154,7 +154,7 @@ static enum java_verdict step(struct java_walk *walk, struct java_frame *frame)
 	return step_blob(walk, frame);
 }
 
-static enum java_verdict find_stack(struct java_walk *walk, uint64_t thread)
+static enum walk_verdict find_stack(struct java_walk *walk, uint64_t thread)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
 	uint64_t base = java_word(walk, thread + (uint64_t)layout->thread_stack_base);
@@ -164,11 +164,11 @@ static enum java_verdict find_stack(struct java_walk *walk, uint64_t thread)
 	walk->below = here;
 	java_word(walk, base - 8);
 	if (walk->has_failed || base % 8)
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	/* Elsewhere is a handler on a stack of its own. */
 	return here < base && here >= base - bytes && base - here <= MAX_STACK
-		       ? JAVA_SOUND
-		       : JAVA_UNSURE;
+		       ? WALK_SOUND
+		       : WALK_UNSURE;
 }
 
 static void find_code(struct java_walk *walk)
@@ -190,30 +190,30 @@ static bool is_in_native_code(struct java_walk *walk, uint64_t thread)
 	       !java_word(walk, thread + (uint64_t)layout->thread_vframes);
 }
 
-enum java_verdict java_frames_collect(struct java_walk *walk, uint64_t thread)
+enum walk_verdict java_frames_collect(struct java_walk *walk, uint64_t thread)
 {
 	uint64_t anchor = thread + (uint64_t)layout->thread_anchor;
-	enum java_verdict verdict;
+	enum walk_verdict verdict;
 
 	if (!is_in_native_code(walk, thread))
-		return JAVA_UNSURE;
+		return WALK_UNSURE;
 	struct java_frame frame = {
 		java_word(walk, anchor + (uint64_t)layout->anchor_sp),
 		java_word(walk, anchor + (uint64_t)layout->anchor_pc),
 		java_word(walk, anchor + (uint64_t)layout->anchor_fp),
 	};
 	if (!frame.sp)
-		return JAVA_UNSURE; /* nothing of Java called this */
+		return WALK_UNSURE; /* nothing of Java called this */
 	verdict = find_stack(walk, thread);
 	find_code(walk);
-	for (unsigned i = 0; i < MAX_STEPS && verdict == JAVA_SOUND && !walk->is_at_end;
+	for (unsigned i = 0; i < MAX_STEPS && verdict == WALK_SOUND && !walk->is_at_end;
 	     i++) {
 		java_make_room(walk);
 		verdict = step(walk, &frame);
 		if (walk->has_failed)
-			verdict = JAVA_WRONG;
+			verdict = WALK_WRONG;
 		if (walk->n == walk->size && !walk->is_trial)
 			walk->is_at_end = true;
 	}
-	return verdict == JAVA_SOUND && !walk->is_at_end ? JAVA_UNSURE : verdict;
+	return verdict == WALK_SOUND && !walk->is_at_end ? WALK_UNSURE : verdict;
 }

@@ -5,14 +5,9 @@
 #include "languages/java_layout.h"
 #include "languages/languages.h"
 #include "languages/reader.h"
+#include "languages/walks.h"
 
 #include <string.h>
-
-enum java_verdict {
-	JAVA_SOUND,
-	JAVA_UNSURE, /* no frames, but no sign of a wrong layout */
-	JAVA_WRONG
-};
 
 /* Of a frame that has called: its stack pointer after that, where it goes on, and its
  * frame pointer, which of compiled code may be anything. */
@@ -20,9 +15,8 @@ struct java_frame {
 	uint64_t sp, pc, fp;
 };
 
-/* What a walk needs, too much for the host's stack. */
 struct java_walk {
-	uint32_t is_taken;        /* atomic */
+	uint32_t is_taken;        /* atomic; see walks.h */
 	bool is_trial, is_direct; /* see java.c */
 	bool is_code_trial;       /* the same of the code cache */
 	bool has_code;            /* a frame lies in it, but for the interpreter's */
@@ -95,7 +89,7 @@ void java_note_proven(uint64_t what);
 /* The JavaThread of the calling thread; 0 = it has none. */
 uint64_t java_thread(struct java_walk *walk);
 /* Follows the chain of frames. */
-enum java_verdict java_frames_collect(struct java_walk *walk, uint64_t thread);
+enum walk_verdict java_frames_collect(struct java_walk *walk, uint64_t thread);
 
 /* The blob of the code cache that this address lies in, its `HeapBlock` in use; 0 = none.
  */
@@ -104,11 +98,11 @@ bool java_blob_is(struct java_walk *walk, uint64_t blob, const char *name_begins
 /* The name is a text. */
 bool java_blob_is_named(struct java_walk *walk, uint64_t blob);
 /* Takes the frames of the methods that one frame of compiled code is in. */
-enum java_verdict java_compiled_show(struct java_walk *walk, uint64_t blob,
+enum walk_verdict java_compiled_show(struct java_walk *walk, uint64_t blob,
 				     const struct java_frame *frame);
 
 /* Takes the frame of a method that stands at this index of its bytecodes. */
-enum java_verdict java_method_show(struct java_walk *walk, uint64_t method,
+enum walk_verdict java_method_show(struct java_walk *walk, uint64_t method,
 				   uint64_t index);
 
 /* HotSpot's own packed numbers: UNSIGNED5. */

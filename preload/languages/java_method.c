@@ -290,33 +290,33 @@ static uint64_t fingerprint_of(const struct method *method)
 }
 
 /* One that was never met.  What is hidden has no text. */
-static enum java_verdict meet(struct java_walk *walk, const struct method *method,
+static enum walk_verdict meet(struct java_walk *walk, const struct method *method,
 			      uint64_t fingerprint, uint32_t *identity)
 {
 	if (!is_as_known(method))
-		return JAVA_WRONG;
+		return WALK_WRONG;
 	walk->function[0] = walk->file[0] = 0;
 	if (!is_hidden(method))
 		write_texts(walk, method);
 	*identity = codes_add(fingerprint, LANGUAGE_JAVA, walk->function, walk->file);
-	return *identity ? JAVA_SOUND : JAVA_UNSURE;
+	return *identity ? WALK_SOUND : WALK_UNSURE;
 }
 
-static enum java_verdict take(struct java_walk *walk, const struct method *method)
+static enum walk_verdict take(struct java_walk *walk, const struct method *method)
 {
 	uint64_t fingerprint = fingerprint_of(method);
 	uint32_t identity = codes_find(fingerprint);
-	enum java_verdict verdict = JAVA_SOUND;
+	enum walk_verdict verdict = WALK_SOUND;
 
 	if (!identity)
 		verdict = meet(walk, method, fingerprint, &identity);
 	else if (walk->is_trial && !is_as_known(method))
-		verdict = JAVA_WRONG;
-	if (verdict != JAVA_SOUND)
+		verdict = WALK_WRONG;
+	if (verdict != WALK_SOUND)
 		return verdict;
 	if (!language_code(identity)->function[0]) {
 		walk->is_at_end |= is_end_of_virtual_thread(method);
-		return JAVA_SOUND;
+		return WALK_SOUND;
 	}
 	if (walk->n < walk->size)
 		walk->frames[walk->n++] = (struct language_frame){
@@ -324,22 +324,22 @@ static enum java_verdict take(struct java_walk *walk, const struct method *metho
 			.line = method->line,
 			.identity = identity,
 		};
-	return JAVA_SOUND;
+	return WALK_SOUND;
 }
 
-enum java_verdict java_method_show(struct java_walk *walk, uint64_t at, uint64_t index)
+enum walk_verdict java_method_show(struct java_walk *walk, uint64_t at, uint64_t index)
 {
 	struct method method = {.at = at};
 	bool was_direct = walk->is_direct, is_proven = java_is_proven(at);
-	enum java_verdict verdict = JAVA_WRONG;
+	enum walk_verdict verdict = WALK_WRONG;
 
 	java_make_room(walk);
 	walk->is_direct = !walk->is_trial && is_proven;
 	/* There may be endlessly many hidden classes: nothing is kept of them. */
 	if (read_method(walk, &method, index) && !walk->has_failed)
 		verdict =
-			is_hidden_class(&method.klass) ? JAVA_SOUND : take(walk, &method);
-	if (verdict == JAVA_SOUND && !is_proven)
+			is_hidden_class(&method.klass) ? WALK_SOUND : take(walk, &method);
+	if (verdict == WALK_SOUND && !is_proven)
 		java_note_proven(at);
 	walk->is_direct = was_direct;
 	return verdict;

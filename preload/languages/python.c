@@ -30,7 +30,6 @@
  * walks leave it out. */
 #include "languages/python.h"
 
-#include "base/arena.h"
 #include "base/guard.h"
 #include "base/own_memory.h"
 #include "base/sections.h"
@@ -38,12 +37,7 @@
 
 #include <pthread.h>
 
-#define N_WALKS 64
-
-ARENA_TABLE static struct python_walk
-	*_Atomic walks[N_WALKS]; /* made when first needed */
-static int32_t trials_left;      /* atomic */
-static uint64_t n_lost;          /* atomic */
+static int32_t trials_left; /* atomic */
 static bool was_at_start;
 static pthread_t main_thread; /* of a Python that was there at the start */
 
@@ -58,49 +52,27 @@ bool python_go_on_in_place(struct python_walk *walk)
 	return !runtime->is_finalizing();
 }
 
-static enum python_verdict walk_state(struct python_walk *walk, uint64_t state,
-				      struct language_frame frames[], unsigned size,
-				      unsigned *n)
+static enum walk_verdict walk_state(struct python_walk *walk, uint64_t state,
+				    struct language_frame frames[], unsigned size,
+				    unsigned *n)
 {
-	enum python_verdict verdict = python_frames_collect(walk, state);
+	enum walk_verdict verdict = python_frames_collect(walk, state);
 
 	*n = 0;
-	if (verdict == PYTHON_SOUND && !python_go_on_in_place(walk))
-		verdict = PYTHON_UNSURE;
-	if (verdict == PYTHON_SOUND && walk->reader.way != READER_IN_PLACE)
+	if (verdict == WALK_SOUND && !python_go_on_in_place(walk))
+		verdict = WALK_UNSURE;
+	if (verdict == WALK_SOUND && walk->reader.way != READER_IN_PLACE)
 		python_code_want(walk);
-	for (unsigned i = 0; i < walk->n_steps && *n < size && verdict == PYTHON_SOUND;
+	for (unsigned i = 0; i < walk->n_steps && *n < size && verdict == WALK_SOUND;
 	     i++) {
 		struct python_step *step = &walk->steps[i];
 
 		if (!step->is_left_out)
 			verdict = python_code_check(walk, step);
-		if (verdict == PYTHON_SOUND && !step->is_left_out)
+		if (verdict == WALK_SOUND && !step->is_left_out)
 			verdict = python_code_show(walk, step, &frames[(*n)++]);
 	}
-	return verdict == PYTHON_WRONG && walk->reader.is_full ? PYTHON_UNSURE : verdict;
-}
-
-/* One that no other thread and no handler uses: the thread's own if possible, which knows
- * what the last walk read. */
-static struct python_walk *take_walk(uint64_t state)
-{
-	uint32_t first =
-		(uint32_t)((state >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % N_WALKS;
-
-	for (uint32_t i = 0; i < N_WALKS; i++) {
-		struct python_walk *walk = arena_map_once(
-			(void *_Atomic *)&walks[(first + i) % N_WALKS], sizeof(*walk));
-
-		if (walk && !__atomic_exchange_n(&walk->is_taken, 1, __ATOMIC_ACQUIRE))
-			return walk;
-	}
-	return NULL;
-}
-
-static void give_walk(struct python_walk *walk)
-{
-	__atomic_store_n(&walk->is_taken, 0, __ATOMIC_RELEASE);
+	return verdict == WALK_WRONG && walk->reader.is_full ? WALK_UNSURE : verdict;
 }
 
 /* Of one that was loaded by some thread, as the runtime says. */
@@ -125,11 +97,11 @@ static bool choose_way(enum reader_way *way, bool is_trial)
 	return is_main || *way == READER_BY_COPY;
 }
 
-static void judge_trial(enum python_verdict verdict, unsigned n)
+static void judge_trial(enum walk_verdict verdict, unsigned n)
 {
-	if (verdict == PYTHON_WRONG)
-		__atomic_store_n(&languages_has_runtime, false, __ATOMIC_RELAXED);
-	else if (verdict == PYTHON_SOUND && n)
+	if (verdict == WALK_WRONG)
+		walk_switch_language_off();
+	else if (verdict == WALK_SOUND && n)
 		__atomic_fetch_sub(&trials_left, 1, __ATOMIC_RELAXED);
 }
 
@@ -142,29 +114,28 @@ unsigned python_walk(struct language_frame frames[], unsigned size)
 	if (in_forked_copy() || runtime->is_finalizing() || !choose_way(&way, is_trial))
 		return 0;
 	uint64_t state = (uint64_t)(uintptr_t)runtime->thread_state();
-	struct python_walk *walk = state ? take_walk(state) : NULL;
-	if (!walk) {
-		__atomic_fetch_add(&n_lost, state != 0, __ATOMIC_RELAXED);
+	/* The walk knows what the last one of this thread read. */
+	struct python_walk *walk = state ? walk_take(state >> 4, sizeof(*walk)) : NULL;
+	if (!walk)
 		return 0;
-	}
 	walk->is_trial = is_trial;
 	walk->goes_on_in_place =
 		way == READER_BY_COPY && !is_trial && python_layout.minor >= 9;
 	reader_begin(&walk->reader, way, state);
-	enum python_verdict verdict = walk_state(walk, state, frames, size, &n);
+	enum walk_verdict verdict = walk_state(walk, state, frames, size, &n);
 	if (walk->reader.is_full) {
 		/* What the last walk wanted may have taken the room. */
 		reader_begin(&walk->reader, way, 0);
 		verdict = walk_state(walk, state, frames, size, &n);
 	}
 	if (walk->reader.is_full)
-		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
-	give_walk(walk);
+		walk_note_lost();
+	walk_give(walk);
 	if (runtime->is_finalizing())
 		return 0;
 	if (is_trial)
 		judge_trial(verdict, n);
-	return verdict == PYTHON_SOUND ? n : 0;
+	return verdict == WALK_SOUND ? n : 0;
 }
 
 uint32_t python_trials_left(void)
@@ -174,18 +145,13 @@ uint32_t python_trials_left(void)
 	return left > 0 ? (uint32_t)left : 0;
 }
 
-uint64_t python_lost(void)
-{
-	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED);
-}
-
 AT_START bool python_start(void *library)
 {
 	if (!python_layout_find(library))
 		return false;
 	was_at_start = !library;
 	main_thread = pthread_self();
-	trials_left = PYTHON_TRIALS;
+	trials_left = WALK_TRIALS;
 	return true;
 }
 

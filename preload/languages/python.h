@@ -11,12 +11,7 @@ bool python_is_library(const char *file_name);
 bool python_is_module(const char *path);
 /* See languages_walk(). */
 unsigned python_walk(struct language_frame frames[], unsigned size);
-/* See languages_lost(). */
-uint64_t python_lost(void);
-
-/* Captures left that are compared with what the interpreter says. */
-#define PYTHON_TRIALS 16
-/* For tests. */
+/* Captures left that are compared with what the interpreter says: for tests. */
 uint32_t python_trials_left(void);
 
 #endif

@@ -15,27 +15,27 @@ static const struct python_runtime *const runtime = &python_runtime;
 
 /* The code begins with the instruction by which every function does.  Before that one it
  * is being set up, but in a generator. */
-static enum python_verdict check_start(struct python_walk *walk, struct python_step *step,
-				       uint64_t n_units)
+static enum walk_verdict check_start(struct python_walk *walk, struct python_step *step,
+				     uint64_t n_units)
 {
 	int first = python_int(step->head, layout->first_traceable);
 	uint64_t start = step->code + (uint64_t)layout->basic_bytes;
 	bool is_tiny = n_units <= TINY_CODE_UNITS && (uint64_t)first >= n_units;
 
 	if (first < 0 || ((uint64_t)first >= n_units && !is_tiny))
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	if (!is_tiny) {
 		const char *at = reader_at(&walk->reader, start + 2 * (uint64_t)first, 2);
 
 		if (!at || !*at || !memchr(layout->start, *at, sizeof(layout->start)))
-			return PYTHON_WRONG;
+			return WALK_WRONG;
 	}
 	step->is_left_out = step->owner != OWNER_GENERATOR && step->offset < 2 * first;
-	return PYTHON_SOUND;
+	return WALK_SOUND;
 }
 
-static enum python_verdict check_new_code(struct python_walk *walk,
-					  struct python_step *step)
+static enum walk_verdict check_new_code(struct python_walk *walk,
+					struct python_step *step)
 {
 	uint64_t n_units = python_word(step->head, layout->n_code_units);
 	uint64_t start = step->code + (uint64_t)layout->basic_bytes;
@@ -44,7 +44,7 @@ static enum python_verdict check_new_code(struct python_walk *walk,
 
 	if (n_units == 0 || n_units > MAX_CODE_UNITS || distance % 2 ||
 	    distance >= 2 * n_units + 2)
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	step->offset = (int)distance - 2;
 	return check_start(walk, step, n_units);
 }
@@ -63,23 +63,23 @@ static uint32_t code_bytes_of(struct python_walk *walk, const struct python_step
 	return bytes <= 2 * MAX_CODE_UNITS ? (uint32_t)bytes : 0;
 }
 
-static enum python_verdict check_old_code(struct python_walk *walk,
-					  const struct python_step *step)
+static enum walk_verdict check_old_code(struct python_walk *walk,
+					const struct python_step *step)
 {
 	int bytes = (int)code_bytes_of(walk, step);
 
 	return step->offset >= -1 && step->offset < bytes &&
 			       (step->offset == -1 || step->offset % 2 == 0)
-		       ? PYTHON_SOUND
-		       : PYTHON_WRONG;
+		       ? WALK_SOUND
+		       : WALK_WRONG;
 }
 
-enum python_verdict python_code_check(struct python_walk *walk, struct python_step *step)
+enum walk_verdict python_code_check(struct python_walk *walk, struct python_step *step)
 {
 	step->head = python_typed_at(&walk->reader, step->code,
 				     (uint32_t)layout->basic_bytes, runtime->code_type);
 	if (!step->head)
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	return python_has_new_frames() ? check_new_code(walk, step)
 				       : check_old_code(walk, step);
 }
@@ -163,19 +163,19 @@ static uint64_t fingerprint_of(const struct shown *shown)
 }
 
 /* A code object that was never met. */
-static enum python_verdict meet(struct python_walk *walk, const struct python_step *step,
-				const struct shown *shown, uint64_t fingerprint,
-				uint32_t *identity)
+static enum walk_verdict meet(struct python_walk *walk, const struct python_step *step,
+			      const struct shown *shown, uint64_t fingerprint,
+			      uint32_t *identity)
 {
 	if (shown->lines.first_line < 0 || !python_text_is_sound(&shown->function) ||
 	    !python_text_is_sound(&shown->file) ||
 	    !python_lines_cover(&shown->lines, code_bytes_of(walk, step)))
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	python_text_copy(&shown->function, false, walk->function, sizeof(walk->function));
 	python_text_copy(&shown->file, true, walk->file, sizeof(walk->file));
 	*identity = codes_add(fingerprint, LANGUAGE_PYTHON, walk->function, walk->file);
 	walk->reader.is_full |= !*identity;
-	return *identity ? PYTHON_SOUND : PYTHON_UNSURE;
+	return *identity ? WALK_SOUND : WALK_UNSURE;
 }
 
 /* The interpreter says the same of copies of its objects. */
@@ -201,20 +201,20 @@ static bool interpreter_agrees(struct python_walk *walk, const struct python_ste
 	return (said > 0 ? (uint32_t)said : 0) == line;
 }
 
-enum python_verdict python_code_show(struct python_walk *walk, struct python_step *step,
-				     struct language_frame *frame)
+enum walk_verdict python_code_show(struct python_walk *walk, struct python_step *step,
+				   struct language_frame *frame)
 {
 	struct shown shown;
 	uint32_t line, instruction = (uint32_t)step->offset / 2;
 
 	if (!read_shown(walk, step, &shown))
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	uint64_t fingerprint = fingerprint_of(&shown);
 	uint32_t identity = codes_find(fingerprint);
 	if (!identity) {
-		enum python_verdict verdict =
+		enum walk_verdict verdict =
 			meet(walk, step, &shown, fingerprint, &identity);
-		if (verdict != PYTHON_SOUND)
+		if (verdict != WALK_SOUND)
 			return verdict;
 	}
 	if (!codes_line(identity, instruction, &line)) {
@@ -227,6 +227,6 @@ enum python_verdict python_code_show(struct python_walk *walk, struct python_ste
 		.identity = identity,
 	};
 	return walk->is_trial && !interpreter_agrees(walk, step, &shown, line)
-		       ? PYTHON_WRONG
-		       : PYTHON_SOUND;
+		       ? WALK_WRONG
+		       : WALK_SOUND;
 }

@@ -32,14 +32,14 @@ const char *python_frames_at(struct reader *reader, uint64_t frame)
 
 /* Notes one frame of the chain.  The number of an instruction counts bytes to 3.9, units
  * in 3.10; -1 = the first was not reached yet. */
-static enum python_verdict take_step(struct python_walk *walk, uint64_t frame,
-				     uint64_t *previous)
+static enum walk_verdict take_step(struct python_walk *walk, uint64_t frame,
+				   uint64_t *previous)
 {
 	const char *head = python_frames_at(&walk->reader, frame);
 	struct python_step *step = &walk->steps[walk->n_steps++];
 
 	if (!head)
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	*step = (struct python_step){.frame = frame,
 				     .code = python_word(head, layout->code)};
 	*previous = python_word(head, layout->previous);
@@ -47,28 +47,28 @@ static enum python_verdict take_step(struct python_walk *walk, uint64_t frame,
 		step->offset = python_int(head, layout->instruction);
 		if (layout->minor == 10 && step->offset > 0)
 			step->offset *= 2;
-		return PYTHON_SOUND;
+		return WALK_SOUND;
 	}
 	unsigned owner = (unsigned char)head[layout->owner];
 	unsigned is_entry =
 		layout->is_entry < 0 ? 0 : (unsigned char)head[layout->is_entry];
 	if (owner > (layout->minor == 11 ? OWNER_FRAME_OBJECT : OWNER_C_STACK) ||
 	    is_entry > 1)
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	step->owner = owner;
 	step->instruction = python_word(head, layout->instruction);
 	step->is_left_out = owner == OWNER_C_STACK;
 	walk->n_entries += is_entry || owner == OWNER_C_STACK;
 	return layout->minor >= 13 && owner == OWNER_C_STACK &&
 			       step->code != runtime->none
-		       ? PYTHON_WRONG
-		       : PYTHON_SOUND;
+		       ? WALK_WRONG
+		       : WALK_SOUND;
 }
 
 /* As many control frames as functions that C called: asked in trials.  Where coroutines
  * are switched by their stacks (greenlets) there are more. */
-static enum python_verdict count_control_frames(struct python_walk *walk, uint64_t state,
-						uint64_t control)
+static enum walk_verdict count_control_frames(struct python_walk *walk, uint64_t state,
+					      uint64_t control)
 {
 	unsigned n = 0;
 
@@ -77,10 +77,10 @@ static enum python_verdict count_control_frames(struct python_walk *walk, uint64
 			python_object_at(&walk->reader, control, CONTROL_BYTES);
 
 		if (!head || n > PYTHON_MAX_STEPS)
-			return PYTHON_WRONG;
+			return WALK_WRONG;
 		control = python_word(head, CONTROL_PREVIOUS);
 	}
-	return n == walk->n_entries ? PYTHON_SOUND : PYTHON_UNSURE;
+	return n == walk->n_entries ? WALK_SOUND : WALK_UNSURE;
 }
 
 /* It lies on this thread's stack; the last one lies in the thread state. */
@@ -101,36 +101,36 @@ static bool ends_well(const struct python_walk *walk, bool last_was_entry)
 	return layout->minor <= 10 || walk->n_steps == 0 || last_was_entry;
 }
 
-enum python_verdict python_frames_collect(struct python_walk *walk, uint64_t state)
+enum walk_verdict python_frames_collect(struct python_walk *walk, uint64_t state)
 {
 	const char *head = python_object_at(&walk->reader, state, STATE_BYTES);
 	uint64_t frame, control = 0;
 
 	walk->n_steps = walk->n_entries = 0;
 	if (!head)
-		return PYTHON_WRONG;
+		return WALK_WRONG;
 	if (python_word(head, layout->thread_id) != (uint64_t)pthread_self())
-		return PYTHON_UNSURE;
+		return WALK_UNSURE;
 	frame = python_word(head, layout->frame);
 	if (!python_has_new_frames() && !python_go_on_in_place(walk))
-		return PYTHON_UNSURE;
+		return WALK_UNSURE;
 	if (has_control_frames()) {
 		control = frame;
 		head = control_frame_at(walk, state, control);
 		if (!head)
-			return PYTHON_WRONG;
+			return WALK_WRONG;
 		frame = python_word(head, layout->in_frame);
 	}
 	while (frame && walk->n_steps < PYTHON_MAX_STEPS) {
 		unsigned n_before = walk->n_entries;
-		enum python_verdict verdict = take_step(walk, frame, &frame);
+		enum walk_verdict verdict = take_step(walk, frame, &frame);
 
-		if (verdict != PYTHON_SOUND)
+		if (verdict != WALK_SOUND)
 			return verdict;
 		if (!frame && !ends_well(walk, walk->n_entries > n_before))
-			return PYTHON_WRONG;
+			return WALK_WRONG;
 	}
 	return walk->is_trial && layout->minor == 11 && !frame
 		       ? count_control_frames(walk, state, control)
-		       : PYTHON_SOUND;
+		       : WALK_SOUND;
 }

@@ -5,6 +5,7 @@
 #include "languages/languages.h"
 #include "languages/python_layout.h"
 #include "languages/reader.h"
+#include "languages/walks.h"
 
 #include <string.h>
 
@@ -12,12 +13,6 @@
 #define PYTHON_CODE_BYTES      256u
 
 enum python_owner { OWNER_THREAD, OWNER_GENERATOR, OWNER_FRAME_OBJECT, OWNER_C_STACK };
-
-enum python_verdict {
-	PYTHON_SOUND,
-	PYTHON_UNSURE, /* no frames, but no sign of a wrong layout */
-	PYTHON_WRONG
-};
 
 #define PYTHON_MAX_STEPS 256 /* frames of any kind */
 
@@ -29,9 +24,8 @@ struct python_step {
 	bool is_left_out;
 };
 
-/* What a walk needs, too much for the host's stack. */
 struct python_walk {
-	uint32_t is_taken; /* atomic */
+	uint32_t is_taken; /* atomic; see walks.h */
 	unsigned n_steps, n_entries;
 	bool is_trial;
 	bool goes_on_in_place; /* see python.c */
@@ -45,16 +39,16 @@ struct python_walk {
 /* false = the interpreter has begun to end: what was read may be anything. */
 bool python_go_on_in_place(struct python_walk *walk);
 /* Follows the chain of frames. */
-enum python_verdict python_frames_collect(struct python_walk *walk, uint64_t state);
+enum walk_verdict python_frames_collect(struct python_walk *walk, uint64_t state);
 /* NULL = it cannot be read, or is none. */
 const char *python_frames_at(struct reader *reader, uint64_t frame);
 
 /* Asks for all that the two below will read, in two system calls. */
 void python_code_want(struct python_walk *walk);
 /* Looks at the code object of a step, and finds where in it the step is. */
-enum python_verdict python_code_check(struct python_walk *walk, struct python_step *step);
-enum python_verdict python_code_show(struct python_walk *walk, struct python_step *step,
-				     struct language_frame *frame);
+enum walk_verdict python_code_check(struct python_walk *walk, struct python_step *step);
+enum walk_verdict python_code_show(struct python_walk *walk, struct python_step *step,
+				   struct language_frame *frame);
 
 static inline uint64_t python_word(const char *object, int offset)
 {

@@ -54,8 +54,3 @@ void languages_take_runtime(void *library)
 	if (is_java || python_start(library))
 		__atomic_store_n(&languages_has_runtime, true, __ATOMIC_RELEASE);
 }
-
-uint64_t languages_lost(void)
-{
-	return python_lost() + java_lost();
-}
