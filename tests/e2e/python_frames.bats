@@ -45,15 +45,14 @@ counts() {
 }
 
 @test "a layout that is wrong in one field yields no wrong frame, and no crash" {
-	local fields=(thread_id frame in_frame previous code instruction is_entry owner
-		first_line name file line_table basic_bytes n_code_units first_traceable
-		ascii_text compact_text)
-	for field in "${fields[@]}"; do
+	SHIFT=fields python python_trees.py 3 10
+	fields=$(sed -n 's/^FIELD //p' <<<"$output")
+	[ "$(wc -w <<<"$fields")" -gt 10 ]
+	for field in $fields; do
 		for bytes in -8 8; do
 			export SHIFT=$field:$bytes
 			python python_trees.py 3 10 may-be-none
 			[ "$status" -eq 0 ]
-			[[ $output != "no field $field"* ]] || continue
 			read -r equal none wrong trials < <(counts)
 			# Frames before the first that cannot be told are right.
 			[ "$none" -gt "$equal" ]

@@ -7,11 +7,7 @@ load ../lib/common
 load ../lib/java
 
 setup() {
-	common_setup
-	plain_build "Java is not, and the library is no host's"
-	[ "$(uname -m)" = x86_64 ] || skip "no frames of Java on this machine"
-	[ -n "$(java_homes)" ] || skip "no OpenJDK 17 or 25 with a compiler"
-	cd "$BATS_TEST_TMPDIR"
+	java_setup
 }
 
 # java PROGRAM [ARGUMENT...]: of the version in $home, with $options; compares
@@ -181,8 +177,8 @@ back() {
 	done
 }
 
-# Those that this version has: it is not moved, and tells of them.
+# Those that this version has.
 fields() {
 	SHIFT=fields trees 5 10 8 1 >/dev/null
-	sed -n 's/^FIELD //p' captured
+	sed -n 's/^FIELD //p' said
 }
