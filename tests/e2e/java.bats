@@ -6,11 +6,7 @@ load ../lib/preload
 load ../lib/java
 
 setup() {
-	common_setup
-	plain_build "Java does not start"
-	[ "$(uname -m)" = x86_64 ] || skip "no frames of Java on this machine"
-	[ -n "$(java_homes)" ] || skip "no OpenJDK 17 or 25 with a compiler"
-	cd "$BATS_TEST_TMPDIR"
+	java_setup
 }
 
 # leaks OPTIONS [OF-JAVA...]: what the program says of itself is in `expected`
