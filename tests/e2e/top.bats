@@ -2,14 +2,10 @@
 # sockleak top: tables where there is no terminal, a screen where there is one.
 
 bats_require_minimum_version 1.5.0
+load ../lib/preload
 
 setup() {
-	load ../lib/preload
-	load ../lib/command
-	common_setup
-	actor=$fixtures/actor
-	cd "$BATS_TEST_TMPDIR"
-	mkdir ledgers
+	actor_setup
 	go=$PWD/go
 	export LC_ALL=C.UTF-8 # for tmux, and for what compares its screen
 }

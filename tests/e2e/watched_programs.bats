@@ -3,30 +3,27 @@
 # and where what is written goes.
 
 bats_require_minimum_version 1.5.0
+load ../lib/preload
+load ../lib/command
 
 setup() {
-	load ../lib/preload
-	load ../lib/command
-	common_setup
-	actor=$fixtures/actor
-	cd "$BATS_TEST_TMPDIR"
+	actor_setup
 	leaks=(open 1 leave read)
-	mkdir ledger
 }
 
 # watched OPTIONS [COMMAND...]: the actor, or COMMAND, is
 watched() {
-	logged "$1:ledger=ledger" "${@:2}"
+	logged "$1:ledger=ledgers" "${@:2}"
 	says 'SUMMARY: sockleak: 1 socket leaked'
-	[ -n "$(ls -A ledger)" ]
-	rm ledger/*
+	[ -n "$(ls -A ledgers)" ]
+	rm ledgers/*
 }
 
 # left_out OPTIONS COMMAND...: it leaks as without the library
 left_out() {
-	logged "$1:exitcode=9:ledger=ledger" "${@:2}"
+	logged "$1:exitcode=9:ledger=ledgers" "${@:2}"
 	says_nothing
-	[ -z "$(ls -A ledger)" ]
+	[ -z "$(ls -A ledgers)" ]
 }
 
 @test "off=yes: nothing is done, and a program that asks is told nothing" {
@@ -77,14 +74,14 @@ left_out() {
 }
 
 @test "%h is the host's name; a directory with such a word is made" {
-	logged "log=$PWD/log.%h.%e:ledger=ledger/%h" "$actor" "${leaks[@]}"
+	logged "log=$PWD/log.%h.%e:ledger=ledgers/%h" "$actor" "${leaks[@]}"
 	says_nothing
 	says 'SUMMARY: sockleak: 1 socket leaked' "log.$(uname -n).actor"
-	[ "$(stat -c %a "ledger/$(uname -n)")" = 700 ]
-	[ "$(find "ledger/$(uname -n)" -name '*.sockleak' | wc -l)" = 1 ]
-	logged "ledger=ledger/none" "$actor" "${leaks[@]}"
+	[ "$(stat -c %a "ledgers/$(uname -n)")" = 700 ]
+	[ "$(find "ledgers/$(uname -n)" -name '*.sockleak' | wc -l)" = 1 ]
+	logged "ledger=ledgers/none" "$actor" "${leaks[@]}"
 	says 'directory'
-	[ ! -e ledger/none ]
+	[ ! -e ledgers/none ]
 }
 
 @test "run says that programs may have been left out, and --strict does not mind" {

@@ -9,6 +9,14 @@ actor=$B/tests/fixtures/actor
 errors=$BATS_TEST_TMPDIR/errors
 sanitizer_with_library
 
+# For tests that run the actor in a directory of their own, with `ledgers` in it.
+actor_setup() {
+	common_setup
+	actor=$fixtures/actor
+	cd "$BATS_TEST_TMPDIR" || return 1
+	mkdir ledgers
+}
+
 # runtime_of HOST: of the thread sanitizer, which must come first where the host has none
 runtime_of() {
 	[[ $SAN != *thread* || $1 == "$B"/* ]] || sanitizer_first
