@@ -83,8 +83,9 @@ EXPORT int sockleak_check_since(uint64_t mark, unsigned drain_ms)
 	uint64_t n_gone, n_connected = 0;
 	unsigned pause_ms = 1;
 
-	/* A close that is on its way is no leak: short scans, and the verdict at the end.
-	 * And a peer's end of stream may be on its way: once more where it could be. */
+	/* A close that is about to happen is no leak: scan again after short pauses, and
+	 * judge at the end.  The end of stream of a peer may still be on its way as well:
+	 * scan once more where that is possible. */
 	while ((n_gone = check((uint32_t)mark, true, false, &n_connected)) ||
 	       (n_connected && pause_ms == 1)) {
 		uint64_t now_ns = clock_now_ns();

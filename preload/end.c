@@ -31,9 +31,9 @@
 #define EXIT_PATIENCE_MS 1000
 #define N_SPARE_HANDLERS 6 /* of the 32 that need no allocation */
 
-/* Who makes the final report, by the address of a thread-local word of its own; 0 =
- * nobody yet.  And whether nobody waits for it any more: it is made, or a thread that
- * waited has given up. */
+/* The thread that makes the final report, as the address of a thread-local word of its
+ * own; 0 = none yet.  Then: no thread waits for the report any more, because it is made
+ * or because a waiting thread has given up. */
 static _Atomic uintptr_t exit_reporter;
 static _Atomic bool report_is_over;
 static pthread_key_t main_key;
@@ -56,26 +56,29 @@ AT_START static void last_look(const struct fd_access *access)
 	} else if (access->pidfd < 0) {
 		n_leaked = scan_exit_without_lock();
 	} else {
-		return; /* the host's descriptors are out of reach: the host tries */
+		return; /* the helper cannot reach the host's descriptors: the host's
+			 * thread tries */
 	}
 	was_looked_at = true;
 }
 
-/* By the helper, which may wait for the loader as long as it likes: the thread that ends
- * the process waits for the helper only so long. */
+/* Run by the helper, which may wait for the loader's lock without a limit: the thread
+ * that ends the process has a limit of its own for the helper. */
 static void unwind_the_rest(const struct fd_access *access)
 {
 	if (!scan_trylock(0))
 		return;
 	origin_work();
-	/* Its last question: the host's thread asks none. */
+	/* The helper asks about released connections for the last time: the host's thread
+	 * does not ask. */
 	scan_released_ask(clock_now_ns(), access, true);
 	was_unwound = !origin_is_held_up();
 	scan_unlock();
 }
 
-/* Where the host's limit leaves no number in a table that is all but empty, either, the
- * host has to look: it needs none to ask about what it holds. */
+/* Where the host's limit allows no descriptor even in the helper's nearly empty table,
+ * the host's thread has to scan: it needs no new descriptor to ask about its own
+ * sockets. */
 static void look_from_own_table(const struct fd_access *access)
 {
 	long copy = access->pidfd < 0
@@ -98,7 +101,8 @@ AT_START static bool another_reports(void)
 	       !atomic_load(&report_is_over);
 }
 
-/* The process would end in the middle of what another thread says. */
+/* Waits until another thread has printed its report: else the process would end in the
+ * middle of it. */
 static void await_last_words(void)
 {
 	struct guard_patience patience = {.idle_ms = EXIT_PATIENCE_MS};
@@ -126,7 +130,7 @@ AT_START static bool look_at_inherited(void)
 	return true;
 }
 
-/* Of the status a parent sees the lowest byte. */
+/* A parent sees only the lowest byte of the status. */
 AT_START static int status_to_end_with(int status)
 {
 	return n_leaked && start_settings.exitcode && (status & 0xff) == 0
@@ -142,8 +146,9 @@ static void look_and_report(void *argument)
 	was_looked_at = false;
 	was_unwound = false;
 	unwinds_at_end = true;
-	/* Without a free number of its own the host's thread could open neither the log
-	 * nor the files that hold the names: the helper can, in its own table. */
+	/* Without a free descriptor the host's thread could open neither the log nor the
+	 * files that hold the names of functions.  The helper can: it has its own
+	 * table. */
 	bool is_stopped =
 		helper_stop(EXIT_PATIENCE_MS,
 			    scan_limit_was_hit() ? look_from_own_table : unwind_the_rest);
@@ -182,8 +187,9 @@ AT_START int start_last_words(int status)
 	return status;
 }
 
-/* Handlers run in children, too: one that imports our memory has nothing to say, a copy
- * that no handler of fork told so far gets tracking state of its own now. */
+/* Exit handlers run in children, too.  A child of vfork(), which uses our memory, reports
+ * nothing.  A forked copy in which no handler of fork ran gets tracking state of its own
+ * now. */
 AT_START static bool is_ours_to_end(void)
 {
 	if (guard_ask_process() == PROCESS_VFORK_CHILD)
@@ -196,9 +202,10 @@ AT_START static bool is_ours_to_end(void)
 static void register_exit(void);
 static void register_quick_exit(void);
 
-/* A thread that has to wait for the report of another leaves a handler for the next one:
- * who finds none ends the process.  Several may come at once, before one of them has left
- * any: the one that reports leaves some for them. */
+/* A thread that waits for the report of another registers a handler again: a thread that
+ * calls exit() and finds no handler left ends the process.  Several threads may come at
+ * once, before one of them has registered any, so the reporting thread registers some for
+ * them. */
 AT_START static int end_by_handler(int status, void (*register_another)(void))
 {
 	bool is_first = !atomic_load(&exit_reporter);
@@ -260,14 +267,15 @@ static void main_leaves(void *nothing)
 AT_START void end_register_handlers(void)
 {
 	on_exit_of_libc = (__typeof__(on_exit_of_libc))imports_of_libc("on_exit");
-	/* Twice: of two threads that call exit() each takes one, and the second would
-	 * otherwise end the process while the first still reports. */
+	/* Registered twice: two threads that call exit() take one handler each.  With one
+	 * handler the second thread would end the process while the first still
+	 * reports. */
 	for (int i = 0; i < 2; i++) {
 		register_exit();
 		register_quick_exit();
 	}
-	/* main() that ends by pthread_exit runs the destructors of keys, exit() does not.
-	 */
+	/* pthread_exit() in main() runs the destructors of thread-specific keys; exit()
+	 * does not. */
 	if (start_imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
 		pthread_setspecific(main_key, &main_key);
 }

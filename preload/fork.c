@@ -35,8 +35,8 @@ extern int __register_atfork(void (*prepare)(void), void (*parent)(void),
  * C library and of other allocators.  Else the allocator may be locked for ever. */
 static void begin_child(bool handlers_ran)
 {
-	/* Before anything takes this tracking state for ours: the file is the parent's.
-	 */
+	/* First of all, before any other code uses this tracking state: the ledger's file
+	 * is the parent's. */
 	ledger_fork_child();
 	log_disown();
 	guard_adopt_process();
@@ -75,8 +75,8 @@ static void look_once_more(void *nothing)
 	scan_unlock();
 }
 
-/* The program goes on in the child, with all that is open: nothing was left behind by
- * this end, and nothing is to be said of it. */
+/* The program goes on in the child, which has all its descriptors: the end of the parent
+ * leaks nothing and is not reported. */
 static void end_by_fork(void)
 {
 	uint64_t before;
@@ -111,8 +111,9 @@ static void fork_child(void)
 {
 	if (ends_by_fork)
 		errno = errno_before;
-	/* Without MADV_WIPEONFORK this handler is all that tells a child.  With it, a
-	 * hook that another handler of this fork called may have been first. */
+	/* On kernels without MADV_WIPEONFORK only this handler detects a child.  With it,
+	 * another fork handler may have called a hook that has detected the child
+	 * before. */
 	if (guard_may_be_forked_copy())
 		begin_child(true);
 	else

@@ -58,7 +58,8 @@
 
 struct settings start_settings;
 bool start_imports_connections;
-static bool opens_log_at_start; /* one that only executes another leaves no file */
+static bool opens_log_at_start; /* else when the first scan begins: a program that only
+				 * executes another leaves no file */
 bool start_hooks_are_on;
 bool start_awaits_connection;
 bool start_has_socket;
@@ -93,12 +94,12 @@ AT_START static void open_ledger(bool forked)
 	was_tried = true;
 	problem = ledger_start(start_ledger_directory, start_settings.grace_ns,
 			       start_settings.at_exit, start_settings.frames, forked);
-	/* Of a run that is over the directory has been removed: who outlives it, and has
-	 * made none so far, keeps none. */
+	/* `sockleak run` removes the directory at its end: a process that outlives the
+	 * run and has no ledger yet goes without one. */
 	if (problem == ledger_has_no_directory && (forked || start_is_ending))
 		problem = NULL;
-	/* A child that has changed its root or its rights goes without, and says so only
-	 * if that loses a leak. */
+	/* A child that has changed its root or its rights keeps no ledger, and warns only
+	 * if a leak is lost by that. */
 	if (problem && !forked)
 		log_warn_of(problem, start_ledger_directory);
 	start_why_no_ledger = forked ? problem : NULL;
@@ -122,8 +123,8 @@ void start_first_socket(void)
 
 	if (start_has_socket || !guard_watch_copies())
 		return;
-	/* A handler that jumped out of here would leave a file open, and a filter that
-	 * stands unknown. */
+	/* A signal handler that jumps out of here would leave a file open, and would
+	 * leave it unknown whether a seccomp filter is in force. */
 	bool is_blocked = guard_block_signals(GUARD_ALL_SIGNALS, &before);
 	start_has_socket = true;
 	if (imports_has_rings())
@@ -135,7 +136,7 @@ void start_first_socket(void)
 		guard_restore_signals(before);
 }
 
-/* As the ledger, in silence where a child has changed its rights. */
+/* As for the ledger: no warning in a child that has changed its rights. */
 static void open_log(void)
 {
 	const char *problem = log_open(&start_settings);
@@ -150,11 +151,12 @@ static void open_log(void)
 static void prepare(void)
 {
 	start_first_socket();
-	/* The handlers keep a fork from the helper's work; a hook may not wait for the
-	 * lock that their list has. */
+	/* With these handlers a fork waits for the helper.  Only the helper registers
+	 * them here: the C library's list of handlers has a lock, and a hook may not wait
+	 * for it. */
 	if (helper_is_me())
 		fork_register_handlers();
-	/* Another thread may be about to ask. */
+	/* Another thread may be in start_first_socket(), and not have set it yet. */
 	if (!start_settings.grace_ns)
 		start_settings.grace_ns = system_grace_ns();
 	if (fork_depth || !opens_log_at_start)
@@ -169,14 +171,15 @@ void start_connection(void)
 	if (helper_is_scanning())
 		return;
 	scan_poll();
-	/* It may not be started on top of a signal handler, or inside an allocator: at
-	 * the next use of a connection, then. */
+	/* The helper may not be started on top of a signal handler, or inside an
+	 * allocator.  Then the next use of a connection starts it. */
 	if (helper_is_wanted())
 		start_await_connection(true);
 }
 
-/* The C library that we need was set up before us.  A constructor's arguments are glibc's
- * alone: of musl they are what was left in the registers. */
+/* The environment comes from the C library, which was set up before us, and not from the
+ * arguments of the constructor: only glibc passes any, with musl they are whatever was
+ * left in the registers. */
 AT_START static const char *find_variable(const char *name, size_t bytes)
 {
 	for (char **environment = environ; environment && *environment; environment++)
@@ -207,7 +210,8 @@ static void keep_directory(void)
 	start_ledger_directory[text.cut ? 0 : text.used] = '\0';
 	if (!start_ledger_directory[0])
 		return;
-	/* Nobody can have made what was named by this host, or this process. */
+	/* The user cannot make a directory in advance whose name has the host's name or
+	 * the process's number in it: make it here. */
 	if (strcmp(start_ledger_directory + given_at, start_settings.ledger) != 0)
 		guard_sys(SYS_mkdirat, AT_FDCWD, start_ledger_directory, 0700);
 	ledger_expect(start_ledger_directory);
@@ -299,7 +303,8 @@ AT_START static void start_all(void)
 	if (start_settings.off)
 		return;
 	leak_groups_start(&start_settings);
-	/* Two pages, of the clock and of the C library: not for /bin/true. */
+	/* Reading the clock touches two pages, its own and one of the C library: a
+	 * program without connections (/bin/true) does without. */
 	scan_start(&start_settings, prepare,
 		   start_imports_connections ? clock_now_ns() : 0);
 	if (start_settings.languages) {
@@ -309,7 +314,8 @@ AT_START static void start_all(void)
 	origin_start(start_settings.frames, start_imports_connections);
 	helper_start(start_settings.thread, start_settings.interval_ns);
 	end_register_handlers();
-	/* Two microseconds and two pages of the C library: not for /bin/true. */
+	/* This takes two microseconds and touches two pages of the C library: a program
+	 * without connections (/bin/true) does without. */
 	if (start_imports_connections || start_settings.ledger[0] ||
 	    !start_settings.thread)
 		fork_register_handlers();
@@ -318,7 +324,8 @@ AT_START static void start_all(void)
 		single_start();
 		if (start_settings.thread)
 			allocation_start();
-		/* Should the end not be allowed to ask which modules there are. */
+		/* Read the list of modules now: a seccomp filter may forbid it at
+		 * exit. */
 		if (!start_settings.thread) {
 			origin_allocate();
 			origin_work();

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Until the constructor is through, or when it failed, hooks pass straight through. */
+/* false until the constructor has finished, and for ever if it failed: then hooks only
+ * call the next definition. */
 extern bool start_hooks_are_on __attribute__((visibility("hidden")));
 /* Connections were inherited, and no scan covers them yet: the first use of one starts
  * the helper. */
@@ -23,15 +24,17 @@ void start_child(void);
  * the status to end with. */
 int start_last_words(int status);
 
-/* The status that this thread gave to quick_exit(), which tells its handlers none. */
+/* The status that this thread passed to quick_exit(), which does not pass it to its
+ * handlers. */
 extern __thread int end_quick_status __attribute__((tls_model("initial-exec")));
 
 /* The fork that this thread makes next is the end of the parent: daemon(3) ends it by a
- * call of the C library's own, for which nobody stands in. */
+ * call inside the C library, which no hook can intercept. */
 void start_ends_by_fork(bool ends);
 
-/* A socket is there: asks what is only of use to a process that has some.  Later calls
- * find all done.  In a child that may not write in our tracking state it stays undone. */
+/* The process has a socket: finds out what only a process with sockets needs to know.
+ * Later calls do nothing.  Does nothing either in a child that may not write in our
+ * tracking state. */
 void start_first_socket(void);
 extern bool start_has_socket;
 
