@@ -22,13 +22,15 @@
 
 static unsigned n_activated; /* descriptors from 3 on that came by socket activation */
 
-/* One bit a descriptor: open and unrecorded in the scan before.  Only such are adopted
- * while hooks run, or a socket between its birth and its hook's note would be taken. */
+/* One bit a descriptor: it was open and not recorded in the previous scan.  While hooks
+ * run only such descriptors are adopted; else a socket that a hook has just opened, and
+ * is about to record, would be adopted. */
 #define N_NUMBERS (FD_TABLE_ENTRIES * FD_TABLE_CHUNKS)
 static uint8_t *was_unknown; /* 128 KiB, mapped when it is needed */
 
-/* A server that runs a program for a client gives it the connection as more than one
- * standard stream.  Only at the start, where nobody closes one of them meanwhile. */
+/* A server that runs a program for a client passes it the connection as more than one
+ * standard stream.  Only asked at the start, when no other thread can close one of them
+ * meanwhile. */
 static bool is_inherited_twice(int fd, uint64_t cookie)
 {
 	ARENA_TABLE static struct {
@@ -100,8 +102,8 @@ AT_START static void consider(const struct fd_access *access, int fd,
 		adopt(access, fd, origin_kind);
 }
 
-/* Open descriptors by the absence of POLLNVAL: no file needed, but it sees the calling
- * thread's table. */
+/* Finds open descriptors by the absence of POLLNVAL.  This opens no file, but it sees the
+ * calling thread's table alone. */
 AT_START static void adopt_by_poll(const struct fd_access *access,
 				   enum sl_origin_kind origin_kind, bool at_once)
 {
@@ -110,7 +112,8 @@ AT_START static void adopt_by_poll(const struct fd_access *access,
 	struct rlimit limit = {1024, 0};
 	unsigned n_closed = 0; /* in a row */
 
-	/* glibc asks for a limit at its own start: every filter allows it. */
+	/* glibc asks for a limit at its own start, so every seccomp filter allows this
+	 * call. */
 	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
 	for (unsigned first = 0; first < limit.rlim_cur && first < N_NUMBERS;) {
 		unsigned n = limit.rlim_cur - first < SCAN_NUMBERS
@@ -130,16 +133,15 @@ AT_START static void adopt_by_poll(const struct fd_access *access,
 			consider(access, all[i].fd, origin_kind, at_once);
 		}
 		first += n;
-		/* Numbers are given lowest first: past such a run only entries we know
-		 * of.
-		 */
+		/* The kernel gives the lowest free number: behind so many closed
+		 * descriptors in a row only those are asked about that have an entry. */
 		if (n_closed >= SCAN_CLOSED && first >= fd_table_top())
 			return;
 	}
 }
 
-/* Other files are not touched: a copy held, and closed, for a moment is seen by whoever
- * waits for the last close. */
+/* Files that are no sockets are not imported: a duplicate, held for a moment, would delay
+ * what happens at the last close. */
 static bool links_to_socket(long directory, const char *name)
 {
 	char link[7];

@@ -9,13 +9,14 @@ static uint64_t first_gone_ns(uint64_t opened_ns, const struct eof_notice *notic
 {
 	uint64_t age_ns = 0;
 
-	/* The last ACK came with the FIN, or later; of CLOSE nothing tells when. */
+	/* The last ACK came with the FIN or later.  For a socket in CLOSE nothing says
+	 * when the peer went. */
 	if (probe->state != STATE_CLOSE && !probe->is_mptcp) {
 		age_ns = probe->last_ack_ms * MS;
 		if (age_ns > fd_table_since_ns(opened_ns, now_ns))
 			age_ns = fd_table_since_ns(opened_ns, now_ns);
 	}
-	/* By the time the program was told it was gone. */
+	/* When the program read the end of stream the peer had gone already. */
 	if (notice->eof_ns && age_ns < fd_table_since_ns(notice->eof_ns, now_ns))
 		age_ns = fd_table_since_ns(notice->eof_ns, now_ns);
 	if (notice->refused_ns && age_ns < fd_table_since_ns(notice->refused_ns, now_ns))
@@ -23,7 +24,7 @@ static uint64_t first_gone_ns(uint64_t opened_ns, const struct eof_notice *notic
 	return now_ns - age_ns;
 }
 
-/* Until when its sending may have made progress. */
+/* The last time at which sending may have made progress. */
 static uint64_t last_progress_ns(const struct probe *probe, uint64_t now_ns)
 {
 	uint64_t ago_ns = probe->is_mptcp ? 0 : probe->last_acked_ms * MS;
@@ -38,7 +39,7 @@ static void begin_age(struct socket_end *end, uint32_t serial, uint64_t opened_n
 	uint64_t progress_ns = probe->is_sending ? last_progress_ns(probe, now_ns) : 0;
 
 	end->peer_gone_since_ns = first_gone_ns(opened_ns, notice, probe, now_ns);
-	/* A child holds what it inherited since the fork, no longer. */
+	/* A child has held what it inherited since the fork, not longer. */
 	if (end->peer_gone_since_ns < least_ns)
 		end->peer_gone_since_ns = least_ns;
 	end->idle_since_ns = end->peer_gone_since_ns;
@@ -58,7 +59,7 @@ static void begin_age(struct socket_end *end, uint32_t serial, uint64_t opened_n
 static void age_sending(struct socket_end *end, const struct probe *probe,
 			uint64_t now_ns)
 {
-	/* Of a socket that never sent the kernel counts from before the boot. */
+	/* For a socket that never sent the kernel counts from a time before the boot. */
 	uint64_t since_sent_ns = probe->last_sent_ms * MS;
 	bool knows_sent = probe->last_sent_ms != UINT32_MAX && since_sent_ns < now_ns;
 	bool has_progressed = probe->acked != end->acked;

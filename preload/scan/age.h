@@ -16,7 +16,8 @@
 void age_update(struct socket_end *end, uint32_t serial, uint64_t opened_ns,
 		uint64_t least_ns, const struct eof_notice *notice,
 		const struct probe *probe, uint64_t now_ns);
-/* When the program was told; 0 = it was not. */
+/* When the program was told of the end (EOF, an error, or its own shutdown); 0 = it was
+ * not. */
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,
 		       bool *by_shutdown);
 /* What verdict_of() asks of it; whether it is inherited, and the like, is not in it. */

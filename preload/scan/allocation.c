@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-/* musl has none, and ends every program in which it is missing. */
+/* musl has no such function, and refuses to start a program that refers to it
+ * strongly. */
 extern __typeof__(dladdr1) dladdr1 __attribute__((weak));
 
 #define SEARCH_BYTES (256 * 1024) /* of the stack */
@@ -80,7 +81,7 @@ static bool may_be_in_handler(void)
 		/* The kernel's struct: handler, flags, restorer, mask. */
 		uint64_t action[4] = {0};
 
-		/* Of SA_NODEFER the signal is not blocked in its handler. */
+		/* With SA_NODEFER the signal is not blocked in its handler. */
 		if (guard_sys(SYS_rt_sigaction, signal, NULL, action, 8) < 0 ||
 		    action[0] <= 1 ||
 		    !((blocked & UINT64_C(1) << (signal - 1)) ||
@@ -154,7 +155,8 @@ static bool is_in_function(uint64_t word, uint64_t mark)
 	return false;
 }
 
-/* It has called something that has called us: to its function somebody returns. */
+/* If the allocator has called, over whatever functions, this one, a return address into
+ * it is on the stack. */
 static bool may_be_in_allocator(void)
 {
 	return n_functions && stack_has(is_in_function, 0, 1);

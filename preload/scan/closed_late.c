@@ -51,7 +51,7 @@ static void give_note(uint32_t number)
 	freelist_push(&free_notes, next_note, number);
 }
 
-/* The program was told so long ago that it is worth a question. */
+/* The program was told longer ago than the grace: the kernel is asked. */
 static bool was_kept_for_grace(const struct fd_entry *was)
 {
 	uint64_t grace_ns = scan_settings->grace_ns; /* 0 = not read yet */
@@ -90,7 +90,7 @@ static bool has_lost_peer(const struct fd_scan *scanned, uint64_t word)
 	struct eof_notice notice;
 
 	notice_read(&scanned->entry, &notice);
-	/* Of MPTCP poll says so of a side that was shut here, too. */
+	/* For MPTCP, poll reports a side that was shut here in the same way. */
 	return (probe_peer_is_gone(&scanned->probe) &&
 		!((word & ENTRY_MPTCP) && (notice.shut_how & 1))) ||
 	       has_failed_to_connect(word, &scanned->probe);

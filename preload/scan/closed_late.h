@@ -5,7 +5,7 @@
  * the real close, and notes what a scan would have found: a connection that is closed
  * sooner is asked nothing.  The next pass counts what was noted.
  *
- * Of a leak that the program was not told of only scans know. */
+ * A leak of which the program was not told is found by scans alone. */
 #ifndef SOCKLEAK_CLOSED_LATE_H
 #define SOCKLEAK_CLOSED_LATE_H
 

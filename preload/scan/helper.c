@@ -137,12 +137,13 @@ static bool own_table(struct fd_access *access)
 	if (guard_sys(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE) < 0)
 		return true; /* an older kernel: share */
 	access->pidfd = (int)guard_sys(SYS_pidfd_open, guard_pid, 0);
-	/* With a table of its own but no way into the host's this thread is blind. */
+	/* With a table of its own and no pidfd this thread cannot reach the host's
+	 * sockets. */
 	return access->pidfd >= 0;
 }
 
-/* main() ended by a raw exit call: what is behind the pidfd is gone, and whoever returns
- * last from a thread ends the process.  It must not be us. */
+/* The main thread has ended by a raw exit call: the pidfd reaches nothing any more, and
+ * the last thread that returns ends the process.  That thread must not be the helper. */
 static bool leader_is_gone(void)
 {
 	char link[8];
@@ -151,8 +152,8 @@ static bool leader_is_gone(void)
 	if (guard_has_filter || guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe",
 					  link, sizeof(link)) != -ENOENT)
 		return false;
-	/* Or there is no /proc where the host has changed its root to.  Memory of the
-	 * leader's is there as long as it is. */
+	/* Or /proc is not mounted in the root that the host has changed to.  The main
+	 * thread's memory can be read as long as that thread exists. */
 	return guard_sys(SYS_process_vm_readv, guard_pid, &to, 1, &from, 1, 0) != 1;
 }
 
@@ -168,15 +169,15 @@ static void sleep_until(uint64_t due_ns)
 
 	if (now_ns < due_ns && !should_stop())
 		wait_word(&wake_word, 0, due_ns - now_ns);
-	/* An exchange: who finds it still raised does not wake us, so what he left is to
-	 * be seen from here on. */
+	/* An exchange, for its memory order: a hook that finds the word raised does not
+	 * wake this thread, so what that hook has written must be visible after this. */
 	atomic_exchange(&wake_word, 0);
 }
 
-/* One scan; how long to pause after it.  To its cost belongs what waking up for it cost
- * since `idle_ns`, when this thread had nothing to do.  Scans of the same sockets differ
- * by some per cent: a pause for the dearer one of two keeps their mean below the share.
- */
+/* One scan.  Returns how long to pause after it.  Its cost includes the wake-up:
+ * processor time since `idle_ns`, when this thread had nothing to do.  Scans of the same
+ * sockets differ by some per cent: the pause is computed from the dearer one of the last
+ * two, so that their mean stays below the share. */
 static uint64_t scanned(uint64_t now_ns, const struct fd_access *access, uint64_t idle_ns)
 {
 	static uint64_t former_ns;
@@ -193,9 +194,10 @@ static uint64_t scanned(uint64_t now_ns, const struct fd_access *access, uint64_
 						     : interval_ns;
 }
 
-/* Where passes are far apart, for there are many sockets, what was let go does not wait
- * for the next: it would fill its table.  It takes up to half of the helper's time, which
- * the passes go without.  Returns how long to pause after it. */
+/* Where there are many sockets passes are far apart, and released connections would fill
+ * their table before the next pass: they are asked about in between.  This takes up to
+ * half of the helper's time, which the passes go without.  Returns how long to pause
+ * after it. */
 static uint64_t asked_released(uint64_t now_ns, const struct fd_access *access,
 			       uint64_t *due_ns)
 {
@@ -250,9 +252,9 @@ void helper_note_processors(void)
 	processors_bytes = n > 0 ? (size_t)n : 0;
 }
 
-/* What the thread inherits of the one that made the first connection is not for it: a
- * real-time policy, at which it would come before the host's other work, and the one
- * processor of that thread. */
+/* The thread inherits from the one that made the first connection what it must not keep:
+ * a real-time policy, which would put it before the host's other work, and the affinity
+ * to that thread's processors. */
 static void take_usual_schedule(void)
 {
 	const struct sched_param lowest = {0};
@@ -282,15 +284,16 @@ static void *run(void *nothing)
 		scan_loop(&access);
 	if (can_look && atomic_load(&state) == STOPPING && last_work)
 		last_work(&access);
-	/* Stopped, blind, or left behind by main(): from now on hooks scan, unless it is
-	 * the end. */
+	/* The thread was stopped, cannot reach the host's sockets, or main() has left:
+	 * from now on hooks scan, unless the process ends. */
 	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_SCAN);
 	wake_word_waiter(&state);
 	single_thread_goes();
 	return NULL;
 }
 
-/* What a thread's stack has to hold besides: thread-local storage.  glibc >= 2.15. */
+/* The least stack of a thread, which includes its thread-local storage.  glibc >=
+ * 2.15. */
 extern size_t __pthread_get_minstack(const pthread_attr_t *attributes)
 	__attribute__((weak));
 
@@ -299,8 +302,8 @@ static size_t least_stack(const pthread_attr_t *attributes)
 	return &__pthread_get_minstack ? __pthread_get_minstack(attributes) : 0;
 }
 
-/* `stack_bytes` of its own; 0 = as many as threads get here.  Its signals are the
- * caller's.  Returns an error number. */
+/* `stack_bytes`: 0 = the default stack size.  The thread has the caller's signal mask.
+ * Returns an error number. */
 static int create_thread(size_t stack_bytes)
 {
 	pthread_attr_t attributes;
@@ -321,7 +324,8 @@ static int create_thread(size_t stack_bytes)
 	return error;
 }
 
-/* Where nobody says how much that is there may be no room for it. */
+/* Where __pthread_get_minstack() is missing, STACK_BYTES may be too few for the
+ * thread-local storage: then the default size is tried. */
 static bool create_some_thread(void)
 {
 	int error = create_thread(STACK_BYTES);
@@ -355,9 +359,9 @@ void helper_ensure_started(void)
 
 	if (atomic_load_explicit(&state, memory_order_relaxed) != WANTED)
 		return;
-	/* Where it could not be started a moment ago it is not asked again at once: what
-	 * an allocator left on the stack may stand there for ever, and the search for it
-	 * takes its time. */
+	/* If the thread could not be started a moment ago, the next try waits: an address
+	 * that an allocator left on the stack may stay there for ever, and each search
+	 * for it takes time. */
 	uint64_t now_ns = clock_now_ns(), pause = atomic_load(&retry_pause_ns);
 	if (now_ns < atomic_load(&next_try_ns))
 		return;
@@ -365,8 +369,9 @@ void helper_ensure_started(void)
 	atomic_store(&retry_pause_ns, pause);
 	atomic_store(&next_try_ns, now_ns + pause);
 	int saved_errno = errno;
-	/* The thread takes no signal of the host's; and a handler that jumped out of here
-	 * would leave it STARTING for ever, or a lock of the loader's behind. */
+	/* All signals are blocked: the thread must take none of the host's, and a handler
+	 * that jumps out of here would leave the state STARTING, or a lock of the loader
+	 * taken, for ever. */
 	if (!guard_is_sandboxed && allocation_is_safe() &&
 	    guard_block_signals(GUARD_ALL_SIGNALS, &before)) {
 		if (atomic_compare_exchange_strong(&state, &wanted, STARTING) &&
@@ -385,7 +390,8 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct fd_access *acce
 	last_work = last;
 	while (now == WANTED || now == NOT_WANTED)
 		if (atomic_compare_exchange_strong(&state, &now, HOOKS_SCAN)) {
-			/* Who stops it unwinds what handlers left. */
+			/* The thread that stops the helper unwinds what waits, also what
+			 * signal handlers captured. */
 			if (origin_has_work() && allocation_is_safe())
 				origin_allocate();
 			return true;
@@ -402,8 +408,8 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct fd_access *acce
 	return now != STOPPING;
 }
 
-/* A thread that has said its last word still gives back its stack.  Under a filter that
- * question may not be asked: then it gets a millisecond. */
+/* A thread that has set its last state still has to free its stack.  A seccomp filter may
+ * forbid to ask whether it is alive: then this waits for a millisecond. */
 static bool is_alive(unsigned waited)
 {
 	if (guard_has_filter)
@@ -429,8 +435,8 @@ void helper_allow_restart(void)
 		atomic_store(&state, WANTED);
 }
 
-/* Until the C library counts it no more: as the last thread it would run the handlers of
- * exit(), in a table without the host's descriptors. */
+/* Waits until the C library no longer counts the thread: as the last thread it would run
+ * the handlers of exit(), in a table without the host's descriptors. */
 void helper_retire(void)
 {
 	if (helper_leave(RETIRE_MS))

@@ -37,10 +37,11 @@ void helper_wake(void);
  * work. */
 bool helper_stop(unsigned patience_ms, void (*last)(const struct fd_access *access));
 
-/* As stop, and waits until the kernel knows no such thread: what is laid upon all threads
- * next is not for it. */
+/* As helper_stop(), and waits until the kernel knows no such thread: what the host does
+ * to all threads next (set credentials, install a filter) must not reach it. */
 bool helper_leave(unsigned patience_ms);
-/* It left for nothing: the next connection starts it again, if it is wanted. */
+/* The call that the thread was stopped for has failed: the next connection starts it
+ * again, if it is wanted. */
 void helper_allow_restart(void);
 
 /* main() leaves: the thread must not be the last one alive, whose status is that of the

@@ -27,7 +27,7 @@ bool is_inherited(const struct fd_entry *entry)
 	       entry->origin_kind == SL_ORIGIN_INHERITED;
 }
 
-/* A connection that never was: connect() failed, at once or later. */
+/* A connection that was never made: connect() failed, at once or later. */
 bool has_failed_to_connect(uint64_t word, const struct probe *probe)
 {
 	return probe->state == STATE_CLOSE && !probe->was_connected &&
@@ -44,8 +44,9 @@ static unsigned reasons(const struct fd_entry *entry, const struct socket_end *e
 		.was_told = notice->eof_ns != 0,
 		.error = notice->error,
 		.shut_sending = notice->shut_how & 2,
-		/* The FIN of MPTCP stands in no queue: what was not told is unlikely to
-		 * be read. */
+		/* With MPTCP the FIN is not in the receive queue, so the queue does not
+		 * show whether it was read: if the program was not told, it has probably
+		 * not read it. */
 		.fin_unread = end->fin_unread || ((word & ENTRY_MPTCP) &&
 						  !notice->eof_ns && !notice->shut_ns),
 		.is_stalled = end->is_sending && end->acked == probe->acked &&
@@ -72,8 +73,8 @@ bool ends_with_the_program(const struct fd_scan *scanned)
 	       (scanned->fd <= 2 || adopt_is_activated(scanned->fd));
 }
 
-/* The last scan is all that one opened unseen gets, which it found itself: it may have
- * been held all the time. */
+/* A socket that the last scan itself found has no other scan: the program may have held
+ * it all the time. */
 static uint64_t held_from_ns(const struct fd_scan *scanned, const struct scan_pass *pass)
 {
 	bool is_found_at_exit = pass->at_exit &&
@@ -113,7 +114,8 @@ void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 	age_update(end, scanned->entry.serial, held_from_ns(scanned, pass),
 		   scan_forked_ns, notice, &scanned->probe, scanned->asked_ns);
 	end->why = (uint16_t)reasons(&scanned->entry, end, notice, &scanned->probe);
-	/* Our own shutdown, or nobody's answer, may have ended it as well. */
+	/* Our own shutdown, or a peer that no longer answers, may have ended the
+	 * connection as well. */
 	end->peer_forgot = end->kind == SL_KIND_DEAD && (end->why & SL_WHY_RESET) &&
 			   !(notice->shut_how & 2) && !scanned->probe.gave_up;
 	end->verdict = (uint8_t)verdict(scanned, notice, pass);

@@ -98,7 +98,8 @@ bool publish(const struct fd_scan *scanned, const struct eof_notice *notice)
 		fd_table_correct_row(scanned->fd);
 		return false;
 	}
-	/* Told since it was read here: the row said so already. */
+	/* The program was told after `notice` was read: the hook has written that into
+	 * the row already. */
 	if (!(notice && notice->eof_ns) && notice_was_eof(scanned->fd))
 		fd_table_tell_row(scanned->fd);
 	return is_whole;
@@ -150,8 +151,8 @@ bool is_unwritten(int fd)
 	return ledger_is_kept() && !ledger_has(fd);
 }
 
-/* Of what the ledger is told while the peer is there: which life of the entry, and which
- * of the marks and notes that come later. */
+/* A stamp of what the ledger has of an entry whose peer is there: the generation of the
+ * entry, and which of the marks that come later. */
 static uint32_t stamp_of(const struct fd_scan *scanned)
 {
 	uint64_t marks = atomic_load(&scanned->entry.word) &

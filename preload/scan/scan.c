@@ -61,7 +61,8 @@ static void count_all(const struct scan_pass *pass)
 	fd_table_count_sockets(&counts.opened, &counts.closed);
 	counts.closed_late = leak_groups_late(&counts.closed_late_max_ms);
 	ledger_count(&counts);
-	/* What the program asks about in between may count others as leaks. */
+	/* A check that the program asks for in between may count other sockets as
+	 * leaks. */
 	if (!pass->runs_on)
 		ledger_add_point(
 			pass->now_ns,
@@ -178,7 +179,7 @@ AT_START uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, boo
 				 .is_last = true};
 
 	scan_adopt(access, SL_ORIGIN_UNKNOWN, true);
-	/* Nothing to say, and no file of /proc to be asked for it. */
+	/* No connection, so nothing to report: no file of /proc is opened for it. */
 	if (never_had_one())
 		return 0;
 	get_ready();
@@ -275,7 +276,8 @@ static void poll_now(void *argument)
 	if (!scan_trylock(0))
 		return;
 	uint64_t wait_ns = COST_FACTOR * scan_pass(now_ns, &fd_access_directly, false);
-	/* What is asked about once in a grace is never seen to be past it. */
+	/* A socket that is asked about once in a grace is never seen to be older than the
+	 * grace. */
 	if (wait_ns > scan_settings->grace_ns / 2)
 		wait_ns = scan_settings->grace_ns / 2;
 	if (wait_ns < scan_settings->interval_ns)
@@ -291,8 +293,8 @@ void scan_poll(void)
 
 	uint64_t before;
 
-	/* A handler that jumps out of the scan would leave the scan lock ours for ever.
-	 */
+	/* A signal handler that jumps out of the scan would leave the scan lock taken for
+	 * ever. */
 	if (now_ns < due || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
 		return;
 	room_run(poll_now, &now_ns);

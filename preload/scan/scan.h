@@ -22,7 +22,7 @@ void scan_start(const struct settings *settings, void (*prepare)(void), uint64_t
 uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work);
 /* Unwinds what waits, and tells the ledger. */
 void scan_unwind(void);
-/* Between two scans: what has become of the connections that were let go since
+/* Between two scans: asks about the connections that were released since
  * (scan_released.h).  Returns the processor time it took, in ns. */
 uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access);
 /* By the helper thread, which does not own the lock: prints what the last scan found,
@@ -41,10 +41,11 @@ uint64_t scan_exit_without_lock(void);
 uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
 		    uint64_t *n_connected);
 
-/* There is a socket: since when this process runs is worth a question. */
+/* The process has a socket: finds out since when the process runs. */
 void scan_note_socket(void);
 bool scan_has_nothing(void);
-/* Nothing that it was given can have been held for the grace yet. */
+/* The process is younger than the grace: it cannot have held an inherited socket for that
+ * long. */
 bool scan_is_young(void);
 
 /* From a hook, while no helper thread runs: scans if a scan is due. */

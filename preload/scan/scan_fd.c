@@ -15,7 +15,7 @@
 #define ANSWER_NS       (4 * MS) /* what the kernel needs at most, unless preempted */
 #define LISTENER_PASSES 64       /* a listener is probed in one of so many */
 
-/* The number means something else now: closed unseen, or never what we thought. */
+/* The descriptor is another file now: it was closed unseen, or never was that socket. */
 static void drop_stale(struct fd_scan *scanned)
 {
 	fd_table_forget_stale(scanned->fd, atomic_load(&scanned->entry.word));
@@ -86,8 +86,8 @@ static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
 	entry->published = 0;
 }
 
-/* Of MPTCP only poll tells, and of a side that was shut here it says the same as of a
- * peer that has gone: what was not known before the shutdown is not known after it. */
+/* For MPTCP only poll tells whether the peer has gone, and it says the same of a side
+ * that was shut here: what was not known before the shutdown cannot be known after it. */
 static bool is_only_ours_to_see(const struct fd_scan *scanned, uint64_t word)
 {
 	return (word & ENTRY_MPTCP) && (notice_shut_how(scanned->fd) & 1) &&
@@ -305,7 +305,8 @@ void scan_fd(int fd, struct scan_pass *pass)
 	scanned.generation =
 		is_held ? ENTRY_GENERATION(atomic_load(&scanned.entry.word)) : 0;
 	if (!is_held) {
-		/* A writer that was interrupted left the ending of an entry to us. */
+		/* A hook that was interrupted has not ended the row of its entry: end it
+		 * here. */
 		if (ledger_has(fd) && !fd_table_knows(fd))
 			fd_table_end_row(fd, 0);
 		return;
@@ -315,8 +316,8 @@ void scan_fd(int fd, struct scan_pass *pass)
 		return;
 	if (atomic_load(&scanned.entry.word) & ENTRY_NOT_TCP)
 		return;
-	/* While we import a listener its port is taken, even if it is closed past us: the
-	 * moment is kept rare.  It is never reported. */
+	/* While a duplicate of a listener is held its port stays in use, even if the host
+	 * closes it: listeners are imported rarely.  A listener is never reported. */
 	if ((atomic_load(&scanned.entry.word) & ENTRY_LISTENS) &&
 	    scan_n_passes % LISTENER_PASSES)
 		return;

@@ -17,7 +17,7 @@
 #define MS UINT64_C(1000000) /* in nanoseconds */
 
 extern const struct settings *scan_settings;
-extern uint64_t scan_began_ns;  /* when this tracking state did */
+extern uint64_t scan_began_ns;  /* when this tracking state began */
 extern uint64_t scan_forked_ns; /* the same; 0 = not by a fork */
 extern unsigned scan_n_passes;
 
@@ -87,8 +87,8 @@ void publish_event(enum sl_event_kind kind, const struct fd_scan *scanned,
 		   uint64_t now_ns, uint64_t value, uint64_t value2);
 /* The ledger had no room for the entry. */
 bool is_unwritten(int fd);
-/* Backtraces were unwound: the rows that wait for them get them now, not by the next
- * scan; the process may be killed before. */
+/* Backtraces were unwound: writes them into the rows that wait for them now, and not in
+ * the next scan, because the process may be killed before. */
 void publish_resolved(void);
 void publish_fork_child(void);
 

@@ -9,11 +9,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* The owner: the address of a thread-local word of its own; 0 = nobody. */
+/* The owner, as the address of a thread-local word of its own; 0 = free. */
 static _Atomic uintptr_t owner;
 static _Atomic unsigned n_waiting; /* threads that wait for it */
 
-/* Returns 0 = ours now, or whose it is. */
+/* Returns 0 if this thread has the lock now, or else its owner. */
 AT_START static uintptr_t try_lock(void)
 {
 	uintptr_t whose = 0;
@@ -30,8 +30,8 @@ static void wait_a_millisecond(void)
 	guard_sys(SYS_nanosleep, &millisecond, NULL);
 }
 
-/* Who waits is not an atomic part of the lock: a thread that is cancelled meanwhile
- * leaves a count that only makes others pause. */
+/* The count of waiting threads is no part of the lock: a thread that is cancelled while
+ * it waits leaves a count that only makes others pause. */
 static void wait_for_lock(void)
 {
 	atomic_fetch_add(&n_waiting, 1);

@@ -145,7 +145,7 @@ static void take_end(struct released *one, uint64_t now_ns)
 	if (one->end.leak_group && !is_counted_there(one))
 		leak_groups_closed_late(one->fd, &one->end, &one->notice,
 					one->holder_pid ? 0 : ended_ns, after_ms);
-	/* Of its own close the ledger knows. */
+	/* The ledger has the close by this process already. */
 	if (one->holder_pid) {
 		write_event(one, SL_EVENT_CLOSED_LATE, now_ns, after_ms);
 		write_record(one, false, now_ns);
@@ -191,8 +191,9 @@ static void find_holder(struct released *one)
 	one->holder_pid = holder.pid;
 	one->holder_fd = holder.fd;
 	memcpy(one->program, holder.program, sizeof(one->program));
-	/* What was sent and nobody holds may still be on its way; and a holder may have
-	 * ended since the kernel was asked: then the next question says so. */
+	/* A connection that was passed on and has no holder may be in a message that no
+	 * process has received yet; and a holder may have ended since the kernel was
+	 * asked, which the next question shows. */
 	bool is_sure = holder.pid || (!one->was_sent && one->was_searched_for);
 	one->was_searched_for = true;
 	one->is_told_elsewhere = holder.is_ours || holder.scans_itself || !is_sure;
@@ -232,7 +233,8 @@ static void judge(struct released *one, uint64_t now_ns)
 		write_record(one, true, now_ns);
 }
 
-/* Until then it cannot have become a leak, or is not worth the question. */
+/* The earliest time at which the socket can be a leak; before it the kernel is not
+ * asked. */
 static uint64_t next_question_ns(const struct released *one, uint64_t now_ns)
 {
 	uint64_t half_ns = settings->grace_ns / 2, left_ns = half_ns;
@@ -300,7 +302,7 @@ void scan_released_ask(uint64_t now_ns, const struct fd_access *access, bool is_
 	if (was_end_asked || guard_has_filter || guard_is_sandboxed)
 		return;
 	was_end_asked = is_the_end;
-	/* A hook opens no files of /proc by the hundred, but the last scan may. */
+	/* A hook must not open hundreds of files of /proc; the last scan may. */
 	may_search = access->pidfd >= 0 || is_the_end;
 	for (unsigned i = 0, n = released_top(); i < n; i++) {
 		struct released *one = released_at(i);
