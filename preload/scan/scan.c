@@ -20,7 +20,7 @@
 
 #define COST_FACTOR 1000 /* a scan may cost a thousandth of the time between scans */
 #define ADOPT_INTERVALS                                                                  \
-	4 /* unseen descriptors are searched for in one of so many scans */
+	4 /* unseen descriptors are searched for in one of so many scans, or in each: */
 #define MIN_GRACE_NS UINT64_C(1000000000) /* while the kernel's has not been read */
 
 const struct settings *scan_settings;
@@ -108,6 +108,19 @@ static void tell_limit(const struct fd_access *access)
 	leak_groups_print_holders(access, limit.rlim_cur);
 }
 
+/* What is found is adopted when it is found again: where calls are missed, by a ring or
+ * past libc, that is not left to wait for eight scans.  The pause after a scan counts
+ * what the search costs. */
+static bool searches_now(void)
+{
+	if (passes_to_adoption && !fd_table_misses_calls()) {
+		passes_to_adoption--;
+		return false;
+	}
+	passes_to_adoption = ADOPT_INTERVALS - 1;
+	return true;
+}
+
 uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
 {
 	struct scan_pass pass = {.now_ns = now_ns, .access = access};
@@ -117,10 +130,8 @@ uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
 		origin_work();
 	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
 	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	if (work && passes_to_adoption-- == 0) {
+	if (work && searches_now())
 		scan_adopt(access, SL_ORIGIN_UNKNOWN, false);
-		passes_to_adoption = ADOPT_INTERVALS - 1;
-	}
 	publish_records();
 	scan_all(&pass);
 	uint64_t cost_ns =
