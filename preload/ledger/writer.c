@@ -265,6 +265,12 @@ static struct sl_record *append(struct sl_record *record, const void *tail,
 	if (!records_block || records_used + bytes > SL_BLOCK_BYTES) {
 		uint32_t fresh = take_block();
 
+		/* Between two scans as much may be written as a scan makes room for, and
+		 * more. */
+		if (!fresh) {
+			ledger_grow(0);
+			fresh = take_block();
+		}
 		if (!fresh) {
 			if (kind == SL_RECORD_EVENT) /* the others are tried again */
 				ledger_drop_record();

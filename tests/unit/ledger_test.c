@@ -116,6 +116,17 @@ static void no_point_of_the_series_is_before_the_last(void **state)
 	assert_int_equal(series->points[series->n_points - 1].open, 1);
 }
 
+/* As descriptors that are handed over between two scans, by the thousand. */
+static void records_find_room_when_no_scan_has_made_any(void **state)
+{
+	struct sl_event record = {.head = {SL_RECORD_EVENT, sizeof(record)}};
+
+	(void)state;
+	for (unsigned i = 0; i < 16384; i++)
+		assert_true(ledger_append(&record.head, NULL, 0));
+	assert_true(ledger_dropped() == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +136,7 @@ int main(void)
 		cmocka_unit_test(a_row_that_its_writer_left_is_taken_over),
 		cmocka_unit_test(the_series_spans_the_whole_life_in_its_bound),
 		cmocka_unit_test(no_point_of_the_series_is_before_the_last),
+		cmocka_unit_test(records_find_room_when_no_scan_has_made_any),
 	};
 
 	return cmocka_run_group_tests(tests, begin_ledger, end_ledger);
