@@ -111,7 +111,8 @@ static void ask_about_process(void *nothing)
 {
 	(void)nothing;
 	guard_ask_filter();
-	helper_note_processors();
+	if (!guard_has_filter)
+		helper_note_processors();
 	origin_find_program();
 	if (!start_settings.grace_ns)
 		start_settings.grace_ns = system_grace_ns();
@@ -322,6 +323,7 @@ AT_START static void start_all(void)
 	loader_start();
 	if (start_imports_connections) {
 		single_start();
+		helper_note_processors();
 		if (start_settings.thread)
 			allocation_start();
 		/* Read the list of modules now: a seccomp filter may forbid it at

@@ -68,11 +68,11 @@ static uint64_t interval_ns;
 static bool is_wanted;                                    /* by the options */
 static void (*last_work)(const struct fd_access *access); /* set before STOPPING */
 static bool awaits_handlers; /* a child that would start one, had fork's handlers run */
-ARENA_TABLE static uint64_t processors[16]; /* a bit for each: 1,024 of them */
-static size_t processors_bytes;             /* 0 = not known */
-static _Atomic uint64_t next_try_ns;        /* to start the thread */
-static _Atomic uint64_t retry_pause_ns;     /* after the last try; 0 = there was none */
-static _Atomic uint32_t thread_id;          /* of the last thread that ran; 0 = none */
+static uint64_t processors[16];         /* a bit for each: 1,024 of them */
+static size_t processors_bytes;         /* 0 = not known */
+static _Atomic uint64_t next_try_ns;    /* to start the thread */
+static _Atomic uint64_t retry_pause_ns; /* after the last try; 0 = there was none */
+static _Atomic uint32_t thread_id;      /* of the last thread that ran; 0 = none */
 
 AT_START void helper_start(bool wanted, unsigned long interval)
 {
@@ -242,19 +242,20 @@ static void scan_loop(const struct fd_access *access)
 	}
 }
 
-void helper_note_processors(void)
+AT_START void helper_note_processors(void)
 {
-	long n = is_wanted && !guard_has_filter
-			 ? guard_sys(SYS_sched_getaffinity, guard_pid, sizeof(processors),
-				     processors)
-			 : 0;
-
+	if (!is_wanted || processors_bytes)
+		return;
+	long n = guard_sys(SYS_sched_getaffinity, guard_pid, sizeof(processors),
+			   processors);
 	processors_bytes = n > 0 ? (size_t)n : 0;
 }
 
 /* The thread inherits from the one that made the first connection what it must not keep:
  * a real-time policy, which would put it before the host's other work, and the affinity
- * to that thread's processors. */
+ * to that thread's processors, where it would be in its way or, beside a real-time
+ * policy, never run.  It may run where whoever started the program let it run; the kernel
+ * leaves out the processors that a cpuset has taken away since. */
 static void take_usual_schedule(void)
 {
 	const struct sched_param lowest = {0};

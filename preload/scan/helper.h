@@ -15,7 +15,8 @@
 
 void helper_start(bool wanted, unsigned long interval_ns);
 
-/* With the first socket: the thread may run where the main thread may run now. */
+/* At the start, before the program can pin itself, or with the first socket of one that
+ * did not seem to make any: the thread may run where the main thread may run then. */
 void helper_note_processors(void);
 
 /* From a hook that saw a connection: starts the thread if it is wanted and was not

@@ -18,8 +18,15 @@ setup() {
 	done
 }
 
-@test "the helper has the usual policy, and the processors that the program had" {
-	run -0 preloaded interval=20ms "$fixtures/guest_schedule"
+@test "the helper has the usual policy, and the processors that the program was given" {
+	[ "$(nproc)" -ge 2 ] || skip "there is one processor"
+	run -0 preloaded interval=20ms "$fixtures/guest_schedule" "$(nproc)"
+	[ "$output" = "usual schedule: yes" ]
+}
+
+@test "the helper stays on the one processor that the program was given" {
+	first=$(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')
+	run -0 preloaded interval=20ms taskset -c "$first" "$fixtures/guest_schedule" 1
 	[ "$output" = "usual schedule: yes" ]
 }
 
