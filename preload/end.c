@@ -3,8 +3,8 @@
  * Whoever ends the process comes here first: the handlers of exit() and quick_exit(), and
  * the hooks of _exit().  One thread reports (exit_reporter), any other waits for it: the
  * process would end in the middle of the report.  The helper thread is stopped first; it
- * unwinds what still waits.  If it does not stop within a second the report goes without
- * it. */
+ * unwinds what still waits.  If it makes no progress for a second, or takes 30, the report
+ * goes without it. */
 #include "start.h"
 
 #include "base/clock.h"

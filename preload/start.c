@@ -19,7 +19,10 @@
  * entries of the descriptor table, captures backtraces, and at most tries for the scan
  * lock (thread=no).  The owner of the scan lock (scan_lock.h) is one thread at a time:
  * the helper, or a hook, or a caller of sockleak_check(), or the thread that ends the
- * process.  It alone unwinds, asks, judges, prints and writes records. */
+ * process.  It alone unwinds, scans, prints and writes records of leaks.  Hooks ask the
+ * kernel themselves where an end that a call told is not certain (ask_and_tell() of
+ * hooks/record.c), judge a socket that they close (scan/closed_late.c), and keep the rows
+ * of descriptors in the ledger. */
 #include "start.h"
 
 #include "base/clock.h"

@@ -4,12 +4,12 @@
  * structs by the one before it, and uses the folders below its own and no others
  * (tests/lib/includes_table has the order):
  *
- *   read/      a ledger file                -> struct reader_ledger, checked
- *   link/      the ledgers of all processes -> sockets, joined over fork, exec and
- * passing judge/     sockets                      -> struct findings: verdicts, places,
- * counts annotate/  findings                     -> the same, with peers' states and
- * names filter/    findings                     -> fewer: suppressions, then the baseline
- *   formats/   findings                     -> bytes
+ *     read/      a ledger file      -> struct reader_ledger, checked
+ *     link/      the ledgers of all -> sockets, joined over fork, exec and passing
+ *     judge/     sockets            -> struct findings: verdicts, places, counts
+ *     annotate/  findings           -> the same, with peers' states and names
+ *     filter/    findings           -> fewer: suppressions, then the baseline
+ *     formats/   findings           -> bytes
  *
  * commands/ puts them together: report as above; list with running processes in the place
  * of files, and without link/ and filter/, since it shows descriptors; scan with the

@@ -43,8 +43,8 @@ struct next_calls {
 
 /* Usable from the first instruction: until next_start() it holds fallbacks that make the
  * system call themselves; a row that cannot be filled then is when it is first called.
- * Hidden (as all that hooks look at
- * is): what might be another object's would be reached by way of a table. */
+ * Hidden, as all that hooks look at is: what might be another object's would be reached
+ * by way of a table. */
 extern struct next_calls next __attribute__((visibility("hidden")));
 
 /* By the constructor, once.  false = a required call is missing, or the only definition

@@ -239,8 +239,7 @@ struct sl_backtrace {
 	uint32_t id; /* from 1 */
 	uint16_t n_frames;
 	uint16_t is_short; /* 1 = could not be followed to its end */
-	uint64_t
-		frames[]; /* innermost first; frames of the library itself are left out;
+	uint64_t frames[]; /* innermost first; frames of the library itself are left out;
 			     those of an interpreter stand behind those of its language */
 };
 

@@ -23,13 +23,18 @@
  * A new call:
  *  - common/calls.h: a line at the end (OPTIONAL where an older C library lacks it);
  *  - base/next.c: a fallback in EARLY_TABLE; base/next.h (and tests/lib/undeclared.h):
- * its prototype, if the C library's headers have none;
+ *    its prototype, if the C library's headers have none;
  *  - a hook in a file of this room; syscall.c, if programs make it by syscall(2): before
  *    the call, after it, and in the list of numbers;
  *  - base/imports.c: is_of_sockets(), if only programs with connections call it;
- *  - common/calls.h: sl_call_accepts() and its like, if it is one of that kind;
- *  - tests/fixtures/guest_calls.c and guest_small_stacks.c (tests/e2e/calls.bats and
- *    small_stacks.bats ask for each line), tests/unit/ledger_layout_test.c: its number.
+ *  - common/calls.h: sl_call_accepts() and its like, if it is one of that kind, and
+ *    common/text_parts.c: how the report words a call that opens;
+ *  - record.c: reads_files() and has_two_ends(), and kind_by_call() of
+ *    tools/judge/judge.c, if it can tell the program of an end;
+ *  - libsockleak.7: the list of calls, and that of numbers;
+ *  - tests/fixtures/calls/, in the file that says what it does, and guest_small_stacks.c
+ *    (tests/e2e/calls.bats and small_stacks.bats ask for each line), guest_signals.c if
+ *    it is a cancellation point, tests/unit/ledger_layout_test.c: its number.
  *
  * A hook takes at most 1,536 bytes of the stack it is called on
  * (tests/e2e/small_stacks.bats counts them); what takes more goes by room_run().

@@ -1,6 +1,7 @@
 /* Where reports go: standard error while it still is the file it was at the start, a file
- * by path, or nowhere.  One write a block, no SIGPIPE, no waiting: what a full pipe does
- * not take is dropped and counted.  Raw system calls; errno untouched. */
+ * by path, or nowhere.  In pieces of 4 KiB, without SIGPIPE; a full pipe is waited for up
+ * to 200 ms, then the rest of the block is dropped and counted.  Raw system calls; errno
+ * untouched. */
 #ifndef SOCKLEAK_LOG_H
 #define SOCKLEAK_LOG_H
 

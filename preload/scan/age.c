@@ -32,16 +32,16 @@ static uint64_t last_progress_ns(const struct probe *probe, uint64_t now_ns)
 	return ago_ns < now_ns ? now_ns - ago_ns : 0;
 }
 
-static void begin_age(struct socket_end *end, uint32_t serial, uint64_t opened_ns,
-		      const struct eof_notice *notice, const struct probe *probe,
-		      uint64_t least_ns, uint64_t now_ns)
+static void begin_age(struct socket_end *end, uint32_t serial,
+		      const struct age_bounds *bounds, const struct eof_notice *notice,
+		      const struct probe *probe, uint64_t now_ns)
 {
 	uint64_t progress_ns = probe->is_sending ? last_progress_ns(probe, now_ns) : 0;
 
-	end->peer_gone_since_ns = first_gone_ns(opened_ns, notice, probe, now_ns);
+	end->peer_gone_since_ns = first_gone_ns(bounds->opened_ns, notice, probe, now_ns);
 	/* A child has held what it inherited since the fork, not longer. */
-	if (end->peer_gone_since_ns < least_ns)
-		end->peer_gone_since_ns = least_ns;
+	if (end->peer_gone_since_ns < bounds->counts_from_ns)
+		end->peer_gone_since_ns = bounds->counts_from_ns;
 	end->idle_since_ns = end->peer_gone_since_ns;
 	if (progress_ns > end->idle_since_ns)
 		end->idle_since_ns = progress_ns;
@@ -78,12 +78,12 @@ static void age_sending(struct socket_end *end, const struct probe *probe,
 	end->acked = probe->acked;
 }
 
-void age_update(struct socket_end *end, uint32_t serial, uint64_t opened_ns,
-		uint64_t least_ns, const struct eof_notice *notice,
-		const struct probe *probe, uint64_t now_ns)
+void age_update(struct socket_end *end, uint32_t serial, const struct age_bounds *bounds,
+		const struct eof_notice *notice, const struct probe *probe,
+		uint64_t now_ns)
 {
 	if (end->gone_serial != serial)
-		begin_age(end, serial, opened_ns, notice, probe, least_ns, now_ns);
+		begin_age(end, serial, bounds, notice, probe, now_ns);
 	end->state = probe->state;
 	end->kind = verdict_kind(probe->state);
 	end->looked_ns = now_ns;

@@ -11,11 +11,17 @@
 
 #include <stdint.h>
 
-/* A scan saw that the peer of a socket has gone: brings `end` up to date.  `least_ns`: a
- * forked child holds nothing longer than since the fork. */
-void age_update(struct socket_end *end, uint32_t serial, uint64_t opened_ns,
-		uint64_t least_ns, const struct eof_notice *notice,
-		const struct probe *probe, uint64_t now_ns);
+/* Since when at the earliest the peer can have been gone (the socket was opened then), and
+ * since when at the earliest it counts (a forked child holds nothing longer than since the
+ * fork; 0 = no such time). */
+struct age_bounds {
+	uint64_t opened_ns, counts_from_ns;
+};
+
+/* A scan saw that the peer of a socket has gone: brings `end` up to date. */
+void age_update(struct socket_end *end, uint32_t serial, const struct age_bounds *bounds,
+		const struct eof_notice *notice, const struct probe *probe,
+		uint64_t now_ns);
 /* When the program was told of the end (EOF, an error, or its own shutdown); 0 = it was
  * not. */
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,

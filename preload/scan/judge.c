@@ -111,8 +111,9 @@ void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 	struct socket_end *end = scanned->end;
 
 	notice_read(&scanned->entry, notice);
-	age_update(end, scanned->entry.serial, held_from_ns(scanned, pass),
-		   scan_forked_ns, notice, &scanned->probe, scanned->asked_ns);
+	const struct age_bounds bounds = {held_from_ns(scanned, pass), scan_forked_ns};
+	age_update(end, scanned->entry.serial, &bounds, notice, &scanned->probe,
+		   scanned->asked_ns);
 	end->why = (uint16_t)reasons(&scanned->entry, end, notice, &scanned->probe);
 	/* Our own shutdown, or a peer that no longer answers, may have ended the
 	 * connection as well. */

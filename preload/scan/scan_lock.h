@@ -1,6 +1,7 @@
 /* Who may scan: one thread at a time, the owner of the scan lock.  It is the helper
  * thread, a hook (thread=no), a caller of sockleak_check(), or the exiting thread.  It
- * alone touches leak groups, records in the ledger and the second part of entries. */
+ * alone touches leak groups, records of leaks in the ledger and the second part of
+ * entries. */
 #ifndef SOCKLEAK_SCAN_LOCK_H
 #define SOCKLEAK_SCAN_LOCK_H
 

@@ -159,8 +159,8 @@ static void take_answer(struct released *one, const struct sock_diag_answer *ans
 	const struct eof_notice nothing = {0};
 	struct socket_end *end = &one->end;
 
-	age_update(end, one->entry.serial, one->entry.opened_ns, 0, &nothing,
-		   &answer->probe, now_ns);
+	age_update(end, one->entry.serial, &(struct age_bounds){one->entry.opened_ns, 0},
+		   &nothing, &answer->probe, now_ns);
 	end->inode = answer->inode;
 	end->unread_bytes = answer->unread_bytes;
 	end->kernel_bytes = answer->kernel_bytes;

@@ -2,8 +2,8 @@
  *
  *     struct fd_entry  of a descriptor: how and where its socket was opened.  By number.
  *     struct socket    of a socket (socket.h): which descriptors hold it, what the
- * program was told of it, how its connection ended.  The entries of all duplicates refer
- * to the same one.
+ *                      program was told of it, how its connection ended.  The entries
+ *                      of all duplicates refer to the same one.
  *
  * Most sockets never need a record: it is made when a descriptor is duplicated, when the
  * program is told of an end, or when a scan finds that the peer has gone.  What a birth
@@ -14,7 +14,7 @@
  * it to the entry of the call that ends it nobody else gets it.  So an entry has one
  * writer, and its `word` is what all others go by: generation, reference to the record
  * and bits in one, 0 = empty, stored last at birth, exchanged for 0 before the real
- * close. Each use of a number is a generation of its own; a reader believes a copy of an
+ * close.  Each use of a number is a generation of its own; a reader believes a copy of an
  * entry if the generation stands before and after the copying.  Whoever takes the word
  * away gives back the hold on the record that it refers to, and nobody else does.  Where
  * two writers meet all the same (dup2 onto one target from two threads, a handler that

@@ -33,10 +33,10 @@ enum socket_facts {
 	SOCKET_IDENTIFIED = 8,  /* `cookie` is known */
 	SOCKET_ONE_CLOSED = 16, /* one of its descriptors was closed */
 	SOCKET_DISSOLVED = 32,  /* since the last scan, by connect() to AF_UNSPEC */
-	SOCKET_SHUTTING = 512,  /* shutdown() for receiving is under way */
-	SOCKET_JOINED = 256,    /* it was that of another record all the time */
-	SOCKET_SHUT_HOW = 3 << 6,  /* bit 0 receiving, bit 1 sending */
-	SOCKET_CLOSED_LATE = 1024, /* it was a leak when its last descriptor was closed,
+	SOCKET_SHUT_HOW = 64 + 128, /* receiving, sending */
+	SOCKET_JOINED = 256,        /* it was that of another record all the time */
+	SOCKET_SHUTTING = 512,      /* shutdown() for receiving is under way */
+	SOCKET_CLOSED_LATE = 1024,  /* it was a leak when its last descriptor was closed,
 				    * and no scan had seen that: scan/closed_late.h */
 };
 #define SOCKET_SHUT_HOW_UNIT 64

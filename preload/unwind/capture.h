@@ -15,10 +15,8 @@
 /* A capture's `state`: generation << 32 | one of these, or the id of a backtrace. */
 #define CAPTURE_WAITS  UINT32_C(0)
 #define CAPTURE_SHARED UINT32_C(0xfffffffd) /* waits; its word was given out again */
-#define CAPTURE_WORKED                                                                   \
-	UINT32_C(0xfffffffe) /* being unwound: not to be shared any more                 \
-			      */
-#define CAPTURE_LOST UINT32_C(0xffffffff)
+#define CAPTURE_WORKED UINT32_C(0xfffffffe) /* being unwound: shared no more */
+#define CAPTURE_LOST   UINT32_C(0xffffffff)
 
 /* Frames kept when there is no room for a copy. */
 #define CAPTURE_MAX_SHORT 8

@@ -27,11 +27,9 @@
 #include "base/arena.h"
 #include "base/guard.h"
 
-#define ROWS_BYTES  (256 * 1024)
-#define NAMES_BYTES 16384 /* names are read here and there */
-#define MOST_SECTIONS                                                                    \
-	(1 << 20) /* a chunk of -ffunction-sections code has 65 thousand                 \
-		   */
+#define ROWS_BYTES    (256 * 1024)
+#define NAMES_BYTES   16384     /* names are read here and there */
+#define MOST_SECTIONS (1 << 20) /* of code with -ffunction-sections 65 thousand */
 #define MOST_SEGMENTS 4096
 #define MOST_SYMBOLS  (1 << 25) /* 800 MB of them */
 #define MOST_LOOKS    10000     /* names read in search of one symbol without size */

@@ -47,7 +47,8 @@ static enum sl_verdict judge(bool at_exit, enum sl_at_exit rule, uint64_t now_ns
 
 static enum sl_verdict scanned(uint64_t now_ns, bool at_exit)
 {
-	age_update(&end, GENERATION, entry.opened_ns, 0, &notice, &probe, now_ns);
+	age_update(&end, GENERATION, &(struct age_bounds){entry.opened_ns, 0}, &notice,
+		   &probe, now_ns);
 	return judge(at_exit, SL_AT_EXIT_TOLD, now_ns);
 }
 
@@ -175,7 +176,8 @@ static void is_a_leak_at_exit_if_it_was_one(void **state)
 	assert_int_equal(scanned(300 * S, true), SL_LEAK_GRACE);
 	assert_int_equal(judge(true, SL_AT_EXIT_GRACE, 300 * S), SL_PENDING);
 	/* Another socket of the same number was none. */
-	age_update(&end, GENERATION + 1, entry.opened_ns, 0, &notice, &probe, 300 * S);
+	age_update(&end, GENERATION + 1, &(struct age_bounds){entry.opened_ns, 0},
+		   &notice, &probe, 300 * S);
 	assert_false(end.was_leak);
 }
 
@@ -183,7 +185,8 @@ static void begins_anew_when_the_number_has_a_new_life(void **state)
 {
 	(void)state;
 	scanned(200 * S, false);
-	age_update(&end, GENERATION + 1, entry.opened_ns, 0, &notice, &probe, 280 * S);
+	age_update(&end, GENERATION + 1, &(struct age_bounds){entry.opened_ns, 0},
+		   &notice, &probe, 280 * S);
 	assert_true(end.peer_gone_since_ns == 280 * S);
 	assert_int_equal(end.verdict, SL_PENDING);
 }

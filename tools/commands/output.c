@@ -5,7 +5,13 @@
  * before the work begins, so that a long run does not fail at its end.  Then come the
  * steps (sockleak.c lists them); output_write() does the last three.  Each subcommand
  * writes its text to the stream it chooses: run to standard error, which leaves standard
- * output to the program. */
+ * output to the program.
+ *
+ * A new format: formats/NAME.c, its function in formats/formats.h, and here a row of
+ * writers[] and one of the options; its check in tests/e2e/formats.bats.  A new option: a
+ * row in the table of its subcommand (output_rows here, view.c, run_options.c, or the
+ * subcommand's own file).  --help and the completion of names come from the table;
+ * tools/sockleak.1 is written by hand, and tests/e2e/install.bats compares the two. */
 #include "commands/output.h"
 
 #include "annotate/frames.h"

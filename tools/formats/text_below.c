@@ -9,7 +9,7 @@
 /* More pids than this are counted, not named. */
 #define MAX_PIDS 8
 
-/* "  in 3 processes: 4711 (app), 4712 (app), 4713 (worker)" */
+/* "  in 3 processes: 4711, 4712, 4713" */
 static void print_processes(const struct writing *writing,
 			    const struct findings_place *place, const char *indent)
 {

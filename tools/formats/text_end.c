@@ -8,27 +8,33 @@
 
 #define NAME_COLUMNS 44
 
-/* By the bit of the reason. */
+#define WHY(why) [__builtin_ctz(SL_WHY_##why)] =
+
 static const struct {
 	const char *words, *advice;
 } reasons[TEXT_N_WHYS] = {
-	{"the program was told", "close the socket where that call returned 0 or failed"},
-	{"the end of stream is still unread",
-	 "read until a call returns 0 or fails, and close the socket there"},
-	{"the end of stream was read unseen",
-	 "close the socket (or its FILE) where stdio or io_uring gave the last bytes"},
-	{"shut down and not closed",
-	 "call close() after shutdown(), which frees nothing"},
-	{"the connection was reset",
-	 "close the socket where a call fails with ECONNRESET or EPIPE, too"},
-	{"a duplicate holds it", "close every descriptor that dup() or fcntl() gave"},
-	{"another process holds it",
-	 "open it with SOCK_CLOEXEC, or close it in the child after fork()"},
-	{"the peer answers no more",
-	 "close the socket where a call fails with ETIMEDOUT"},
-	{"the peer takes no data",
-	 "set TCP_USER_TIMEOUT, and close the socket where a write fails"},
-	{"connect() failed", "close the socket where connect() fails"},
+	WHY(EOF_READ){"the program was told",
+		      "close the socket where that call returned 0 or failed"},
+	WHY(NEVER_READ){
+		"the end of stream is still unread",
+		"read until a call returns 0 or fails, and close the socket there"},
+	WHY(READ_UNSEEN){"the end of stream was read unseen",
+			 "close the socket (or its FILE) where stdio or io_uring gave "
+			 "the last bytes"},
+	WHY(SHUT_NOT_CLOSED){"shut down and not closed",
+			     "call close() after shutdown(), which frees nothing"},
+	WHY(RESET){"the connection was reset",
+		   "close the socket where a call fails with ECONNRESET or EPIPE, too"},
+	WHY(DUPLICATE){"a duplicate holds it",
+		       "close every descriptor that dup() or fcntl() gave"},
+	WHY(HELD_BY_CHILD){
+		"another process holds it",
+		"open it with SOCK_CLOEXEC, or close it in the child after fork()"},
+	WHY(TIMED_OUT){"the peer answers no more",
+		       "close the socket where a call fails with ETIMEDOUT"},
+	WHY(STALLED){"the peer takes no data",
+		     "set TCP_USER_TIMEOUT, and close the socket where a write fails"},
+	WHY(CONNECT_FAILED){"connect() failed", "close the socket where connect() fails"},
 };
 
 const char *text_why_words(unsigned one)

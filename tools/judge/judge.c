@@ -1,7 +1,7 @@
 /* The verdict on what a process held.  One that ended by exit() was judged by the
  * library, which asked the kernel a last time; its word stands, and so does that on a
  * process that runs.  A process that was killed, or crashed, was last judged at the last
- * look: here its rows are judged by the same two rules, as of that look. */
+ * look: here its rows are judged by the rules of common/verdict.h, as of that look. */
 #include "judge/judge.h"
 
 #include "common/verdict.h"
