@@ -1,4 +1,4 @@
-/* An entry of the table of descriptors; what it is for says fd_table.h. */
+/* An entry of the table of descriptors; fd_table.h explains the table. */
 #ifndef SOCKLEAK_FD_ENTRY_H
 #define SOCKLEAK_FD_ENTRY_H
 
@@ -21,9 +21,9 @@ enum entry_bits {
 	ENTRY_LISTENS = 256,     /* seen in LISTEN: probed now and then */
 	ENTRY_TRIED = 512,       /* connect() was called on it, in this generation */
 	ENTRY_REFUSED = 1024,    /* ... and failed, and was not called again */
-	ENTRY_UNSEEN = 2048      /* opened unseen, perhaps a file; a call said that it has
-				  * ended, and the next scan asks what it is.  Until then
-				  * it counts as ENTRY_NOT_TCP. */
+	ENTRY_UNSEEN = 2048      /* opened unseen, perhaps a file: a call has reported its
+				  * end, and the next scan asks what it is.  Until then it
+				  * counts as ENTRY_NOT_TCP. */
 };
 #define ENTRY_ALL_BITS         UINT64_C(0xfff)
 #define ENTRY_RECORD_SHIFT     12

@@ -133,14 +133,15 @@ static uint64_t new_word(uint64_t bits)
 	       ENTRY_HELD;
 }
 
-/* Of an entry that is moved to another: its bits and its record. */
+/* The word of an entry that is copied to another descriptor: a new generation, the same
+ * bits and record. */
 static uint64_t renewed(uint64_t word)
 {
 	return new_word(word) | (word & ENTRY_RECORD_MASK);
 }
 
-/* What the scanning thread knew of an earlier generation is not that of this one, not
- * even when the numbers of generations have come round. */
+/* What the scanning thread knew belongs to an earlier generation.  Clear it: the numbers
+ * of generations wrap, and it could be taken for that of this one. */
 static UNCHECKED void begin_entry(struct fd_entry *entry, const struct fd_entry *birth)
 {
 	fd_table_copy_birth(entry, birth);
@@ -156,8 +157,8 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 		atomic_fetch_add(&fd_table_counts.missed, 1);
 		return;
 	}
-	/* An entry that still stands was closed unseen: its number is another's by now.
-	 */
+	/* The entry is not empty: its descriptor was closed unseen, and the number is in
+	 * use again. */
 	uint64_t former = atomic_load_explicit(&entry->word, memory_order_relaxed);
 	if (former)
 		fd_table_forget_stale(fd, former);
@@ -220,7 +221,8 @@ bool fd_table_is_tcp(int fd, uint32_t generation, uint64_t bits)
 
 	if (!fd_table_read(fd, &entry))
 		return false;
-	/* Before it can be closed; what was inherited was never opened here. */
+	/* Counted before the descriptor can be closed; an inherited socket was not opened
+	 * here. */
 	bool is_ours = entry.fork_depth == fork_depth;
 	atomic_fetch_add(&fd_table_counts.opened, is_ours);
 	change_bits_of_all(&entry, bits, unseen);
@@ -278,7 +280,8 @@ static bool hold_too(int from, struct fd_entry *was)
 		atomic_store(&was->word, atomic_load(&now.word) | ENTRY_DUPLICATED);
 		fd_table_change_bits(from, generation, ENTRY_DUPLICATED, 0);
 	}
-	/* Closed meanwhile, as the last that holds it: it was not. */
+	/* `from` was closed meanwhile and counted as the last descriptor of the socket,
+	 * which it was not. */
 	if (!n_before && was->fork_depth == fork_depth && !(word & ENTRY_NOT_TCP))
 		atomic_fetch_sub(&fd_table_counts.closed, 1);
 	return true;
@@ -343,7 +346,8 @@ UNCHECKED void fd_table_join(int fd, int with)
 	if (socket_of(&entry))
 		socket_change_facts(socket_of(&entry), entry.serial, SOCKET_JOINED, 0);
 	if (!refer(fd_table_entry(fd), generation, &was, &was_last)) {
-		/* It was counted as a socket of its own, and as closed. */
+		/* The joined entry was counted as a socket of its own; now that socket
+		 * counts as closed. */
 		if (fd_table_lose(atomic_load(&was.word)))
 			atomic_fetch_add(&fd_table_counts.closed, 1);
 		return;
@@ -397,7 +401,8 @@ static void dissolve(struct fd_entry *entry, uint32_t record)
 		;
 }
 
-/* What was told of the former connection, and its age, is nothing to the next. */
+/* The age of the former connection, and what the program was told of it, do not hold for
+ * the next one. */
 void fd_table_dissolve(int fd)
 {
 	struct fd_entry was, entry;

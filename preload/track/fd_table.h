@@ -11,18 +11,19 @@
  * duplicate gets a copy of it.
  *
  * The kernel gives a number to one owner at a time: from the return of the call that made
- * it to the entry of the call that ends it nobody else gets it.  So an entry has one
- * writer, and its `word` is what all others go by: generation, reference to the record
+ * it to the entry of the call that ends it no other thread gets it.  So an entry has one
+ * writer, and all other threads rely on its `word`: generation, reference to the record
  * and bits in one, 0 = empty, stored last at birth, exchanged for 0 before the real
  * close.  Each use of a number is a generation of its own; a reader believes a copy of an
- * entry if the generation stands before and after the copying.  Whoever takes the word
- * away gives back the hold on the record that it refers to, and nobody else does.  Where
- * two writers meet all the same (dup2 onto one target from two threads, a handler that
- * interrupts a writer) the last one wins by that one word, and the cookie decides whether
- * an entry is believed.
+ * entry if the generation stands before and after the copying.  The thread that takes the
+ * word away, and no other, gives back the hold on the record that the word refers to.
+ * Where two writers meet all the same (dup2 onto one target from two threads, a handler
+ * that interrupts a writer) the last one wins by that one word, and the cookie decides
+ * whether an entry is believed.
  *
  * The first part of an entry belongs to the hooks, the second to the scanning thread (the
- * owner of the scan lock), who marks with `scanned_gen` which generation it speaks of. */
+ * owner of the scan lock), which notes in `scanned_gen` the generation that the second
+ * part is about. */
 #ifndef SOCKLEAK_FD_TABLE_H
 #define SOCKLEAK_FD_TABLE_H
 
@@ -108,12 +109,12 @@ void fd_table_join(int fd, int with);
 /* Empties the entry; `was` (may be NULL) gets what it held, for fd_table_restore() or
  * fd_table_let_go().  false = it was empty. */
 bool fd_table_forget(int fd, struct fd_entry *was);
-/* Only if it still is of this generation: for the scanning thread, who found the number
- * reused. */
+/* Only if the entry still has this word: for the scanning thread, which has found that
+ * the number was reused. */
 bool fd_table_forget_stale(int fd, uint64_t word);
 /* The real call failed: the descriptor was not closed after all. */
 void fd_table_restore(int fd, const struct fd_entry *was);
-/* It was closed: what is known of its end is of no further use to the caller. */
+/* The descriptor was closed: the caller does not need the record of its end any more. */
 void fd_table_let_go(const struct fd_entry *was);
 /* First to last, inclusive; calls forget for each that holds something. */
 void fd_table_forget_range(unsigned first, unsigned last);
@@ -137,7 +138,7 @@ uint32_t fd_table_last_generation(void);
 unsigned fd_table_n_chunks(void); /* of entries, in use */
 /* One above the highest descriptor ever recorded. */
 unsigned fd_table_top(void);
-/* What another thread has done since a scan began is no time ago. */
+/* 0 for what another thread has done since the scan began. */
 static inline uint64_t fd_table_since_ns(uint64_t then_ns, uint64_t now_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;

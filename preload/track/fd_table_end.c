@@ -40,7 +40,8 @@ bool fd_table_may_be_shared(int fd)
 }
 
 /* A connection that was opened here, and that another process may hold when the last
- * descriptor of this one is closed.  What a child inherited is its parent's to note. */
+ * descriptor of this one is closed.  A socket that a child inherited is noted by its
+ * parent. */
 static bool may_be_released(const struct fd_entry *was)
 {
 	const uint64_t other = ENTRY_NOT_TCP | ENTRY_MPTCP | ENTRY_EXPECTED;
@@ -56,15 +57,15 @@ static bool was_told(const struct fd_entry *was)
 	return socket_facts(socket_of(was), was->serial) & (SOCKET_EOF | SOCKET_REFUSED);
 }
 
-/* A child, and what it becomes by exec, may hold the socket that we let go of; it knows
- * no origin then but the one in our ledger.  And what came over an exec may be a leak in
- * the ledger of the former program, which is to be known as closed. */
+/* A child, or the program that it executes, may still hold the socket that this process
+ * closes; its origin is then in our ledger alone.  And a socket that came over an exec
+ * may be a leak in the ledger of the former program: the row says that it was closed. */
 static void publish_released(int fd, const struct fd_entry *was)
 {
 	uint64_t word = atomic_load(&was->word);
 	bool is_childs = was_open_at_fork(was) && was->call != SL_CALL_NONE;
-	/* What was opened before the fork that made this process is its parent's to tell,
-	 * unless the ledger is there already. */
+	/* What was opened before the fork that made this process is reported by the
+	 * parent, unless this process has a ledger already. */
 	bool is_wanted =
 		was->fork_depth == fork_depth ? ledger_is_wanted() : ledger_is_kept();
 
@@ -113,11 +114,13 @@ static bool count_end(const struct fd_entry *was, uint64_t ended_ns)
 
 void fd_table_count_sockets(uint64_t *opened, uint64_t *closed)
 {
-	/* In this order: what is closed later was perhaps opened later, too. */
+	/* `closed` is read first: a socket that is closed later may have been opened
+	 * later, too. */
 	*closed = atomic_load(&fd_table_counts.closed);
 	*opened = atomic_load(&fd_table_counts.opened);
-	/* Of a close that failed, or that a duplicate has overtaken, it may be taken back
-	 * before it is counted. */
+	/* A close that failed, or that a duplicate has overtaken, may be taken back
+	 * before it is counted: then `closed` is below 0, or the larger one, for a
+	 * moment. */
 	if (*closed > *opened)
 		*closed = (int64_t)*closed < 0 ? 0 : *opened;
 }
@@ -160,7 +163,8 @@ bool fd_table_read(int fd, struct fd_entry *copy)
 	return is_same(word, atomic_load(&entry->word));
 }
 
-/* When a leak was closed is for the next scan to say, which may be long after. */
+/* The time of a close, where the next scan will report that a leak was closed: that scan
+ * may come long after. */
 static uint64_t time_of_end(const struct fd_entry *was)
 {
 	const struct socket *one = socket_of(was);
@@ -171,7 +175,8 @@ static uint64_t time_of_end(const struct fd_entry *was)
 		       : 0;
 }
 
-/* The rest of it, of an entry whose word was taken away; `kept` is a copy. */
+/* The rest of the end of an entry whose word was taken away; `kept` is a copy of the
+ * entry. */
 static void end_entry(int fd, const struct fd_entry *kept, bool may_note)
 {
 	bool is_tcp = !(atomic_load(&kept->word) & ENTRY_NOT_TCP);
@@ -209,7 +214,7 @@ bool fd_table_forget(int fd, struct fd_entry *was)
 	uint64_t word = atomic_exchange(&entry->word, 0);
 	if (!word)
 		return false;
-	/* What is written into the entry from now on is not to be seen before that. */
+	/* Later writes into the entry must not be visible before the word is 0. */
 	atomic_thread_fence(memory_order_release);
 	take_word(&kept, word);
 	end_entry(fd, &kept, true);

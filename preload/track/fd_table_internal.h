@@ -34,8 +34,8 @@ void fd_table_note_fork(uint64_t now_ns);
 
 /* notices.c */
 
-/* The socket of `from` turned out to be that of `to`: what the program was told of it,
- * and nothing yet of the other, holds for both. */
+/* The sockets of `from` and `to` are the same one: what the program was told of the
+ * first, if it was told nothing of the other, holds for both. */
 void notice_take_over(const struct fd_entry *from, const struct fd_entry *to);
 /* Since this tracking state began. */
 bool notices_are_none(void);

@@ -1,10 +1,10 @@
 /* The row of an entry in the ledger.
  *
  * A hook changes the entry and then writes the row.  The scanning thread has read the
- * entry some time before it writes: it asks, with the row in its hands, whether what it
- * has is current (ledger_publish_current()), and where it is not writes what the entry
- * says by then.  So a row says what its entry says as soon as the hook returns, and a
- * process that is killed then has told it. */
+ * entry some time before it writes: after it has taken the row it asks whether its copy
+ * of the entry is current (ledger_publish_current()), and where it is not writes the
+ * entry as it is by then.  So a row says what its entry says as soon as the hook returns,
+ * also if the process is killed then. */
 #include "track/fd_table.h"
 
 #include "base/clock.h"

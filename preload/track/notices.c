@@ -40,8 +40,8 @@ uint8_t notice_shut_how(int fd)
 	return shut_how(facts_of(fd, &entry));
 }
 
-/* Of a notice that comes meanwhile no more than this is lost, and that only where the
- * former one was wrong as well. */
+/* A notice that a hook writes meanwhile may be lost, but only where the former one was
+ * wrong, too. */
 UNCHECKED bool notice_withdraw(const struct fd_entry *entry, uint64_t before_ns)
 {
 	struct socket *one = socket_of(entry);
@@ -61,7 +61,7 @@ UNCHECKED bool notice_before_fork(const struct fd_entry *entry)
 	       ((facts & SOCKET_SHUT) && one->shut_fork_depth != fork_depth);
 }
 
-/* A hook may write another word at the same time: that stands. */
+/* A hook may write another origin at the same time: then that one stays. */
 static void resolve_origin(_Atomic uint32_t *word)
 {
 	uint32_t was = atomic_load(word), now = origin_resolve(was);

@@ -7,7 +7,8 @@
 #include "common/verdict.h"
 #include "track/fd_table.h"
 
-/* All of it, in this process: what was told before a fork is not told to the child. */
+/* All that was told in this process: what was told before a fork does not count for the
+ * child. */
 struct eof_notice {
 	uint64_t eof_ns;     /* 0 = not told by a read or an error */
 	uint64_t shut_ns;    /* 0 = shutdown was not called */
@@ -21,20 +22,20 @@ struct eof_notice {
 /* The program was told (or called shutdown, `how` as in shutdown(2)) on `fd`. */
 void notice_eof(int fd, enum sl_call call, uint32_t origin, enum verdict_error error);
 void notice_shutdown(int fd, int how, uint32_t origin);
-/* Before shutdown() for receiving, and after it: in between a read of another thread may
- * return 0 that is not the peer's doing. */
+/* Before shutdown() for receiving, and after it: in between a read by another thread may
+ * return 0 although the peer has not shut down. */
 void notice_shutting(int fd, bool is_under_way);
 bool notice_is_shutting(int fd);
 /* connect() failed on `fd`. */
 void notice_refused(int fd);
-/* What was just told, or passed, is the socket with this cookie.  Not of MPTCP: what
- * speaks TCP after all gets another identity by the first scan. */
+/* The socket that was just told of an end, or passed, has this cookie.  Not for MPTCP: a
+ * socket that falls back to TCP gets another cookie, which the first scan reads. */
 void notice_cookie(int fd, uint64_t cookie);
 
 /* Whether the program was told of an end of what `fd` holds. */
 bool notice_was_eof(int fd);
-/* What the program shut of it: bit 0 receiving, bit 1 sending.  Of what it shut for
- * receiving poll says what it says when the peer has gone. */
+/* What the program shut of it: bit 0 receiving, bit 1 sending.  For a side that was shut
+ * for receiving poll reports the same as for a peer that has gone. */
 uint8_t notice_shut_how(int fd);
 
 /* `entry` is a copy. */
@@ -43,8 +44,8 @@ void notice_read(const struct fd_entry *entry, struct eof_notice *notice);
 uint64_t notice_cookie_of(const struct fd_entry *entry);
 /* Whether this process, before the last fork, was told what only it could know. */
 bool notice_before_fork(const struct fd_entry *entry);
-/* The kernel says that the peer is there: what was told before `before_ns` was of
- * something else.  Returns whether there was such a notice. */
+/* The kernel says that the peer is there: what was told before `before_ns` was told of
+ * another socket.  Returns whether there was such a notice. */
 bool notice_withdraw(const struct fd_entry *entry, uint64_t before_ns);
 /* By the owner of the scan lock: what stands for a capture becomes what that was unwound
  * to, once a sweep (see origin_end_epoch()). */

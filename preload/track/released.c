@@ -71,13 +71,14 @@ static void fill(struct released *one, int fd, const struct fd_entry *was,
 	one->closed_ns = clock_now_ns();
 	memcpy(&one->entry, was, sizeof(one->entry));
 	one->entry.cookie = cookie;
-	/* Whoever counts it looks whether another descriptor of it was counted. */
+	/* leak_groups_count() then checks whether another descriptor of the socket was
+	 * counted. */
 	atomic_store(&one->entry.word, (word & ~ENTRY_RECORD_MASK) | ENTRY_DUPLICATED);
 	one->record = ENTRY_RECORD(word);
 }
 
-/* What is known of its end: to whoever holds it now the peer has been gone for as long.
- */
+/* Keeps what is known of its end: for the process that holds it now the peer has been
+ * gone for as long. */
 UNCHECKED static void keep_end(struct released *one, const struct fd_entry *was)
 {
 	const struct socket *socket = socket_of(was);
@@ -105,7 +106,7 @@ void released_note(int fd, const struct fd_entry *was, bool was_sent)
 		was->scanned_gen == ENTRY_GENERATION(atomic_load(&was->word));
 	struct probe_ends ends;
 
-	/* A filter may not allow the questions. */
+	/* A seccomp filter may forbid the calls that ask. */
 	if (guard_has_filter || guard_is_sandboxed || !probe_ends(fd, &ends))
 		return;
 	uint64_t cookie = was_looked_at ? was->cookie : probe_cookie(fd, false);

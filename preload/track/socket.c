@@ -104,7 +104,7 @@ bool socket_let_go(uint32_t record, uint64_t ended_ns)
 	return (uint32_t)atomic_fetch_sub(&one->holders, 1) > 1;
 }
 
-/* Whoever makes it free puts it into the list. */
+/* The thread that makes the record free puts it into the list. */
 static void free_ended(uint32_t record, uint64_t serial)
 {
 	uint64_t ended = serial << 32;
@@ -162,7 +162,7 @@ void socket_fork_child(void)
 		struct socket *one = socket_at(record);
 		struct socket_end *end = &one->end;
 
-		/* A page that need not be written stays the parent's, too. */
+		/* A page that is not written stays shared with the parent. */
 		if (atomic_load(&one->late_close)) {
 			socket_change_facts(one, socket_serial(one), 0,
 					    SOCKET_CLOSED_LATE);

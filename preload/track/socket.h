@@ -8,10 +8,11 @@
  * notice of the end and frees it in its next pass (scan/scan_fd.c).  Both free it by
  * compare-and-swap: one of them does.
  *
- * Records are never unmapped.  So a thread that is late reads and writes memory of a
- * record, though perhaps of the next socket's: all that stands in it says of which serial
- * it speaks (`holders`, `facts`, `end.gone_serial`), and what speaks of another one is
- * stale; nobody needs to clear it.  An entry that stands proves that its record is HELD.
+ * Records are never unmapped.  So a thread that is late still reads and writes a record,
+ * though perhaps that of the next socket: each part of it has the serial of the socket
+ * that it is about (`holders`, `facts`, `end.gone_serial`), and a part with another
+ * serial is stale; it need not be cleared.  An entry that stands proves that its record
+ * is HELD.
  *
  * Given up on purpose: of two threads that are told at once of one socket the fields may
  * be mixed, and a record that a forked child's parent was just taking or giving back is
@@ -50,8 +51,8 @@ struct socket_end {
 	uint8_t is_sending : 1;
 	uint8_t timed_out : 1;
 	uint8_t was_found_by_check : 1; /* sockleak_check_since() called it a leak */
-	uint8_t peer_forgot : 1; /* a reset came: the peer knows this connection no more
-				  */
+	uint8_t peer_forgot : 1;        /* a reset came: the peer has forgotten this
+					 * connection */
 	struct leak_group *leak_group; /* where it is counted as a leak; NULL = nowhere */
 	uint16_t why, family;
 	uint16_t local_port, reserved;
@@ -79,8 +80,8 @@ struct socket {
 	uint64_t eof_ns;
 	uint64_t shut_ns;
 	uint64_t refused_ns;
-	uint64_t cookie; /* of the socket that was told: by the first scan the number may
-			  * be another's, unseen */
+	uint64_t cookie; /* of the socket that was told: until the first scan the
+			  * descriptor may become another socket, unseen */
 	_Atomic uint64_t ended_ns; /* of the last close, where the peer was known to be
 				    * gone */
 
@@ -103,12 +104,14 @@ static inline struct socket *socket_of(const struct fd_entry *entry)
 uint32_t socket_new(uint32_t serial, uint32_t n);
 /* One more entry refers to it; `before`: how many did.  false = it is another's. */
 bool socket_hold(uint32_t record, uint32_t serial, uint32_t *before);
-/* One less, of whoever took the word away; `ended_ns`, if not 0, is when.  Returns
- * whether others are left. */
+/* One entry less refers to it; called by the thread that took the word away.  `ended_ns`:
+ * when the descriptor was closed; 0 = not of interest.  Returns whether other entries are
+ * left. */
 bool socket_let_go(uint32_t record, uint64_t ended_ns);
-/* If nobody holds it any more and no scan has to take notice of its end. */
+/* Frees the record if no entry holds it any more and no scan has to take notice of its
+ * end. */
 void socket_free(uint32_t record, uint32_t serial);
-/* The same by the owner of the scan lock, who has taken notice. */
+/* The same by the owner of the scan lock, after it has taken notice. */
 void socket_reap(uint32_t record);
 
 static inline uint32_t socket_serial(const struct socket *one)
@@ -123,7 +126,7 @@ void socket_change_facts(struct socket *one, uint32_t serial, uint32_t set,
 /* Whether a scan has found that the peer of this socket has gone. */
 bool socket_is_gone(const struct socket *one, uint32_t serial);
 
-/* In a real child: to it no peer has gone yet. */
+/* In a real child: it begins without ends of connections. */
 void socket_fork_child(void);
 
 #endif
