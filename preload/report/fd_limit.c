@@ -12,8 +12,8 @@
 
 ARENA_TABLE static struct text_frame origin_frames[SL_MAX_FRAMES];
 
-/* The origins that hold the most sockets, whatever their state: what a person wants to
- * know who has run out of descriptors. */
+/* The origins that hold the most sockets, in whatever state: the user needs them when the
+ * program has run out of descriptors. */
 struct holder {
 	uint32_t origin;
 	uint8_t call;

@@ -129,7 +129,7 @@ void frame_names_look_up(void)
 	struct elf_symbol *symbols = n_wanted ? arena_map(bytes) : NULL;
 	unsigned n;
 
-	/* Without memory they stay without a name. */
+	/* Without memory the frames have no names. */
 	if (symbols)
 		sort(wanted, n_wanted);
 	for (unsigned i = 0; symbols && i < n_wanted; i += n) {

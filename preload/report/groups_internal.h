@@ -90,11 +90,11 @@ extern bool groups_are_json;
 /* At the end: the leaks that were closed after all. */
 void groups_list_late(const struct fd_access *access);
 
-/* The late ones of this scan are none of a new tracking state's. */
+/* In a child: the leaks that the parent closed late are not reported. */
 void groups_late_fork_child(void);
 /* print_groups.c: the same of what was printed. */
 void groups_print_fork_child(void);
-/* A scan begins: what the last one counted is printed no more. */
+/* A scan begins: what the last scan counted is not printed any more. */
 void groups_print_no_more(void);
 
 #endif

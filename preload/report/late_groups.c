@@ -7,7 +7,7 @@
 
 static uint64_t n_late, late_max_ms;
 
-/* A place of one socket: beside what this scan has counted so far. */
+/* A leak group of one socket, separate from what this scan has counted so far. */
 static struct leak_group one_closed(int fd, const struct socket_end *end,
 				    const struct eof_notice *notice, uint64_t after_ms)
 {
@@ -67,7 +67,8 @@ void leak_groups_closed_unseen(int fd, struct socket_end *end,
 		leak_groups_closed_late(fd, end, notice, closed_ns, after_ms);
 }
 
-/* The place as its closed sockets show it: `count` of them, held for up to `max_ms`. */
+/* The leak group as a report of its closed sockets shows it: `count` of them, held for up
+ * to `max_ms`. */
 static struct leak_group as_closed(const struct leak_group *leak_group, uint64_t count,
 				   uint64_t max_ms)
 {
@@ -84,7 +85,7 @@ static struct leak_group as_closed(const struct leak_group *leak_group, uint64_t
 	return closed;
 }
 
-/* Those of which no JSON line told yet. */
+/* Prints those that no JSON line has reported yet. */
 static void tell_closed_late(struct leak_group *leak_group,
 			     const struct late_count *earlier, bool has_more,
 			     const struct fd_access *access)
@@ -112,7 +113,7 @@ void leak_groups_tell_late(uint64_t now_ns, const struct fd_access *access)
 		struct late_count by_end, earlier;
 
 		if (!leak_group->next_print)
-			continue; /* not told of as a leak: perhaps suppressed */
+			continue; /* not reported as a leak: perhaps suppressed */
 		late_split(&leak_group->late, now_ns, &by_end, &earlier);
 		tell_closed_late(leak_group, &earlier, by_end.n, access);
 	}
@@ -123,7 +124,8 @@ void leak_groups_end(uint64_t now_ns)
 	for (struct leak_group *leak_group = leak_groups; leak_group;
 	     leak_group = leak_group->hh.next) {
 		struct late_count by_end;
-		/* Closed before it was unwound; no group is looked for any more. */
+		/* The sockets were closed before the backtrace was unwound; they are not
+		 * moved to another group any more. */
 		uint32_t origin = origin_place(origin_resolve(leak_group->key.origin));
 
 		if (origin)

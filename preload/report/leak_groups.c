@@ -210,7 +210,8 @@ static void take_notice(struct leak_group *leak_group, const struct fd_entry *en
 	group_take_notice(leak_group, &notice, end, now_ns);
 }
 
-/* What this process was told before it closed the socket the holder does not know. */
+/* The process that holds the socket does not know what this process was told before it
+ * closed it. */
 static void take_holder(struct leak_group *leak_group, const struct leak_holder *holder)
 {
 	struct text_place *sums = &leak_group->sums;
@@ -238,7 +239,7 @@ static struct leak_group *count(const struct leak_holder *holder, int fd,
 	if (!leak_group->n || age_ms > sums->oldest_ms) {
 		sums->oldest_ms = age_ms;
 		group_take_example(leak_group, fd, entry, end);
-		/* What this very scan found is younger than the scan. */
+		/* A socket that this scan itself has found is younger than the scan. */
 		sums->opened_ms = group_opened_ms(entry, now_ns);
 		if (holder)
 			take_holder(leak_group, holder);

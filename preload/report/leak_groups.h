@@ -60,8 +60,8 @@ void leak_groups_print_later(void);
 bool leak_groups_print_next(const struct fd_access *access);
 /* At exit: what is pending, then the summary; only if anything leaked. */
 void leak_groups_summary(const struct fd_access *access);
-/* By a thread that may not touch the leak groups: so many sockets leaked.  Returns that,
- * or 0 where there are suppressions, which may have been meant for them. */
+/* By a thread that may not touch the leak groups: so many sockets leaked.  Returns
+ * `n_leaked`, or 0 where there are suppressions, which may match these leaks. */
 uint64_t leak_groups_summary_without(uint64_t n_leaked);
 /* "the limit of descriptors was reached", with the leak groups that hold the most
  * sockets. */

@@ -20,7 +20,7 @@
 #define PIPE_PIECE  4096 /* POLLOUT promises room for PIPE_BUF bytes */
 
 static bool is_stderr;
-static bool is_ours;  /* we made the file */
+static bool is_ours;  /* the library has created the file */
 static bool has_path; /* `path` is that of the log */
 ARENA_TABLE static char path[SETTINGS_PATH_BYTES + 64];
 ARENA_TABLE static char directory[512]; /* at the start, for a relative path; or "" */
@@ -90,7 +90,8 @@ static const char *start_file(const char *pattern)
 	own_file.is_open = true;
 	own_file.device = is.st_dev;
 	own_file.inode = is.st_ino;
-	/* What has our pid in its name and holds nothing is from before an exec. */
+	/* An empty file with our pid in its name was created by this process before an
+	 * exec. */
 	is_ours |= strstr(pattern, "%p") && is.st_size == 0;
 	guard_close(fd, &is);
 	return NULL;
@@ -161,22 +162,22 @@ static uint64_t signal_of(long result)
 				  : 0;
 }
 
-/* A reader that is gone makes the kernel send SIGPIPE, a file as large as it may be
- * SIGXFSZ: they are blocked, and what came by our write is taken back before the mask is
- * restored. */
+/* The kernel sends SIGPIPE where the reader is gone, and SIGXFSZ where the file has
+ * reached its largest size: both are blocked, and a signal that our write caused is taken
+ * before the mask is restored. */
 static bool write_all(long fd, const char *bytes, size_t n_bytes)
 {
 	/* With SIGTTOU blocked a terminal takes the bytes of a background process. */
 	const uint64_t blocked =
 		SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU);
 	static bool
-		is_stuck; /* nobody reads: waiting again would only hold the host up */
+		is_stuck; /* no process reads: waiting again would only delay the host */
 	struct timespec none = {0, 0};
 	uint64_t before = 0, pending = 0;
 	bool ok = true;
 
 	bool is_blocked = guard_block_signals(blocked, &before);
-	/* The question is rarer than what a filter lets through. */
+	/* A seccomp filter may forbid this call. */
 	if (!guard_has_filter)
 		guard_sys(SYS_rt_sigpending, &pending, 8);
 	while (ok && n_bytes) {
@@ -221,7 +222,8 @@ static bool write_stderr(const struct fd_access *access, const char *bytes,
 
 static bool write_file(const char *bytes, size_t n_bytes)
 {
-	/* It was rotated, or another process with the same log removed it empty. */
+	/* The log was rotated, or another process with the same log removed it because it
+	 * was empty. */
 	struct stat is;
 	long fd = open_file(O_CREAT, &is);
 
@@ -314,7 +316,7 @@ AT_START void log_end(void)
 {
 	struct stat is;
 
-	/* Where standard error is the log there is nobody left to tell. */
+	/* Where the log is standard error the loss cannot be reported anywhere. */
 	if (n_lost && has_path)
 		log_warn_of("the log could not be written, a part of the report is lost",
 			    path);

@@ -72,7 +72,8 @@ static long open_in(const char *directory, size_t bytes)
 	memcpy(path, directory, bytes);
 	text_string(&text, "/options");
 	path[text.used] = '\0';
-	/* The host has started nothing yet that could be given the number meanwhile. */
+	/* No other thread of the host runs yet that could get the same descriptor
+	 * meanwhile. */
 	long fd = guard_sys(SYS_openat, AT_FDCWD, path,
 			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || is_trusted((int)fd))

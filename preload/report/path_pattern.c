@@ -23,7 +23,7 @@ static void add_host(struct text *path)
 		text_string(path, names.nodename);
 }
 
-/* Whether `word` is one that stands for something. */
+/* false = `word` is not one of those that are replaced. */
 static bool add_word(struct text *path, char word)
 {
 	switch (word) {

@@ -6,7 +6,7 @@
 #include "common/text.h"
 
 /* Adds `pattern` to `path`: "%p" becomes the pid, "%e" the program's name, "%h" the
- * host's name.  Asks the kernel for what is there only. */
+ * host's name.  Asks the kernel only for the words that the pattern has. */
 void path_pattern_add(struct text *path, const char *pattern);
 
 #endif

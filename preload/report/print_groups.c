@@ -15,7 +15,7 @@
 
 #define REPORT_BYTES 65536
 
-/* What this scan counted is printed place by place, until the next scan begins. */
+/* The leak groups of this scan are printed one by one, until the next scan begins. */
 static bool is_to_print;
 static struct leak_group *last_visited; /* NULL = none yet */
 bool groups_are_json;
@@ -116,7 +116,8 @@ void group_fill_out(struct leak_group *leak_group, uint64_t count)
 	sums->n_eof = group_frames(eof_origin, eof_frames);
 }
 
-/* Once, where a report needs it: also of a log=none, whose ledger has such origins. */
+/* Warns once, when a report needs it: also with log=none, because the ledger has such
+ * origins. */
 static void say_what_is_missing(void)
 {
 	static bool was_said;
@@ -159,7 +160,7 @@ static enum how how_to_print(const struct leak_group *leak_group, uint64_t count
 		return NOT_AT_ALL;
 	if (!leak_group->next_print || in_full)
 		return IN_FULL;
-	/* At exit the last word on a place is its true count. */
+	/* At exit the last report on a place has its final count. */
 	return count >= leak_group->next_print ||
 			       (at_exit && count * 2 != leak_group->next_print)
 		       ? AS_COUNT
@@ -213,7 +214,7 @@ uint64_t leak_groups_print(const struct fd_access *access, bool at_exit, bool in
 {
 	uint64_t n_leaked = groups_n_unplaced_leaks;
 
-	/* The last report begins with the place of the most sockets. */
+	/* The last report begins with the place that has the most sockets. */
 	if (at_exit)
 		HASH_SORT(leak_groups, compare_counts);
 	name_places(at_exit, in_full);
