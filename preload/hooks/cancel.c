@@ -1,4 +1,4 @@
-/* pthread_cancel: who is cancelled must be inside the C library's own call. */
+/* pthread_cancel: the cancelled thread must be inside the C library's own call. */
 #include "hooks/hooks.h"
 
 #include "base/single_thread.h"

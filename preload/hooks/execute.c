@@ -1,15 +1,15 @@
 /* Calls that make the process another program.  What is executed is looked at first
- * (base/program.h): if the library will not be in it, nobody but us can tell of a process
- * that is short, and a file is left for `sockleak run` (ledger/unwatched.c), which is
- * removed again where the call returns.  Without a ledger nothing is done.
+ * (base/program.h): if the library will not be in it, a short process would not be
+ * noticed by `sockleak run`.  So a file is left for it (ledger/unwatched.c), which is
+ * removed again if the call returns.  Without a ledger nothing is done.
  *
  * In the C library execl() and its like, execv(), system() and popen() call what no
  * library can stand in for; so those that return only when they fail are made of the
  * others here.  Of posix_spawn(), system() and popen() the parent tells, after the call:
  * the first returns 0 only if the program was executed.
  *
- * A child of vfork() writes nothing of its parent's: all that is kept is on its stack, or
- * a file. */
+ * A child of vfork() does not write into its parent's tracking state: what is kept is on
+ * its stack, or in a file. */
 #include "hooks/hooks.h"
 
 #include "base/own_memory.h"

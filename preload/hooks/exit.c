@@ -5,8 +5,8 @@
 #include "scan/scan.h"
 #include "unwind/origin.h"
 
-/* On top of a scan that a handler interrupted, too, there is something to say; not in a
- * handler of the helper's own. */
+/* A signal handler that interrupted a scan may report, too; a handler that runs in the
+ * helper thread may not. */
 static bool may_report(void)
 {
 	if (guard_ask_process() == PROCESS_VFORK_CHILD)
@@ -34,7 +34,7 @@ EXPORT __attribute__((noreturn)) void _Exit(int status)
 	__builtin_unreachable();
 }
 
-/* The report is made by the last of its handlers (end.c). */
+/* The last handler of quick_exit() makes the report (end.c). */
 EXPORT __attribute__((noreturn)) void quick_exit(int status)
 {
 	end_quick_status = status;

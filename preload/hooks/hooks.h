@@ -75,8 +75,8 @@ bool may_record(void);
 /* False in a vfork child, which runs in our memory under another pid, and on top of our
  * own work. */
 bool is_our_process(void);
-/* Before anything is taken from the tracking state: nor in a thread that has a descriptor
- * table of its own. */
+/* Asked before anything is taken from the tracking state.  Also false in a thread that
+ * has a descriptor table of its own. */
 bool may_drop(void);
 /* `fd` was opened by `call`; `bits` as in fd_table.h; `peer` may be NULL.  Returns
  * whether it was recorded: what a vfork child opens is its own.  An entry in the table
@@ -118,7 +118,7 @@ void adopt_if_unknown(int fd, bool is_socket);
 void keep_peer(int fd);
 /* The first use of a connection that was open before the tracking state began. */
 void on_first_use(int fd);
-/* A call failed since the process, or the system, has no descriptor left. */
+/* A call failed because the process, or the system, has no descriptor left. */
 bool is_refused_for_want_of_numbers(int fd);
 /* Something waits to be unwound, or (without a helper) to be scanned. */
 void wake_scanner(void);
@@ -181,7 +181,7 @@ long execute_by_number(long number, long a, long b, long c, long d, long e, long
 /* `child` has executed `file`, which posix_spawnp() `searches`. */
 void after_spawning(const char *file, bool searches, char *const environment[],
 		    pid_t child);
-/* A child, long or short, has executed the shell. */
+/* A child of system() or popen() has executed the shell. */
 void after_shell(void);
 
 /* exit.c */

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-/* libunwind keeps a pipe and asks mincore to test addresses when it is initialised.  We
- * give it no chance to test any, so it needs neither: no pipe can be had, and mincore
- * works. */
+/* libunwind keeps a pipe and asks mincore to test addresses when it is initialised.  The
+ * library never makes it test an address, so libunwind needs neither: pipe2 fails, and
+ * mincore succeeds. */
 EXPORT int pipe2(int fds[2], int flags)
 {
 	if (__builtin_expect(guard_is_in_libunwind, 0)) {

@@ -60,8 +60,8 @@ void begin_accept(struct accepting *one, int listener, struct sockaddr *address,
 	one->address = address;
 	one->length = length;
 	one->room = 0;
-	/* Of another kind the kernel might not know an address, and would fail the call.
-	 */
+	/* The kernel may have no address for a listener of another kind, and would fail
+	 * the call. */
 	if (one->bits & ENTRY_NOT_TCP)
 		return;
 	if (!address) {
@@ -70,7 +70,8 @@ void begin_accept(struct accepting *one, int listener, struct sockaddr *address,
 		one->length = &one->own_length;
 	} else if (is_on_own_stack(length, sizeof(*length)) &&
 		   is_on_own_stack(address, sizeof(one->own))) {
-		/* Elsewhere: the next scan asks the kernel for the peer's address. */
+		/* The buffer may not be read in place: the next scan asks the kernel for
+		 * the peer's address. */
 		one->room = *length;
 	}
 }

@@ -9,10 +9,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* By this process, once: what was given may come back to it. */
+/* Whether this process has ever passed, or received, a descriptor: a passed one may come
+ * back to it. */
 static _Atomic bool has_passed, has_received;
 
-/* Of a table of thousands few are.  A plain look: whoever joins reads it again. */
+/* Few entries of a table of thousands may.  Read without care: join_received() reads the
+ * entry again. */
 static UNCHECKED bool may_be_joined(int fd, bool was_given)
 {
 	const struct fd_entry *entry = fd_table_entry(fd);
@@ -35,8 +37,9 @@ static uint64_t cookie_of(int fd, bool is_mptcp)
 	return known ? known : probe_cookie(fd, is_mptcp);
 }
 
-/* Of one socket that was given and received by this process both descriptors are in the
- * tracking state.  Who comes second, the giver or the taker, finds the other one. */
+/* A socket that this process has passed and received has two descriptors in the tracking
+ * state.  The hook that runs second, of the sending or the receiving call, finds the
+ * other one. */
 static void join_received(int fd, uint64_t cookie, bool is_mptcp, bool is_given)
 {
 	for (int other = 0; other < (int)fd_table_top(); other++)
@@ -45,8 +48,8 @@ static void join_received(int fd, uint64_t cookie, bool is_mptcp, bool is_given)
 			fd_table_join(is_given ? other : fd, is_given ? fd : other);
 }
 
-/* Which socket it is: for whoever comes second, and for the ledger, which tells it even
- * if this process is killed before the next scan.  0 = nobody wants to know. */
+/* The cookie of the socket: for the hook that runs second, and for the ledger, which has
+ * it even if this process is killed before the next scan.  0 = not needed. */
 static uint64_t identify(int fd, bool is_mptcp, bool may_be_both)
 {
 	uint64_t cookie =

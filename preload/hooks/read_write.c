@@ -43,9 +43,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), readv);
 }
 
-/* In a host of threads two instructions are saved: 0 bytes of the error queue are taken
- * for an end, which the next scan withdraws.  Who asks for that queue does so by
- * recvmsg(). */
+/* Saves two instructions in a host with threads: 0 bytes from the error queue are taken
+ * for an end, which the next scan withdraws.  Programs read that queue by recvmsg(). */
 EXPORT ssize_t recv(int sockfd, void *buffer, size_t count, int flags)
 {
 	if (host_is_single_threaded()) {
@@ -87,8 +86,8 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t
 	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), preadv64v2);
 }
 
-/* An error of these two may be the other end's: told() asks the kernel about the socket.
- */
+/* An error of these two calls may belong to the other descriptor: told() asks the kernel
+ * about the socket. */
 EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset_out,
 		      size_t count, unsigned flags)
 {
@@ -117,7 +116,8 @@ EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
 	return AFTER_READ(fd_in, n, count, sendfile64);
 }
 
-/* The fortified ones go to the fortified ones, whose check still aborts. */
+/* The fortified calls go on to the fortified next definition, which still checks the
+ * buffer and aborts. */
 EXPORT ssize_t __read_chk(int fd, void *buffer, size_t count, size_t size)
 {
 	return READS(fd, count, __read_chk, fd, buffer, count, size);

@@ -19,7 +19,7 @@ static inline bool wants_some(const struct iovec *vector, size_t count)
 	return false;
 }
 
-/* What is read of the error queue is not of the stream: 0 bytes of it are no end. */
+/* The error queue is not part of the stream: 0 bytes from it are no end. */
 #define IS_OF_ERROR_QUEUE(flags) __builtin_expect(((flags)&MSG_ERRQUEUE) != 0, 0)
 
 /* After a call that reads: the hot path is two comparisons, or three where nothing was
@@ -49,8 +49,8 @@ static inline ssize_t after_send(const volatile int *fd, ssize_t result,
 	return result;
 }
 
-/* What is only of use where the result is rare waits on the stack meanwhile: in registers
- * that calls preserve it would cost every call six instructions.  `wanted` = asked for
+/* Values that only a rare result needs stay on the stack during the call: in registers
+ * that calls preserve they would cost every call six instructions.  `wanted` = asked for
  * more than nothing. */
 #define READS(fd, wanted, name, ...)                                                     \
 	({                                                                               \

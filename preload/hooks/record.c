@@ -59,7 +59,7 @@ bool opened(int fd, enum sl_call call, enum sl_origin_kind origin_kind, uint64_t
 			return false;
 	}
 	fd_table_remember(fd, call, origin_kind, origin_capture(), bits, peer);
-	/* What io_uring accepts and connects no hook sees. */
+	/* No hook sees what io_uring accepts and connects. */
 	if ((bits & ENTRY_CONNECTED) || awaits_connection() || imports_has_rings()) {
 		start_await_connection(false);
 		start_connection();
@@ -85,14 +85,15 @@ bool is_our_process(void)
 
 /* Before anything in our tracking state is made or taken away: a vfork child runs in our
  * memory under another pid, and closes descriptors on its way to exec; a thread with a
- * table of its own closes there what others hold.  Those are copies: taking them for ours
- * would lose real leaks. */
+ * table of its own closes copies of what other threads hold.  If these closes counted as
+ * ours, real leaks would be lost. */
 bool may_drop(void)
 {
 	return is_our_process() && !guard_has_own_files;
 }
 
-/* A scan that holds it for a moment would end it after the host did. */
+/* The helper may hold a duplicate of this descriptor; then the host's close() would not
+ * be the last, and the FIN would be late.  Waits until the duplicate is closed. */
 void await_release(int fd)
 {
 	probe_await_release((unsigned)fd, (unsigned)fd);
@@ -113,8 +114,9 @@ __attribute__((noinline)) void ending_known(int fd)
 	await_release(fd);
 }
 
-/* A call that a filter refuses closes nothing: the empty range asks.  What the filters
- * say that were there at the start they say always. */
+/* close_range() that a seccomp filter refuses closes nothing: a call for an empty range
+ * shows that.  Filters that were in force at the start cannot be removed, so their answer
+ * is kept. */
 static bool is_close_range_refused(void)
 {
 	enum { NOT_ASKED, ALLOWED, REFUSED };
@@ -140,7 +142,7 @@ void ending_range(unsigned first, unsigned last)
 	probe_await_release(first, last);
 }
 
-/* An entry that stands at `to` was closed unseen. */
+/* If `to` still has an entry, its descriptor was closed unseen. */
 void copied(int from, int to)
 {
 	bool is_known = fd_table_knows(from);
@@ -162,31 +164,32 @@ void keep_peer(int fd)
 		fd_table_set_peer(fd, (struct sockaddr *)&peer, length);
 }
 
-/* Opened unseen, but told (or shut) here; files end, too: the next scan asks what it is.
- */
+/* The descriptor was opened unseen, and its end was read (or it was shut) here.  It may
+ * be a file, which has an end, too: the next scan asks what it is. */
 void adopt_if_unknown(int fd, bool is_socket)
 {
 	if (!fd_table_knows(fd) && fd_table_top())
 		fd_table_adopt_unseen(fd, is_socket);
 }
 
-/* An attempt to connect has failed since, and nobody has noted when. */
+/* An attempt to connect has failed since, and no time of it was noted. */
 static bool is_refused_connection(uint64_t word, const struct probe *probe)
 {
 	return probe->state == STATE_CLOSE && !(word & ENTRY_MPTCP) &&
 	       (word & (ENTRY_TRIED | ENTRY_REFUSED)) == ENTRY_TRIED;
 }
 
-/* The error, or the 0, of such a call may be that of its other end. */
+/* The error, or the 0, of such a call may belong to its other descriptor. */
 static bool has_two_ends(enum sl_call call)
 {
 	return call == SL_CALL_splice || call == SL_CALL_sendfile ||
 	       call == SL_CALL_sendfile64;
 }
 
-/* Whether what a call said is certain without asking the kernel: an end of stream where
- * nobody shut this side for receiving, a reset, and EPIPE where there was a connection
- * and it was not shut for sending.  Another process that may hold the socket may shut it.
+/* Whether what a call returned is certain without asking the kernel: an end of stream
+ * where this side was not shut for receiving, a reset, and EPIPE where there was a
+ * connection and it was not shut for sending.  Another process that may hold the socket
+ * may shut it.
  *
  * What is given up: a thread that was held up between the 0 it read and this, while
  * another one closed the descriptor and a third got its number, notes the end of the
@@ -223,7 +226,8 @@ static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bo
 			notice_refused(fd);
 		return;
 	}
-	/* After an error nothing can be sent: it is the last word to one who went on. */
+	/* After an error nothing can be sent: a program that went on sending after it was
+	 * told the first time is told once more, for the last time. */
 	if (again && !scan_sent_since_told(&entry, &probe))
 		return;
 	if (!entry.family)
@@ -233,7 +237,7 @@ static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bo
 	notice_eof(fd, call, origin_capture(), error);
 }
 
-/* Of interest: a zero after a local SHUT_RD tells nothing. */
+/* Whether a call may tell of an end: a 0 after a local SHUT_RD does not. */
 static bool may_tell_an_end(int fd, bool by_error, uint64_t *word)
 {
 	struct fd_entry entry;
@@ -253,7 +257,8 @@ static bool reads_files(enum sl_call call)
 	       call == SL_CALL___read_chk || has_two_ends(call);
 }
 
-/* Most likely: its backtraces would take the room of those of sockets. */
+/* Whether the descriptor is most likely a file: backtraces of files would take the room
+ * of those of sockets. */
 static bool is_file(uint64_t word, enum sl_call call)
 {
 	return (word & ENTRY_UNSEEN) && reads_files(call);
