@@ -1,5 +1,5 @@
 /* A process that cannot keep its ledger leaves a file PID.failed in the directory, so
- * that a report over the directory does not say that all is well.  The file is made with
+ * that a report over the directory says that something is missing.  The file is made with
  * the first connection: a process that makes none would have left no ledger either.  It
  * holds the path of the program, as far as there is room. */
 #include "ledger/ledger_writer.h"

@@ -121,8 +121,8 @@ uint64_t ledger_namespace(const char *name)
 	return number;
 }
 
-/* Somebody else could put a file or link in our way in a directory that others may write.
- */
+/* Other users could put a file or a link with our name into a directory that they may
+ * write. */
 static const char *refuse_directory(const struct stat *is)
 {
 	if (is->st_uid != 0 && is->st_uid != (uid_t)guard_sys(SYS_geteuid))

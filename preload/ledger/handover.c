@@ -69,7 +69,8 @@ void ledger_write_passed(uint32_t (*resolve_origin)(uint32_t origin), uint64_t n
 		if (!atomic_load_explicit(&passed_fd->is_ready, memory_order_acquire))
 			continue;
 		uint32_t origin = ledger_origin(resolve_origin(passed_fd->passed.origin));
-		/* Where nobody unwinds before the exit, many may wait for it. */
+		/* Without a helper thread backtraces are unwound at exit, and many
+		 * records may wait for that. */
 		if (origin == SL_ORIGIN_PENDING && ++n_waiting < N_PASSED / 2)
 			continue;
 		write_passed(&passed_fd->passed, origin, now_ns);
@@ -80,7 +81,7 @@ void ledger_write_passed(uint32_t (*resolve_origin)(uint32_t origin), uint64_t n
 
 void ledger_handover_fork_child(void)
 {
-	/* What the parent has noted it writes itself. */
+	/* In a child: the parent writes what it has noted. */
 	for (unsigned i = 0, n = slots_top(taken, N_WORDS); i < n; i++)
 		atomic_store(&passed_fds[i].is_ready, false);
 	slots_give_all(taken, N_WORDS);

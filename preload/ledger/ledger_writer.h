@@ -31,10 +31,11 @@ bool ledger_is_wanted(void);
  * false, and the scanning thread tells it again.  A row that another thread is writing,
  * or has no room, is left to ledger_has() and the scanning thread. */
 bool ledger_publish(int fd, const struct sl_descriptor *row);
-/* The same two by the scanning thread, whose news may be late: the row of `fd` is written
- * only if `is_current` says so, once every other writer of the row waits for this one.
- * false = it is not current, or another writer did not wait: what the row is to say now
- * is to be written anew.  `is_whole`: what ledger_publish() returns. */
+/* The same two by the scanning thread, whose copy of the entry may be old: the row of
+ * `fd` is written only if `is_current` says so, once every other writer of the row waits
+ * for this one.  false = it is not current, or another writer did not wait: the row must
+ * be written anew from the entry as it is now.  `is_whole`: what ledger_publish()
+ * returns. */
 typedef bool ledger_is_current(int fd, uint32_t generation);
 bool ledger_publish_current(int fd, const struct sl_descriptor *row,
 			    ledger_is_current *is_current, uint32_t generation,
@@ -58,11 +59,11 @@ void ledger_end_row(int fd, uint64_t ended_ns);
  * behind. */
 bool ledger_has(int fd);
 
-/* Any thread, any signal: the socket may be in another process's hands while this one
- * lets go of it; its origin here serves the record there.  Written by the next scan.
- * `is_sent`: over a Unix socket, so that another process has it for certain; what finds
- * no room is then counted as dropped.  Of what was only open at a fork few are of use,
- * and all that any program closes after its forks would count. */
+/* Any thread, any signal: another process may hold the socket that this one closes; its
+ * report takes the origin from this ledger.  Written by the next scan.  `is_sent`: over a
+ * Unix socket, so that another process has it for certain; what finds no room is then
+ * counted as dropped.  Sockets that were only open at a fork are not counted: few of
+ * these notes are of use, and every close after a fork would make one. */
 struct ledger_passed {
 	uint64_t cookie; /* 0 = not known: nothing is noted */
 	uint64_t opened_ns;
@@ -141,15 +142,15 @@ bool ledger_note_unwatched(struct ledger_unwatched *made, const char *reason, in
 /* Nothing was executed. */
 void ledger_withdraw_unwatched(const struct ledger_unwatched *made);
 /* Around a call that makes this process another program: false = there is no ledger, or
- * it is another process's, as that of who called vfork(); nothing is to be ended then.
- * One system call. */
+ * it belongs to another process (the parent of a child of vfork()); then
+ * ledger_end_executing() is not to be called.  One system call. */
 bool ledger_begin_executing(void);
 void ledger_end_executing(void); /* the call has failed */
 
 /* At exit; removes the file if no connection was ever made.  The mapping stays: hooks of
  * later destructors still write into it. */
 void ledger_end(int exit_status);
-/* In a child: its memory still maps the parent's file; let go of it. */
+/* In a child: stops using the parent's file, which its memory still maps. */
 void ledger_fork_child(void);
 
 #endif

@@ -1,16 +1,15 @@
 /* How many sockets were open and leaked over the life of the process, in the header of
  * the ledger.
  *
- * A point is written at each scan, over the last one while that is less than a step
- * behind the one before it.  Where all places are taken every second point is dropped and
- * the step doubled: the series spans the whole life, in no more room than the header has.
- */
+ * Each scan writes a point, over the last one while that is less than a step behind the
+ * one before it.  When the array is full every second point is dropped and the step
+ * doubled: so the series covers the whole life in the room that the header has. */
 #include "ledger/ledger_internal.h"
 
 #include "ledger/ledger_writer.h"
 
-/* Of two threads that scan one after the other the later one may have asked for the time
- * before the earlier one did. */
+/* Of two threads that scan one after the other, the later one may have read the clock
+ * before the earlier one. */
 static uint64_t not_before_last(const struct sl_series *series, uint64_t now_ns)
 {
 	uint32_t n = series->n_points;

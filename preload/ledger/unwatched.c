@@ -1,11 +1,11 @@
-/* A process that becomes a program without the library is gone from us, and a short one
- * is gone before anybody looks at it.  So whoever executes such a program leaves a file
- * PID.START.TIME.unwatched (ledger.h) in the directory, before the call, since nothing
- * comes back from it; a call that fails removes it.  One file a process: a child of
- * vfork(), which may not write its parent's memory, makes its own, and users that may not
- * write each other's files need not.
+/* After exec of a program without the library the process cannot be observed from inside,
+ * and a short one ends before `sockleak run` looks at it.  So the process that executes
+ * such a program makes a file PID.START.TIME.unwatched (ledger.h) in the directory.  It
+ * does so before the call, because exec does not return; if the call fails the file is
+ * removed.  One file a process: a child of vfork(), which may not write its parent's
+ * memory, makes its own, and users that may not write each other's files need not.
  *
- * Rare: of a program that will be watched nothing is written. */
+ * This is rare: for a program that will be watched nothing is written. */
 #include "ledger/ledger_internal.h"
 
 #include "base/clock.h"

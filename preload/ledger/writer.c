@@ -67,7 +67,8 @@ static struct sl_descriptor *row_of(int fd, bool make)
 	if (!block && make) {
 		uint32_t fresh = take_block();
 
-		/* A loser's block stays free for ever: it happens once a race. */
+		/* The block of the thread that came second is not used: one block a
+		 * race. */
 		if (fresh && atomic_compare_exchange_strong(&blocks_of_rows[range],
 							    &block, (uint16_t)fresh)) {
 			name_block(fresh, SL_BLOCK_ROWS, range * SL_ROWS_PER_BLOCK);
@@ -81,12 +82,13 @@ static struct sl_descriptor *row_of(int fd, bool make)
 	       (unsigned)fd % SL_ROWS_PER_BLOCK;
 }
 
-/* A row's sequence is odd while it is written, for less than a microsecond.  Who finds it
- * odd for longer takes it over: its writer was interrupted (by us), or is gone, if a
- * handler jumped out of it or the thread was cancelled.  One that goes on after all
- * leaves old words in the row, and does not end what is no longer its; the scanning
- * thread then writes the row anew.  A function that writes between begin_row() and
- * end_row() is UNCHECKED for this reason: two threads may write one row. */
+/* A row's sequence is odd while it is written, for less than a microsecond.  A thread
+ * that finds it odd for longer takes the row over: the writer was interrupted (by a
+ * handler that runs this code), or will never finish, because a handler jumped out of it
+ * or the thread was cancelled.  A writer that goes on after all leaves old words in the
+ * row, and end_row() tells it that the row is not its own any more; the scanning thread
+ * then writes the row anew.  A function that writes between begin_row() and end_row() is
+ * UNCHECKED for this reason: two threads may write one row. */
 static bool begin_row(struct sl_descriptor *row, uint32_t *sequence)
 {
 	_Atomic uint32_t *at = (_Atomic uint32_t *)&row->sequence;
@@ -149,8 +151,9 @@ bool ledger_publish(int fd, const struct sl_descriptor *from)
 	return is_whole;
 }
 
-/* A hook first changes the entry and then waits for the row: what it changes after the
- * question it writes after this.  `from`: NULL = the row ends, at `ended_ns`. */
+/* A hook first changes the entry and then waits for the row: if it changes the entry
+ * after is_current() was asked, it writes the row after this function.  `from`: NULL =
+ * the row ends, at `ended_ns`. */
 UNCHECKED static bool write_current(int fd, ledger_is_current *is_current,
 				    uint32_t generation, const struct sl_descriptor *from,
 				    uint64_t ended_ns, bool *is_whole)
@@ -244,7 +247,8 @@ bool ledger_end_current(int fd, ledger_is_current *is_current, uint32_t generati
 	return write_current(fd, is_current, generation, NULL, ended_ns, &is_whole);
 }
 
-/* A glance without the sequence: who looks again finds out. */
+/* Read without the sequence: the answer may be wrong once, and the next scan asks
+ * again. */
 UNCHECKED bool ledger_has(int fd)
 {
 	const struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
