@@ -1,6 +1,7 @@
-/* Memory from the kernel, in pieces of 1 MiB that are never given back.  A piece is
- * handed out from its start by one atomic addition; whoever finds it full maps the next
- * one.  Two threads may map at once: the one that comes second gives its piece back. */
+/* Memory from the kernel, in pieces of 1 MiB that are never given back.  Memory is taken
+ * from the start of a piece by one atomic addition; a thread that finds it full maps the
+ * next one.  Two threads may map at once: the one that comes second gives its piece
+ * back. */
 #include "base/arena.h"
 
 #include "base/system_call.h"

@@ -12,9 +12,10 @@ void clock_start(void);
 uint64_t clock_ns(clockid_t clock);
 /* CLOCK_MONOTONIC. */
 uint64_t clock_now_ns(void);
-/* Before a filter is laid that may end the host for a system call, which the clock may
- * be; in seccomp's strict mode reading the processor's counter ends it, too.  From then
- * on clock_now_ns() stands still, as long as guard_is_sandboxed is set. */
+/* Called before a seccomp filter is installed that may end the host for a system call,
+ * which reading the clock may be; in seccomp's strict mode reading the processor's
+ * counter ends it, too.  From then on clock_now_ns() stands still, as long as
+ * guard_is_sandboxed is set. */
 void clock_before_sandbox(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* Free lists that any thread and any signal may take from and give to: a word, count <<
- * 32 | number of the first, and an array that says who follows whom.  The count keeps a
- * list that was emptied and filled meanwhile from looking unchanged. */
+ * 32 | number of the first, and an array with the number that follows each.  The count
+ * keeps a list that was emptied and filled meanwhile from looking unchanged. */
 #ifndef SOCKLEAK_FREELIST_H
 #define SOCKLEAK_FREELIST_H
 

@@ -40,7 +40,7 @@ static void mark_ours(void)
 	*ours = 1;
 }
 
-/* Where the kernel does not tell, the number is taken for the file: it was ours a moment
+/* If the kernel does not answer, the descriptor counts as that file: it was a moment
  * ago. */
 static bool is_same_file(long fd, const struct stat *is)
 {
@@ -173,8 +173,8 @@ bool guard_may_be_forked_copy(void)
 
 AT_START static enum guard_process process_of(bool asks)
 {
-	/* Of a child without tracking state of its own, and without the means to begin
-	 * them, we keep our hands off. */
+	/* A child that has no tracking state of its own, and may not begin any in a
+	 * sandbox, is left alone. */
 	if (guard_is_sandboxed)
 		return in_forked_copy() || guard_is_vfork_child ? PROCESS_VFORK_CHILD
 								: PROCESS_OURS;

@@ -1,5 +1,5 @@
-/* What keeps a guest from harm: the per-thread mark of our own work,
- * and the question "is this still our process?". */
+/* What keeps the library from harming the host: the per-thread mark of its own work, and
+ * the question whether this is still the process that it tracks. */
 #ifndef SOCKLEAK_GUARD_H
 #define SOCKLEAK_GUARD_H
 
@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Nonzero while this thread works for us (the helper for its whole life, another thread
- * in a scan): its calls go straight to the kernel.  Initial-exec, so that touching it
- * never allocates. */
+/* Nonzero while this thread works for the library (the helper for its whole life, another
+ * thread in a scan): its calls go straight to the kernel.  Initial-exec, so that touching
+ * it never allocates. */
 extern __thread unsigned reentrancy_depth __attribute__((tls_model("initial-exec")));
 /* This thread is inside libunwind, whose pipe2 and mincore are answered instead of made.
  * Set with all signals blocked: a handler of the host's makes the calls it asks for. */
@@ -25,23 +25,24 @@ void guard_restore_signals(uint64_t before);
 /* But for the one by which setuid() waits for every thread. */
 #define GUARD_ALL_SIGNALS (~(UINT64_C(1) << (33 - 1)))
 
-/* A filter stood when the process started: it lets a loader through, so it lets through
- * getsockopt, poll and futex, but nothing rarer.  Taken for true until it was asked. */
+/* A seccomp filter was in force when the process started: it lets a loader through, so it
+ * lets through getsockopt, poll and futex, but nothing rarer.  Taken for true until it
+ * was asked. */
 extern bool guard_has_filter;
 
 struct stat;
 /* openat() with O_CLOEXEC, out of the host's way: where this thread shares the host's
  * table, what the host opens meanwhile must get the number that it expects, the lowest.
- * That one is ours until it was copied and closed, and no longer, however long we then
- * work on the file.  `is` gets what fstat() says.  Returns the descriptor, to be closed
- * by guard_close() soon, or -errno. */
+ * The lowest number is used only until it is copied to a high one and closed, however
+ * long the file is used then.  `is` gets what fstat() says.  Returns the descriptor, to
+ * be closed by guard_close() soon, or -errno. */
 long guard_open(long directory, const char *path, int flags, unsigned mode,
 		struct stat *is);
 /* The same of a descriptor that was just opened, or an error. */
 long guard_raise(long fd, struct stat *is);
 /* Closes it while it still is that file: another thread of the host may have closed its
- * number with a whole range, and have a file of its own there.  false = it was not ours
- * any more. */
+ * number with a whole range, and have a file of its own there.  false = the number was
+ * another file already. */
 bool guard_close(long fd, const struct stat *is);
 
 /* From the thread pointer to errno: the same in every thread, as the C library is there
@@ -72,7 +73,8 @@ static inline void guard_set_error(int error)
 void guard_start(void);
 /* From now on a real child is told from a vfork child.  At the start where connections
  * are to be expected, else with the first socket: it takes 6 us.  false = this is a child
- * of our process already, of a kind that cannot be known any more: hands off. */
+ * of our process already, and its kind cannot be known any more: it must not touch the
+ * tracking state. */
 bool guard_watch_copies(void);
 /* Asks /proc about the filter that stood at the start.  55 us in a new process, so only
  * once there is a socket. */
@@ -82,13 +84,14 @@ enum guard_process {
 	PROCESS_OURS,
 	PROCESS_FORKED_CHILD, /* a real child with a copy of our memory: call
 				 start_child() */
-	PROCESS_VFORK_CHILD   /* a vfork child that runs in our memory: hands off */
+	PROCESS_VFORK_CHILD   /* a vfork child that runs in our memory: it must not touch
+			       * the tracking state */
 };
-/* By what the stand-ins for vfork and clone noted: no system call, but in a process that
- * has cloned a child which runs beside it in its memory.  A child that was made by an
- * instruction of the host's own is not known. */
+/* From what the hooks of vfork and clone have noted.  Without a system call, except in a
+ * process that has cloned a child which runs beside it in its memory.  A child that was
+ * made by an instruction of the host's own is not known. */
 enum guard_process guard_process(void);
-/* Of such a child, too: one getpid(), for calls that are rare. */
+/* The same, and knows such a child, too: one getpid(), for rare calls. */
 enum guard_process guard_ask_process(void);
 
 /* In this thread's memory runs a child of vfork(), or of clone() used as such; the thread
@@ -108,13 +111,14 @@ bool guard_may_be_forked_copy(void);
 /* The child begins its own tracking state: the current process is ours from now on. */
 void guard_adopt_process(void);
 /* The path of this program; where there is no /proc, as it was executed (a script's own
- * name: no build-id will agree); "" if nobody knows. */
+ * name: no build-id will agree); "" if it is not known. */
 void guard_program(char *path, size_t size);
 extern pid_t guard_pid; /* of the process whose tracking state these are */
 
 /* Raised by the scanning thread with each piece of its work: a frame unwound, a socket
  * looked at, a piece read or written.  Unwinding takes its time where the machine is busy
- * or a tracer stands between: who waits for that thread is patient while this moves. */
+ * or a tracer stands between: a thread that waits for it goes on waiting while this
+ * counter moves. */
 extern uint32_t guard_progress; /* atomic */
 
 static inline void guard_progressed(void)

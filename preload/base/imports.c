@@ -81,8 +81,8 @@ AT_START static void find_tables(const struct dl_phdr_info *object,
 	}
 }
 
-/* A call that makes connections, or that only a program with connections makes: one may
- * have been given its connection by whoever executed it. */
+/* A call that makes connections, or that only a program with connections makes: a program
+ * may get a connection from the one that executed it. */
 AT_START static bool is_of_sockets(const char *name)
 {
 	switch (*name) {
@@ -250,7 +250,8 @@ AT_START static bool exports(const struct tables *tables, const char *name)
 	return mark.found != NULL;
 }
 
-/* Which stands before us, so that the program's calls go there first. */
+/* Another copy of this library that is loaded before this one, so that the program's
+ * calls go there first. */
 AT_START static bool is_copy_of_us(const struct tables *tables)
 {
 	return exports(tables, "sockleak_mark");
@@ -276,7 +277,7 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 		walk->is_behind_us = true;
 		return 0;
 	}
-	/* The kernel's own is in nobody's way, and on aarch64 has no DT_GNU_HASH. */
+	/* The vdso defines none of these calls, and on aarch64 it has no DT_GNU_HASH. */
 	if (object->dlpi_addr && object->dlpi_addr == getauxval(AT_SYSINFO_EHDR))
 		return 0;
 	if (!read_tables(object, &tables))

@@ -10,7 +10,7 @@
 
 bool memcheck_is_there;
 
-/* 0 where nobody takes it. */
+/* 0 where valgrind does not run the program. */
 AT_START static uint64_t request(uint64_t number, uint64_t a, uint64_t b)
 {
 	const volatile uint64_t arguments[6] = {number, a, b};

@@ -1,12 +1,12 @@
 /* memcpy and its kind, for the library alone: hidden, and bound to when it is linked.
  *
  * The C library's may not be the ones that are called: the runtime of a sanitizer stands
- * before them, and the thread sanitizer of a host would see our threads copy without
- * seeing what orders them, and accuse the host.  In a build with a sanitizer of our own
- * that is what is wanted, and these are left out.
+ * before them, and the thread sanitizer of a host would see our threads copy, would not
+ * see what orders these copies, and would report a race.  A build of the library with a
+ * sanitizer wants these reports, and leaves these functions out.
  *
- * The empty asm in each loop keeps the compiler from knowing it for what it is and
- * calling the function it stands in. */
+ * The empty asm in each loop keeps the compiler from replacing the loop by a call of the
+ * very function that it is in. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -96,8 +96,8 @@ static ssize_t early_preadv2(int fd, const struct iovec *vector, int count, off_
 		guard_call(SYS_preadv2, fd, (long)vector, count, offset, 0, flags));
 }
 
-/* A buffer that is smaller than what is asked for is the host's bug, which the real one
- * ends with an abort; a fallback reads what fits. */
+/* A buffer that is smaller than the size asked for is a bug of the host, for which the C
+ * library's function aborts; this fallback reads what fits. */
 static ssize_t early_read_chk(int fd, void *buffer, size_t count, size_t size)
 {
 	return early_read(fd, (long)buffer, (long)(count < size ? count : size), 0, 0, 0);
@@ -127,8 +127,8 @@ static bool resolve_all(void);
  * on the stack, where each caller has something. */
 typedef long seven_words(long, long, long, long, long, long, long);
 
-/* Streams have no system call: the constructor of another library that closes one before
- * ours has run makes us resolve early. */
+/* No system call closes a stream: if the constructor of another library closes one before
+ * ours has run, the definitions are resolved then. */
 static int early_fclose(FILE *stream)
 {
 	return resolve_all() ? next.fclose(stream) : EOF;
@@ -292,8 +292,8 @@ AT_START static void resolve_late(void)
 #undef SET_LATE
 }
 
-/* Two copies of the library in one process would forward to each other for ever: what is
- * found may not be ours. */
+/* Two copies of the library in one process would forward to each other for ever: a
+ * definition in this library is refused. */
 AT_START static bool resolve_all(void)
 {
 	struct imports_name wanted[N_ROWS];

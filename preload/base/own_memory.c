@@ -16,8 +16,8 @@ bool own_memory_may_ask(void)
 	return !guard_has_filter && !guard_is_sandboxed;
 }
 
-/* Under the process's number there is no memory any more when main() has left by a call
- * that ends one thread.  In a copy of the process that number is another's. */
+/* The number of the process reaches no memory any more when main() has ended its thread
+ * alone, by a raw exit call.  In a forked copy that number is another process. */
 static inline __attribute__((always_inline)) long
 read_by_kernel(const struct iovec *here, unsigned n_here, const struct iovec *there,
 	       unsigned n_there)
@@ -116,8 +116,8 @@ uint32_t own_memory_read_resident(uint64_t from, void *to, uint32_t bytes)
 	return (uint32_t)(end_of_read(&runs, from, n) - from);
 }
 
-/* rt_sigprocmask copies the set in, and then refuses the `how`.  Memcheck takes what lies
- * below the stack pointer for nobody's. */
+/* rt_sigprocmask copies the set in, and then refuses the `how`.  Memcheck would report a
+ * read below the stack pointer. */
 bool own_memory_is_there(uint64_t address)
 {
 	if (memcheck_is_there)

@@ -1,13 +1,13 @@
-/* Reads memory of this process by the kernel's hand: where another thread takes it away
- * meanwhile, or a file was cut under its mapping, there is an error and no signal.  Any
- * thread, any signal handler. */
+/* Reads memory of this process by system calls: where another thread unmaps it meanwhile,
+ * or a mapped file was truncated, the result is an error and no signal.  Any thread, any
+ * signal handler. */
 #ifndef SOCKLEAK_OWN_MEMORY_H
 #define SOCKLEAK_OWN_MEMORY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* process_vm_readv() may be called: no filter stands. */
+/* process_vm_readv() may be called: no seccomp filter is in force. */
 bool own_memory_may_ask(void);
 /* By that call.  Returns how many bytes from `from` on, up to the first page that is not
  * there, or -errno. */

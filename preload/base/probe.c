@@ -87,8 +87,9 @@ void probe_await_release(unsigned first, unsigned last)
 				return;
 		guard_sys(SYS_nanosleep, &pause, NULL);
 	}
-	/* Who imported it is stopped, or writes into a pipe that nobody reads: the next
-	 * one to end this number, whatever it is by then, does not wait for it again. */
+	/* The thread that imported the descriptor is stopped, or blocked in a write: the
+	 * next close of this number, whatever file it is by then, does not wait for it
+	 * again. */
 	atomic_compare_exchange_strong(&probe_imported_fd, &fd, -1);
 }
 
@@ -112,8 +113,9 @@ AT_START int probe_protocol(int fd)
 	return protocol;
 }
 
-/* What is accepted from an MPTCP listener inherits the listener's cookie, if anybody ever
- * asked for it (Linux 6.18; `ss -e` asks of all): there the inode is the identity. */
+/* What is accepted from an MPTCP listener inherits the listener's cookie, if any process
+ * ever asked for it (Linux 6.18; `ss -e` asks for all): there the inode is the
+ * identity. */
 static long ask_identity(int fd, bool is_mptcp, uint64_t *cookie)
 {
 	struct stat is;

@@ -82,10 +82,11 @@ extern const struct fd_access fd_access_directly;
 
 /* The host's descriptor in the calling thread's table, for as short a time as possible:
  * while it is held a close of the host's is not the last, and would neither linger nor
- * free a port nor leave an epoll.  So whoever is about to end a descriptor waits until it
- * is returned, and what he forgot before he looks is not imported any more: `is_held`
- * (NULL = nobody knows) is asked once everybody can see that `fd` is to be imported.  One
- * at a time in a process.  -errno on failure, -EBADF if it is not held. */
+ * free a port nor leave an epoll.  So a hook that is about to close a descriptor waits
+ * until it is returned.  A descriptor whose entry the hook has removed before is not
+ * imported any more: `is_held` (NULL = not asked) is called after probe_imported_fd shows
+ * all threads that `fd` is to be imported.  One at a time in a process. -errno on
+ * failure, -EBADF if it is not held. */
 int probe_import_fd(const struct fd_access *access, int fd,
 		    bool (*is_held)(int fd, uint32_t generation), uint32_t generation);
 void probe_release_fd(const struct fd_access *access, int imported);

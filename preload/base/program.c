@@ -213,8 +213,8 @@ static __attribute__((noinline)) bool loses_rights(const struct program *program
 		(system.f_flags & ST_NOSUID));
 }
 
-/* As the kernel decides AT_SECURE.  Capabilities give root nothing; who was root at the
- * start of this program and is not any more is taken for root. */
+/* As the kernel decides AT_SECURE.  Capabilities give root nothing more.  A process that
+ * was root when this program started, and is not any more, counts as root. */
 static bool gains_rights(const struct program *program)
 {
 	bool gains =
@@ -230,9 +230,9 @@ static bool gains_rights(const struct program *program)
 
 /* ---- the environment ---- */
 
-/* Reads the host's memory: what is no address is an error of the call that follows, and
- * no signal here.  In a process of one thread nobody takes a page away that was found
- * readable; of others the kernel makes copies. */
+/* Reads the host's memory: an invalid address must give an error of the call that
+ * follows, and no signal here.  In a process of one thread a page that was found readable
+ * stays; in others the kernel makes copies. */
 struct reading {
 	bool is_shared;
 	uint64_t page; /* the last that was found readable */

@@ -36,8 +36,8 @@ AT_START void single_start(void)
 		return;
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
 		uint64_t at = (uint64_t)(uintptr_t)calls[i];
-		/* Stand-ins for all are of a process that looks them up late; for one, of
-		 * a C library that lacks it (__send on aarch64). */
+		/* If all of them are fallbacks of ours, the process looks definitions up
+		 * late; if one is, the C library lacks that call (__send on aarch64). */
 		bool is_lacking = i > 0 && imports_is_ours(calls[i]);
 
 		if (!is_lacking && (at < libc.start || at >= libc.end))
@@ -49,7 +49,7 @@ AT_START void single_start(void)
 
 void single_thread_comes(void)
 {
-	/* Two, before ours is counted, are two of the host's. */
+	/* The host has two threads already: the helper is not counted yet. */
 	if (single_may_be && *single_n_threads != 1)
 		single_no_more();
 	__atomic_store_n(&single_n_alone, 2, __ATOMIC_SEQ_CST);

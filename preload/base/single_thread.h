@@ -29,11 +29,13 @@ static inline UNCHECKED bool host_is_single_threaded(void)
 	return false;
 }
 
-/* Somebody asks for a thread to be cancelled: never again.  Any thread, any signal. */
+/* A thread is to be cancelled: from now on the host does not count as single-threaded.
+ * Any thread, any signal. */
 void single_no_more(void);
 
 /* By the constructor, after next_start().  Without that count, or where the next
- * definition of one of the calls is not the C library's, nobody is ever single. */
+ * definition of one of the calls is not the C library's, no host counts as
+ * single-threaded. */
 void single_start(void);
 
 /* Before our thread is made; before it ends, and in a child that has none.  Any thread.

@@ -42,7 +42,7 @@ static inline long guard_call(long number, long a, long b, long c, long d, long 
 #error "sockleak knows x86_64 and aarch64"
 #endif
 }
-/* For our own doings: in a sandbox nothing is called, whoever asks. */
+/* For the library's own calls: in a sandbox no call is made. */
 static inline long guard_own_call(long number, long a, long b, long c, long d, long e,
 				  long f)
 {

@@ -37,7 +37,8 @@ static uint16_t add(struct texts *texts, const char *text, size_t bytes)
 	}
 	if (n == TEXTS_MAX)
 		return 0;
-	/* All up to this one are stored, and who stored them may stand still. */
+	/* All texts up to this one are stored; the thread that stored one may not have
+	 * counted it yet. */
 	for (unsigned now; (now = atomic_load(&texts->n)) <= n;)
 		atomic_compare_exchange_strong(&texts->n, &now, now + 1);
 	return (uint16_t)(n + 1);
