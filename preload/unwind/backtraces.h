@@ -16,7 +16,8 @@ void backtraces_describe_note(uint32_t id, uint32_t without_note);
 const struct origin_backtrace *backtraces_by_id(uint32_t id);
 uint32_t backtraces_count(void); /* ids run from 1 to this */
 
-/* In a child that was copied while somebody was entering one: the index is made anew. */
+/* In a child that was copied while a thread was entering a backtrace: the index is made
+ * anew. */
 void backtraces_forget_index(void);
 
 #endif

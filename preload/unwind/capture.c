@@ -1,5 +1,5 @@
 /* Slots are kept in a free list.  A word names a slot and its generation; the generation
- * moves when the slot is taken again, so an old word never names another's place. */
+ * moves when the slot is taken again, so an old word never names another capture. */
 #include "unwind/capture.h"
 
 #include "base/arena.h"
@@ -28,8 +28,8 @@ static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
 static uint32_t n_waiting;     /* atomic */
 static uint32_t todo;          /* the worker's: oldest first */
 
-/* The worker's: what is done, oldest first.  A slot rests before it is taken again, so
- * that a word somebody forgot to settle is not lost at once. */
+/* The worker's: what is done, oldest first.  A slot is not taken again at once, so that a
+ * word which was not resolved yet is not lost. */
 static struct {
 	uint32_t first, last;
 	uint32_t n_settled; /* the oldest: done before the sweep before the last */
@@ -188,8 +188,8 @@ static bool is_waiting(uint64_t state, uint32_t word)
 	       (result == CAPTURE_WAITS || result == CAPTURE_SHARED);
 }
 
-/* What was read of it before this call was read before it was taken again: hence no mere
- * load. */
+/* An atomic addition and no mere load: all that was read of the capture before this call
+ * was read before its slot was taken again. */
 bool capture_still_waits(uint32_t word)
 {
 	uint64_t *state = &capture_of(word)->state;
@@ -259,7 +259,7 @@ struct capture *capture_next(void)
 	return &captures[number - 1];
 }
 
-/* Whoever shares its word meanwhile finds it waiting as before. */
+/* A hook that shares its word meanwhile finds that it still waits. */
 void capture_postpone(struct capture *capture)
 {
 	set_result(capture, CAPTURE_SHARED);
@@ -292,7 +292,8 @@ static void wake_oldest(void)
 	quarantine.n_settled--;
 }
 
-/* Not at once: a hook may still hold a word that it has not put where sweeps see it. */
+/* A slot is reused two passes later: a hook may still have its word, and not have put it
+ * where a pass finds it. */
 void capture_swept(void)
 {
 	quarantine.n_settled += quarantine.n_swept;
@@ -302,7 +303,8 @@ void capture_swept(void)
 		wake_oldest();
 }
 
-/* What other threads were about to queue is gone with them. */
+/* The child does not have the threads that were about to queue a capture: these captures
+ * are lost. */
 void capture_fork_child(void)
 {
 	n_waiting = 0;

@@ -51,11 +51,11 @@ struct capture *capture_extend(const struct pair_key *key,
 /* The word that stands for it. */
 uint32_t capture_word(const struct capture *capture);
 void capture_queue(struct capture *capture);
-/* So many wait that nobody seems to unwind. */
+/* So many wait that no thread seems to unwind them. */
 bool capture_is_crowded(void);
 /* Keeps no copy of the stack, but the first return addresses. */
 void capture_leave_copy(struct capture *capture);
-/* As if it had never been taken: nobody knows its word. */
+/* Frees the slot at once: no other thread knows its word. */
 void capture_drop(struct capture *capture);
 
 /* True while copies wait. */
@@ -84,7 +84,8 @@ void capture_swept(void);
 
 /* In a child of fork: what waited waits on. */
 void capture_fork_child(void);
-/* In one that was copied while somebody worked: nothing waits, every word is lost. */
+/* In a child that was copied while a thread worked on them: nothing waits, every word is
+ * lost. */
 void capture_forget_all(void);
 
 #endif

@@ -72,8 +72,8 @@ UNCHECKED_MEMORY static bool is_same_stack(const struct view *a, const struct vi
 }
 
 /* `waiting` is another thread's: see the head of this file. */
-UNCHECKED_MEMORY static bool is_twin(const struct capture *waiting, uint32_t word,
-				     const struct capture *mine)
+UNCHECKED_MEMORY static bool has_same_callers(const struct capture *waiting,
+					      uint32_t word, const struct capture *mine)
 {
 	struct view theirs = {waiting->words[REGISTERS_SP], waiting->copy.bytes,
 			      (const void *)waiting->copy.at};
@@ -108,7 +108,8 @@ static uint32_t find(const struct capture *capture)
 	for (unsigned i = 0; i < N_ALIKE; i++) {
 		uint32_t word = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
 		if (word && capture_still_waits(word) &&
-		    is_twin(capture_of(word), word, capture) && capture_share(word))
+		    has_same_callers(capture_of(word), word, capture) &&
+		    capture_share(word))
 			return word;
 	}
 	return 0;

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /* In a hook: queues it, or drops it for another one that waits already and has the same
- * callers.  Returns the word that stands for it.  When many wait, and of one place more
- * than can be looked through, nobody seems to unwind: then it keeps no copy, and those
- * that come after it find it by its first callers. */
+ * callers.  Returns the word that stands for it.  When many captures wait, and more from
+ * one place than can be compared, no thread seems to unwind them: then this one keeps no
+ * copy of the stack, and later ones are compared with its first callers. */
 uint32_t capture_dedup_queue(struct capture *capture);
 
 /* In a child of fork: threads that were about to queue what they entered are gone. */

@@ -15,7 +15,7 @@ uint32_t lines_id(const struct language_frame *frame);
 const struct origin_line *lines_by_id(uint32_t id);
 uint32_t lines_count(void); /* ids run from 1 to this */
 
-/* In a child that was copied while somebody was entering one. */
+/* In a child that was copied while a thread was entering a line. */
 void lines_forget_index(void);
 
 #endif

@@ -1,8 +1,8 @@
-/* dl_iterate_phdr holds a lock of the loader's while its callback runs: a thread of the
- * host's that sits in one for ever would hold whoever asks next for ever.  But in a
- * callback of our own we hold it: the one recursive mutex among the loader's variables
- * that this thread owns, once, is the lock.  It is recursive: who has taken it, by
- * trying, walks the list without waiting.
+/* dl_iterate_phdr holds a lock of the loader's while its callback runs: if a thread of
+ * the host's stays in a callback for ever, the next caller waits for ever.  In a callback
+ * of our own this thread holds the lock: it is the one recursive mutex among the loader's
+ * variables that this thread owns, once.  Because it is recursive, a thread that has
+ * taken it with trylock walks the list without waiting.
  *
  * dlopen takes it, too, and before it, for as long as constructors run, another, which
  * glibc keeps right in front of it.  They are tried in that order. */
@@ -84,7 +84,7 @@ AT_START static int find_lock(struct dl_phdr_info *first, size_t bytes, void *ar
 	return 1;
 }
 
-/* As it is before anybody takes it, and nothing but such a lock is. */
+/* Whether the mutex is as initialised, which nothing but such a lock is. */
 AT_START static bool is_fresh(const pthread_mutex_t *mutex)
 {
 	static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -137,7 +137,8 @@ static bool is_held_by(const pthread_mutex_t *mutex, uint32_t thread)
 	       (uint32_t)mutex->__data.__owner == thread;
 }
 
-/* Who loaded left the list in the middle of a change. */
+/* If the thread held both locks it was loading, and may have left the list in the middle
+ * of a change: then the lock stays taken. */
 void loader_fork_child(uint32_t thread)
 {
 	static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -151,7 +152,8 @@ bool loader_take_to_load(void)
 	if (!take(load_lock))
 		return false;
 	if (take(list_lock)) {
-		/* Alone it may not be held: who loads has the other one and wants it. */
+		/* Do not hold the list lock alone: a thread that loads has the other lock
+		 * and waits for this one. */
 		if (!load_lock)
 			give_back(list_lock);
 		return true;

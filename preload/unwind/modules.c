@@ -325,7 +325,7 @@ static void note_left(const struct module *module)
 	}
 }
 
-/* Who was not seen in this reading is gone. */
+/* A module that was not seen in this reading is gone. */
 static void find_left(uint32_t reading)
 {
 	n_left = 0;

@@ -1,9 +1,9 @@
-/* The steps of an origin.  In a hook: the registers are read (registers.h), and the chain
- * is recognised by what an earlier one looked like (unwind_cache.c).  Else the stack is
- * copied (stack.c) into a slot that waits (capture.c), unless one that is the same waits
- * already (capture_dedup.c).  By the thread that works: copies are unwound (unwinder.c)
- * by the tables of the modules (modules.c) and interned here, each different chain once,
- * by number, for ever; and what they looked like is remembered. */
+/* The steps of an origin.  In a hook: the registers are read (registers.h), and the
+ * backtrace is recognised by what an earlier one looked like (unwind_cache.c).  Else the
+ * stack is copied (stack.c) into a slot that waits (capture.c), unless one that is the
+ * same waits already (capture_dedup.c).  By the thread that works: copies are unwound
+ * (unwinder.c) by the tables of the modules (modules.c) and interned here, each different
+ * backtrace once, by number, for ever; and what they looked like is remembered. */
 #include "unwind/origin.h"
 
 #include "base/clock.h"
@@ -38,10 +38,10 @@ static bool may_load;       /* atomic; libunwind, by the first work */
 static unsigned max_frames; /* kept of a backtrace */
 static uint64_t n_lost;     /* atomic */
 
-/* A thread is inside libunwind or the loader on our behalf.  And forks that wait for it
- * to leave: while there are any nobody enters. */
+/* working: a thread is inside libunwind or the loader for the library.  forking: forks
+ * that wait for it to leave; while there are any, no thread enters. */
 static uint32_t working, forking;
-static bool is_broken; /* copied while someone was inside: those locks stay taken */
+static bool is_broken; /* copied while a thread was inside: its locks stay taken */
 /* A copy of another process: a thread of the host's may have been in the loader, and its
  * lock stay taken.  Nothing is asked of the loader before a capture needs it. */
 static bool is_child;
@@ -146,7 +146,7 @@ __attribute__((noinline)) static uint32_t with_language(uint32_t origin)
 	return n ? add_frames(origin, frames, n) : origin;
 }
 
-/* false: a fork waits, or somebody got stuck inside. */
+/* false: a fork waits, or a thread is stuck inside. */
 static bool enter(void)
 {
 	if (__atomic_exchange_n(&working, 1, __ATOMIC_SEQ_CST))
@@ -260,7 +260,8 @@ static unsigned locate(const struct unwinder_backtrace *from, uint64_t frames[])
 	}
 	if (from->n_frames > 0 || !from->is_cut)
 		return from->n_frames;
-	/* Called from code outside all modules: better its address than nothing. */
+	/* The hook was called from code outside all modules: its address is kept as the
+	 * only frame. */
 	frames[0] = from->outside & UINT64_C(0xffffffffffff);
 	return 1;
 }
@@ -346,7 +347,7 @@ static void no_work(void *nothing)
 	follow_modules();
 }
 
-/* A futex that nobody wakes: a wait that every filter allows. */
+/* Waits on a futex that no thread wakes: every seccomp filter allows this call. */
 static void nap(uint32_t *word, uint32_t value)
 {
 	struct timespec millisecond = {.tv_nsec = 1000000};
@@ -376,7 +377,8 @@ static bool enter_loader(bool (*take)(void), uint64_t *until_ms)
 			__atomic_store_n(&is_held_up, true, __ATOMIC_RELAXED);
 			return false;
 		}
-		guard_progressed(); /* who waits for us waits for no longer than this */
+		guard_progressed(); /* counts as progress, so that the exiting thread goes
+				     * on waiting */
 		nap(&unchanging, 0);
 	}
 	return false;

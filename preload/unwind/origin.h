@@ -21,12 +21,13 @@
 void origin_start(unsigned n_frames, bool load_now);
 
 /* What was loaded by origin_start() takes its memory of malloc: before the first
- * origin_work(), by a thread that is not on top of a handler and that nobody races.  Not
- * at the start: clearing it costs a program that never connects 2 % of that. */
+ * origin_work(), by a thread that is not on top of a signal handler, while no other
+ * thread is here.  Not at the start: clearing it costs a program that never connects 2 %
+ * of that. */
 void origin_allocate(void);
 
-/* By whoever sees the first socket, before the host may change its root: keeps the path
- * of the program.  Any thread, any signal. */
+/* Called with the first socket, before the host may change its root: keeps the path of
+ * the program.  Any thread, any signal. */
 void origin_find_program(void);
 
 /* In a hook, called from the hook itself or from a function that it called, all with

@@ -21,8 +21,9 @@ ARENA_TABLE static uint64_t
 
 /* Where the kernel may not read for us: at once when it has read from the page, by a call
  * that every filter allows and which then refuses.  That leaves the microsecond between
- * the two.  A file would have to be opened for it, and the number of that is missed by
- * the host more often than anybody cuts a file in just that moment. */
+ * the two.  To avoid it a file would have to be opened, and hosts that expect their next
+ * descriptor's number are more common than a file that is truncated in that
+ * microsecond. */
 UNCHECKED_MEMORY static bool copy_proven(uint64_t page, char *to)
 {
 	if (guard_sys(SYS_rt_sigprocmask, ~0L, page, 0, 8) != -EINVAL)

@@ -14,7 +14,7 @@
 __thread bool room_is_elsewhere;
 
 /* Calls work(argument) with the stack pointer at `top`, a multiple of 16.  The frame
- * pointer leads back, for whoever unwinds. */
+ * pointer leads back to the caller, so that the stack can be unwound. */
 void room_switch(void (*work)(void *argument), void *argument, char *top);
 #if defined __x86_64__
 __asm__(".text\n\t"

@@ -1,12 +1,13 @@
 /* A page that was readable a moment ago may be gone by the next: another thread of the
- * host unmaps it.  So only what nobody may take away is read in place: the stack this
- * thread runs on, from the stack pointer up.  The C library says where that ends: for the
- * main thread what the kernel put above it, for others the thread control block, which
- * lies in the block of memory that struct pthread names as the stack's.
+ * host unmaps it.  So only memory that no other thread may unmap is read in place: the
+ * stack this thread runs on, from the stack pointer up.  The C library says where that
+ * ends: for the main thread what the kernel put above it, for others the thread control
+ * block, which lies in the block of memory that struct pthread names as the stack's.
  *
  * A stack that is neither (a coroutine's, a signal's) may end anywhere.  The kernel reads
- * it for us, which cannot fault; where calls are scarce, no more is read than the page in
- * which our own outermost frame ends: that holds a frame this thread returns to.
+ * it for us, which cannot fault; where a seccomp filter may forbid that call, no more is
+ * read than the page in which our own outermost frame ends: that holds a frame this
+ * thread returns to.
  *
  * Copies lie in buffers of a few sizes, kept in free lists and never given back. */
 #include "unwind/stack.h"
@@ -69,8 +70,8 @@ static inline uint64_t thread_block(void)
 AT_START void stack_start(void)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-	uint64_t end =
-		(uint64_t)(uintptr_t)environ; /* above argc, where nobody moved it */
+	uint64_t end = (uint64_t)(uintptr_t)environ; /* above argc, unless the program has
+						      * moved it */
 
 	if (&__libc_stack_end)
 		end = (uint64_t)(uintptr_t)__libc_stack_end;

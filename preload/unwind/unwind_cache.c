@@ -1,20 +1,21 @@
 /* Unwinding is a function of the words it reads and of the unwind tables.  So of every
- * chain we keep the words: where each lies, counted from the stack pointer, and what was
- * there, counted from the stack pointer too where it points into the stack.  When all are
- * the same now, so is the chain.  The registers are read from where origin_capture() put
- * them, on the stack like all the rest.
+ * backtrace we keep the words: where each lies, counted from the stack pointer, and what
+ *was there, counted from the stack pointer too where it points into the stack.  When all
+ *are the same now, so is the backtrace.  The registers are read from where
+ *origin_capture() put them, on the stack like all the rest.
  *
- * Where the next word lies follows from the words before it.  So the chains of one key
- * form a tree, in which a chain is kept from the word on by which it parts from another:
+ * Where the next word lies follows from the words before it.  So the backtraces of one
+ *key form a tree, in which a backtrace is kept from the word on by which it parts from
+ *another:
  *
  *	kept first:  w0 w1 w2 w3 w4 -> 17
  *	             parts at 3: w3' w4' -> 18
  *
- * and looking one up compares each word once, plus the alternatives where chains part.
- * It goes from the innermost word outwards and stops at the first that is not known: that
- * everything further in is the same proves that the next word is there to be read, in a
- * frame this thread returns to.  Where that rests on a guess (a frame pointer followed
- * for want of a table, a chain that did not end properly) it is looked up only in what is
+ * and looking one up compares each word once, plus the alternatives where backtraces
+ *part. It goes from the innermost word outwards and stops at the first that is not known:
+ *word n+1 is mapped, in a frame this thread returns to, because its address follows from
+ * words 0 to n, which matched.  Where that rests on a guess (a frame pointer followed for
+ * want of a table, a backtrace that did not end properly) it is looked up only in what is
  * certainly this thread's, or in a copy.
  *
  * Nothing is ever freed: a reader may be anywhere.  What has to be forgotten loses its
@@ -34,7 +35,7 @@
 
 #define N_BUCKETS     8192
 #define MAX_BYTES     (8u << 20)  /* of all layouts together */
-#define MAX_PER_TREE  256         /* chains: recursion, and what else varies above */
+#define MAX_PER_TREE  256         /* backtraces: recursion, and what else varies above */
 #define MAX_PER_PLACE 256         /* trees of one return address: alloca in the caller */
 #define N_PLACES      4096        /* counters of them, shared by those that collide */
 #define MAX_OURS      (8u << 10)  /* bytes from our frame to the one of the hook */
@@ -54,10 +55,10 @@ struct layout {
 	/* What the unwinder could not read, when the stack pointer was `stack`; 0 = all.
 	 */
 	uint64_t unreadable, stack;
-	uint32_t first, end; /* it holds the words first to end - 1 of its chain */
-	uint32_t n_chains;   /* in a root: of the whole tree */
-	bool is_cut;         /* in a root: some chain ended outside all modules */
-	bool is_guessed;     /* where some word lies rests on a guess */
+	uint32_t first, end;   /* it holds the words first to end - 1 of its backtrace */
+	uint32_t n_backtraces; /* in a root: of the whole tree */
+	bool is_cut;           /* in a root: some backtrace ended outside all modules */
+	bool is_guessed;       /* where some word lies rests on a guess */
 	struct word words[];
 };
 
@@ -157,8 +158,9 @@ static inline bool is_within(const struct word *word, uint64_t bound)
 	return word->at + sizeof(uint64_t) <= bound;
 }
 
-/* A chain that ended because something was not in the copy ends there only as long as it
- * would not be in a copy made now: counted from the stack pointer, or wherever it is. */
+/* A backtrace that ended because something was not in the copy ends there only as long as
+ * it would not be in a copy made now: counted from the stack pointer, or wherever it is.
+ */
 UNCHECKED_MEMORY static bool ends_there(const struct layout *layout,
 					const struct view *view)
 {
@@ -237,7 +239,7 @@ uint32_t unwind_cache_find_copied(const struct capture *capture)
 	return view.copy_bytes ? find(capture->key, &view) : 0;
 }
 
-/* A chain about to be remembered. */
+/* A backtrace about to be remembered. */
 ARENA_TABLE static struct {
 	uint32_t n_words;
 	bool is_guessed;
@@ -322,8 +324,9 @@ static void keep_in_tree(struct layout *root, uint32_t id)
 			break;
 		layout = branch;
 	}
-	if (root->n_chains < MAX_PER_TREE && keep(&layout->branches, root->key, at, id))
-		root->n_chains++;
+	if (root->n_backtraces < MAX_PER_TREE &&
+	    keep(&layout->branches, root->key, at, id))
+		root->n_backtraces++;
 }
 
 static struct layout *new_tree(uint64_t key, uint32_t id)
@@ -335,7 +338,7 @@ static struct layout *new_tree(uint64_t key, uint32_t id)
 		return NULL;
 	struct layout *root = keep(bucket_of(key), key, 0, id);
 	if (root) {
-		root->n_chains = 1;
+		root->n_backtraces = 1;
 		++*count;
 	}
 	return root;
@@ -368,7 +371,7 @@ static bool is_gone(const struct layout *layout)
 	return false;
 }
 
-/* Trees have few levels: a branch parts from a branch where a third chain came. */
+/* Trees have few levels: a branch parts from a branch where a third backtrace came. */
 static bool is_tree_gone(const struct layout *layout)
 {
 	for (; layout; layout = layout->next)
@@ -385,7 +388,7 @@ static void forget_tree(struct layout *layout)
 	}
 }
 
-/* Chains that ended outside all modules may end inside one now. */
+/* Backtraces that ended outside all modules may end inside one now. */
 void unwind_cache_forget_gone(void)
 {
 	for (unsigned i = 0; i < N_BUCKETS; i++)

@@ -1,5 +1,5 @@
-/* Chains recognised by what the unwinder looked at.  Looking up: any thread, any signal,
- * no lock.  Remembering and forgetting: the one thread that works. */
+/* Backtraces recognised by what the unwinder looked at.  Looking up: any thread, any
+ * signal, no lock.  Remembering and forgetting: the one thread that works. */
 #ifndef SOCKLEAK_UNWIND_CACHE_H
 #define SOCKLEAK_UNWIND_CACHE_H
 

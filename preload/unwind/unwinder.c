@@ -1,8 +1,8 @@
 /* libunwind sees the copy through the functions below: registers and stack as they were,
  * code and unwind tables from the modules, and nothing else.
  *
- * Every word it takes from the registers and the stack is noted: the chain is a function
- * of these words and the modules alone. */
+ * Every word it takes from the registers and the stack is noted: the backtrace is a
+ * function of these words and the modules alone. */
 #include "unwind/unwinder.h"
 
 #include "base/guard.h"
@@ -35,7 +35,7 @@ ARENA_TABLE static struct {
 	bool has_no_table; /* for that frame */
 	bool is_searching; /* for its table */
 	bool is_at_bottom; /* that frame has no caller */
-	bool is_unsure;    /* other than by the words noted, the chain rests on chance */
+	bool is_unsure;    /* the backtrace rests on more than the words noted */
 	uint32_t registers_seen;
 	uint64_t seen[STACK_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
 } job;
@@ -148,7 +148,8 @@ static int search(const struct module *module, uint64_t ip, unw_proc_info_t *fou
 	table.u.rti.segbase = module->eh_frame_hdr;
 	table.u.rti.table_data = module->search_table;
 	table.u.rti.table_len = module->search_table_bytes / sizeof(unw_word_t);
-	/* A table may point to a pointer to a personality.  Nobody needs that here. */
+	/* A table may point to a pointer to a personality routine, which is not needed
+	 * here. */
 	job.is_searching = true;
 	int result = unwind_library.search(address_space, ip, &table, found,
 					   need_unwind_info, NULL);
@@ -156,8 +157,8 @@ static int search(const struct module *module, uint64_t ip, unw_proc_info_t *fou
 	return result;
 }
 
-/* A return address at the very start of a function, with no function before it: nobody
- * called from there.  It was put there when the stack was made, as the bottom. */
+/* A return address at the very start of a function, with no function before it: no call
+ * can have come from there.  It was put there when the stack was made, as the bottom. */
 static bool is_bottom(const struct module *module)
 {
 	unw_proc_info_t found;
@@ -282,8 +283,8 @@ static bool is_signal_return(uint64_t ip)
 }
 
 /* One frame and the step to its caller: > 0 while there is one.  Code outside all modules
- * is made at run time and may be another by now, nothing says how large its frames are,
- * and its address says nothing to anybody: there the chain is cut. */
+ * is made at run time and may be another by now, its frame sizes are not known, and no
+ * name belongs to its address: the backtrace ends there. */
 static int follow(unw_cursor_t *cursor, struct unwinder_backtrace *backtrace,
 		  bool *is_exact)
 {

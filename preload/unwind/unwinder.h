@@ -1,5 +1,5 @@
-/* From a copy of a stack to the chain of calls, by libunwind's remote interface.  One
- * thread at a time, inside modules_hold(). */
+/* From a copy of a stack to its backtrace, by libunwind's remote interface.  One thread
+ * at a time, inside modules_hold(). */
 #ifndef SOCKLEAK_UNWINDER_H
 #define SOCKLEAK_UNWINDER_H
 
@@ -18,7 +18,7 @@ struct unwinder_read {
 };
 #define UNWINDER_REGISTER UINT32_C(0x80000000)
 
-/* A chain, innermost first, without frames of the library. */
+/* A backtrace, innermost first, without frames of the library. */
 struct unwinder_backtrace {
 	unsigned n_frames;
 	/* Points into the call, or at the instruction a signal interrupted. */
