@@ -308,7 +308,7 @@ static bool is_plausible(const struct java_layout *layout)
 	       layout->pool_bytes <= 512;
 }
 
-/* Others have the same tables, but nobody has tried them. */
+/* Other versions have the same tables, but were not tried. */
 static bool is_known(int major)
 {
 	return major == 17 || major == 25;

@@ -1,5 +1,5 @@
-/* The frames of the language that an interpreter in this process runs: where the C stack
- * shows the interpreter's own functions, the program's author looks for these.
+/* The frames of the language that an interpreter in this process runs: the C stack shows
+ * the interpreter's own functions, and these frames show the program's.
  *
  * What a frame is (its code and its line) is taken in the hook: the frames that stand
  * there keep their code alive only until the hook returns.  The text of each code object
@@ -63,8 +63,8 @@ bool languages_may_come(void);
 bool languages_is_runtime(const char *path);
 /* A runtime's library, or a module of C that it loads for programs. */
 bool languages_is_part_of_runtime(const char *path);
-/* It is in a library that nobody unloads any more: by dlopen()'s handle.  One thread at a
- * time. */
+/* The runtime is in a library that is not unloaded any more, given by dlopen()'s handle.
+ * One thread at a time. */
 void languages_take_runtime(void *library);
 
 /* Captures that gave no frames for want of memory. */

@@ -21,10 +21,11 @@
  * threads read copies that the kernel makes without a fault.  Where a filter may forbid
  * that, they have no frames.
  *
- * What frames refer to stays: nobody gives back the references that they hold.  So if the
- * flag is still down when a copy has been made, the frames in it were alive, and their
- * code objects, and to 3.10 the frames themselves, are read in place by every thread.
- * In 3.8 the end gives back the frames, too: there all is copied.
+ * What frames refer to stays: at the end of the interpreter the references that they hold
+ * are not given back.  So if the flag is still down when a copy has been made, the frames
+ * in it were alive, and their code objects, and to 3.10 the frames themselves, are read
+ * in place by every thread.  In 3.8 the end gives back the frames, too: there all is
+ * copied.
  *
  * A frame that is being set up has no line yet, and is left out, as the interpreter's own
  * walks leave it out. */
@@ -75,7 +76,8 @@ static enum walk_verdict walk_state(struct python_walk *walk, uint64_t state,
 	return verdict == WALK_WRONG && walk->reader.is_full ? WALK_UNSURE : verdict;
 }
 
-/* Of one that was loaded by some thread, as the runtime says. */
+/* For a runtime that was loaded later, by any thread, the runtime itself says which
+ * thread is its main one. */
 static bool is_in_main_thread(void)
 {
 	const uint64_t *said =
@@ -86,7 +88,7 @@ static bool is_in_main_thread(void)
 				      (uint64_t)pthread_self();
 }
 
-/* false = in no way. */
+/* false = the frames cannot be read. */
 static bool choose_way(enum reader_way *way, bool is_trial)
 {
 	bool is_main = is_in_main_thread();
