@@ -88,7 +88,7 @@ static bool asks_for(const char *word, const char *name, const char *letter)
 	return strcmp(word, name) == 0 || strcmp(word, letter) == 0;
 }
 
-/* Whoever comes from valgrind or strace writes the program here. */
+/* Users of valgrind or strace write the program here. */
 static int refuse(const char *word)
 {
 	char *program = target_find(word);

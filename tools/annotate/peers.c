@@ -176,7 +176,8 @@ static bool is_of_here(const struct peers *peers, uint16_t family,
 	return false;
 }
 
-/* Somebody listens on its port; of one that was connected from here nobody does. */
+/* The socket was accepted if its local port has a listener; a socket that connected from
+ * here has none. */
 static bool was_accepted(const struct peers *peers, const struct diag_socket *own)
 {
 	struct diag_socket listener = {.local_port = own->local_port,
@@ -292,7 +293,7 @@ static bool has_just_ended(const struct telling *telling,
 	       telling->now_ns - process->last_ns <= JUST_ENDED_NS;
 }
 
-/* It was closed a moment ago: what is left of the peer's end? */
+/* The socket was closed a moment ago: looks at what is left of the peer's end. */
 static enum text_peer state_after_end(const struct telling *telling,
 				      const struct findings_socket *socket)
 {

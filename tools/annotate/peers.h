@@ -16,9 +16,10 @@ struct peers;
 struct peers *peers_look(void);
 void peers_free(struct peers *peers);
 
-/* Of the socket `own`, which is in this namespace. */
+/* The state of the peer of the socket `own`, which is in this namespace. */
 enum text_peer peers_state(const struct peers *peers, const struct diag_socket *own);
-/* Of the socket that has this cookie and local port; unknown if it is not there. */
+/* The same of the socket that has this cookie and local port; unknown if there is no such
+ * socket. */
 enum text_peer peers_state_by_cookie(const struct peers *peers, uint64_t cookie,
 				     uint16_t local_port);
 

@@ -39,7 +39,7 @@ static bool is_good(int fd, const char *module)
 		(source.st_uid == geteuid() && built.st_uid == geteuid()));
 }
 
-/* As it stands in the file, but for its end; NULL = it is too long. */
+/* The line as it is in the file, without its end; NULL = it is too long. */
 static const char *keep_line(struct findings *findings, char *line, ssize_t n)
 {
 	if (n >= MAX_LINE_BYTES)

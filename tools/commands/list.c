@@ -100,7 +100,8 @@ static void add_process(void *of, uint32_t pid, struct reader_ledger *ledger)
 	process->sockets = say_calloc(ledger->n_rows + 1, sizeof *process->sockets);
 	struct process_facts judged = process_facts(ledger->head);
 	find_root(process);
-	/* It has the ledger mapped, whatever can be said of its pid. */
+	/* The process has the ledger mapped, so it runs, whatever else is known of its
+	 * pid. */
 	if (ledger->head->ended == SL_RUNNING)
 		judged.ended = FINDINGS_RUNNING;
 	for (size_t i = 0; i < ledger->n_rows; i++) {

@@ -36,7 +36,7 @@ static int rank_of_opening(const struct sl_descriptor *row)
 	       (was_opened_here(row) ? 2 : 0) + (row->call != SL_CALL_NONE);
 }
 
-/* What has no cookie yet is not known to be any other's. */
+/* A socket without a cookie is not joined with any other. */
 static struct group *find(struct group *groups, uint64_t cookie)
 {
 	struct group *group = NULL;

@@ -6,7 +6,7 @@
 
 /* Once all processes are there, and in order.  A socket stays in the process that opened
  * it, if that holds it, else in the first one that keeps a ledger and holds it; with all
- * who hold it, and with what the opener's ledger tells of the opening. */
+ * processes that hold it, and with what the opener's ledger says of the opening. */
 void list_join(struct list *list);
 
 #endif

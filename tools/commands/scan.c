@@ -68,7 +68,8 @@ static int enter(uint32_t pid)
 	return result;
 }
 
-/* Those of containers.  Without the right to enter them they are counted. */
+/* Adds the sockets of containers.  Namespaces that this process may not enter are
+ * counted. */
 static void add_other_namespaces(struct scan *scan, const struct holders *holders,
 				 uint64_t own)
 {
@@ -107,7 +108,8 @@ static bool listens_for(const struct diag_socket *listener,
 		(listener->family == socket->family || listener->family == AF_INET6));
 }
 
-/* Of several that share the port, one that has somebody waiting; then the exact one. */
+/* Of several listeners that share the port, one with connections in its queue; then the
+ * one with the exact address. */
 static const struct diag_socket *find_listener(const struct scan *scan,
 					       const struct diag_socket *socket)
 {
@@ -166,8 +168,8 @@ static int by_owner_and_age(const void *a, const void *b)
 		return x->in_queue - y->in_queue;
 	if (x->owner != y->owner) /* the unknown one last */
 		return x->owner - 1 < y->owner - 1 ? -1 : 1;
-	/* What died in the queue of a listener stands with the others of that listener.
-	 */
+	/* Sockets that died in the queue of a listener come next to the others of that
+	 * listener. */
 	if (x->in_queue && x->listener != y->listener)
 		return x->listener < y->listener ? -1 : 1;
 	if (x->socket->quiet_ms != y->socket->quiet_ms)

@@ -1,5 +1,5 @@
-/* What of a scan is asked for: words that are a process id, a process's name or a port
- * (":8080"), ended by NULL.  No words = all. */
+/* Restricts a scan to the processes and ports that the user names: words that are a
+ * process id, a process's name or a port (":8080"), ended by NULL.  No words = all. */
 #ifndef SOCKLEAK_SCAN_ASKED_H
 #define SOCKLEAK_SCAN_ASKED_H
 

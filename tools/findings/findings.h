@@ -17,9 +17,9 @@
 
 enum findings_ended {
 	FINDINGS_EXIT,
-	FINDINGS_SIGNAL,  /* only where somebody saw its status */
+	FINDINGS_SIGNAL,  /* only where its parent has seen its status */
 	FINDINGS_EXEC,    /* became another program */
-	FINDINGS_UNKNOWN, /* gone, and nobody knows how: killed, or crashed */
+	FINDINGS_UNKNOWN, /* gone, and it is not known how: killed, or crashed */
 	FINDINGS_RUNNING,
 };
 
@@ -51,7 +51,7 @@ struct findings_holder {
 	bool is_elsewhere;   /* it keeps no ledger, and held the socket when asked */
 };
 
-/* What became of a leak; `holders` are those who closed it. */
+/* What became of a leak; `holders` are the processes that closed it. */
 enum findings_closed {
 	FINDINGS_HELD,          /* it is held, or was to the end */
 	FINDINGS_CLOSED_LATE,   /* the program closed it after all */
@@ -151,7 +151,8 @@ uint64_t findings_n_leaked(const struct findings *findings); /* sockets */
 bool findings_is_held(const struct findings *findings,
 		      const struct findings_socket *socket);
 size_t findings_n_unwatched(const struct findings *findings); /* processes */
-/* Whether the absence of leaks means nothing: nobody was watched, or somebody was not. */
+/* Whether the absence of leaks proves nothing: no process was watched, or some process
+ * was not. */
 bool findings_is_partial(const struct findings *findings);
 /* The reason in one line without a newline, for a format that has one line for it. */
 void findings_why_partial(const struct findings *findings, char *line, size_t size);

@@ -1,4 +1,5 @@
-/* What a tool with a history knows a place by again, also after a rebuild. */
+/* The fingerprint by which a tool with a history recognises a place, also after a
+ * rebuild. */
 #ifndef SOCKLEAK_FINGERPRINT_H
 #define SOCKLEAK_FINGERPRINT_H
 

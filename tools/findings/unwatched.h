@@ -1,5 +1,5 @@
-/* Processes whose sockets nobody recorded, and why: no report may say that all is well
- * for them. */
+/* Processes whose sockets were not recorded, and why: a report must not say that they
+ * have no leaks. */
 #ifndef SOCKLEAK_UNWATCHED_H
 #define SOCKLEAK_UNWATCHED_H
 

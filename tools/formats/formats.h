@@ -1,12 +1,12 @@
 /* Plain structs -> one format each.  Every writer writes to an open file and leaves
  * errors to ferror().
  *
- * Theory of operation.  A writer is given all that it prints and asks nobody: not /proc,
- * not the kernel, not the clock.  Words that the library prints, too, come from
+ * Theory of operation.  A writer is given all that it prints; it reads neither /proc nor
+ * the clock, and does not ask the kernel.  Words that the library prints, too, come from
  * common/text*.  Bytes of other people (paths, names) are escaped where they are printed,
  * by the rules of the format: control characters for text, XML, TAP, JSON.  JSON is made
  * of the same parts in all commands (values.c); tests/lib/report.schema.json says of
- * what. list.h and scan.h have the structs and the writers of these two commands. */
+ * what.  list.h and scan.h have the structs and the writers of these two commands. */
 #ifndef SOCKLEAK_FORMATS_H
 #define SOCKLEAK_FORMATS_H
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define MAX_ERRORS 10
-/* A table that is longer is read by nobody. */
+/* People do not read a longer table. */
 #define MAX_ROWS     100
 #define CELL_COLUMNS 100
 

@@ -153,7 +153,7 @@ static void add_group(struct columns *table, const struct groups_columns *column
 	add_cells(table, rest, n_cells(columns) - columns->n_before);
 }
 
-/* Those of which nothing is left. */
+/* Adds rows for groups of which no socket is left. */
 static void add_gone(struct columns *table, const struct groups_columns *columns,
 		     const struct groups *groups, const struct groups *before)
 {

@@ -27,8 +27,8 @@ struct groups_columns {
 	size_t n_before; /* cells before the numbers; the others stand behind them */
 };
 
-/* Adds a socket of which `cells` says something; they begin anew.  Control characters in
- * them must have been escaped.  Without `has_age` nobody knows its age. */
+/* Adds a socket that `cells` describe; the cells are empty afterwards.  Control
+ * characters in them must have been escaped.  Without `has_age` its age is not known. */
 void groups_add(struct groups *groups, struct text *cells, bool is_leak, bool has_age,
 		uint64_t age_ms);
 

@@ -331,7 +331,7 @@ static const struct part *part_at(const char *at, const char **end)
 	abort(); /* the page names a part that is not there */
 }
 
-/* Nobody who writes into the page can know it. */
+/* The value cannot be known to those whose names and paths the page shows. */
 static void make_nonce(char nonce[33])
 {
 	uint8_t random[16];

@@ -87,7 +87,7 @@ static void put_verdict(struct text *text, const struct list *list,
 	text_string(text, " ago");
 }
 
-/* Of another process than the one that it is listed with; 0 = of that one. */
+/* The process that opened the socket, if another one than it is listed with; else 0. */
 static uint32_t opener_pid(const struct list *list, const struct list_process *process,
 			   const struct list_socket *socket)
 {

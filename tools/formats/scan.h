@@ -22,7 +22,7 @@ struct scan_socket {
 	struct scan_holder *holders;
 	size_t n_holders;
 	uint32_t owner; /* pid of the first holder; 0 = not known */
-	bool in_queue;  /* died in the listener's accept queue: nobody holds it yet */
+	bool in_queue;  /* died in the listener's accept queue: no process holds it yet */
 	bool is_leak;   /* its peer has been gone, and this side silent, for `grace` */
 };
 

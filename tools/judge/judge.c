@@ -50,7 +50,8 @@ static enum sl_verdict verdict_of_killed(const struct process_facts *process,
 {
 	const struct verdict_rules rules = {process->grace_ns, process->at_exit,
 					    process->ended != FINDINGS_EXEC};
-	/* Its own shutdown tells a program nothing of the peer; the kernel must have. */
+	/* A program's own shutdown does not tell it of the peer; then the kernel must
+	 * have seen the peer go. */
 	bool is_told = row->kind != SL_KIND_NONE || row->eof_call != SL_CALL_shutdown;
 	const struct verdict_facts facts = {
 		.kind = row->kind,

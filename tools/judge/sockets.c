@@ -7,8 +7,8 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* One that was a leak before the exec and is still held; how it is now the later program
- * knows, if it has looked. */
+/* A socket that was a leak before the exec and is still held.  The ledger of the later
+ * program has its present state, if a scan has been made there. */
 static void carry_verdict(const struct row *former, struct row *next)
 {
 	if (!next->row.held || former->judged.verdict != SL_LEAK_GRACE)
@@ -65,7 +65,7 @@ static bool is_leak(const struct row *row)
 	       weight(row->judged.verdict) > weight(SL_PENDING);
 }
 
-/* Of a leak, whoever ended before it was one has let go of it. */
+/* A process that ended before the socket was a leak does not count as its holder. */
 static bool is_holder(const struct merge *merge, const struct joined *socket,
 		      const struct row *row)
 {
@@ -83,7 +83,8 @@ static bool is_held_still(const struct merge *merge, const struct row *row)
 		merge->processes[row->process].facts.ended == FINDINGS_RUNNING);
 }
 
-/* The last to close a leak that nobody holds any more; NULL = it is held, or was none. */
+/* The row of the process that closed the leak last, if no process holds it any more; NULL
+ * = it is held, or was no leak. */
 static const struct row *last_closer(const struct merge *merge,
 				     const struct joined *socket)
 {
@@ -99,7 +100,8 @@ static const struct row *last_closer(const struct merge *merge,
 	return last;
 }
 
-/* Of a leak that was closed after all: whoever closed it last. */
+/* For a leak that was closed after all: whether this row is of the process that closed it
+ * last. */
 bool judging_is_found_by(const struct merge *merge, const struct joined *socket,
 			 const struct row *row)
 {
@@ -184,7 +186,7 @@ static void take_row(const struct merge *merge, struct findings_socket *found,
 	take_addresses(found, &row->row);
 }
 
-/* 0 = nobody saw it. */
+/* 0 = no process saw it. */
 static uint64_t opened_ns(const struct joined *socket)
 {
 	uint64_t first = 0;

@@ -175,8 +175,8 @@ static int dump(struct diag *sockets, int netlink, uint8_t family, uint32_t prot
 	return more;
 }
 
-/* What a socket is: those of MPTCP that one listener accepted have its cookie, all of
- * them, if somebody asked for it before. */
+/* What a socket is: MPTCP sockets that one listener accepted all have its cookie, if any
+ * process asked for it before. */
 static int by_identity(const void *a, const void *b)
 {
 	const struct diag_socket *x = a, *y = b;

@@ -84,8 +84,8 @@ struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
 	row.peer_gone_since_ns = gone_since_ns(all, socket, row.opened_ns);
 	row.idle_since_ns = socket->unsent_bytes ? all->now_ns : row.peer_gone_since_ns;
 	row.looked_ns = all->now_ns;
-	/* What its opener was told, and did with the knowledge, the holder does not know.
-	 */
+	/* The process that holds the socket does not know what its opener was told, or
+	 * did afterwards. */
 	row.told_ns = row.sent_ns = 0;
 	row.eof_call = SL_CALL_NONE;
 	row.eof_origin = 0;

@@ -27,7 +27,7 @@ void held_elsewhere_free(struct held_elsewhere *all);
  * is there. */
 const struct diag_socket *held_elsewhere_find(const struct held_elsewhere *all,
 					      uint64_t cookie, uint64_t net_namespace);
-/* Who holds it: as holders_of(). */
+/* The processes that hold it: as holders_of(). */
 const struct holder *held_elsewhere_by(struct held_elsewhere *all,
 				       const struct diag_socket *socket, size_t *n);
 

@@ -26,7 +26,8 @@ struct holders {
 void holders_find(struct holders *holders);
 void holders_free(struct holders *holders);
 
-/* Who holds the socket: ascending by pid and descriptor.  NULL and 0 = nobody seen. */
+/* The holders of the socket, ascending by pid and descriptor.  NULL and 0 = none was
+ * seen. */
 const struct holder *holders_of(const struct holders *holders, uint32_t inode, size_t *n);
 
 #endif

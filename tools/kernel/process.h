@@ -25,7 +25,7 @@ bool process_is_alive(const struct sl_header *head);
  * another pid namespace. */
 bool process_may_run_unseen(const struct sl_header *head);
 
-/* Whether it has rights that who executed it has not: as by setuid. */
+/* Whether it has rights that the process which executed it has not: as by setuid. */
 bool process_gained_rights(uint32_t pid);
 
 #define PROCESS_NAME_BYTES 64

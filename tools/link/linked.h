@@ -85,7 +85,8 @@ struct row { /* one process's view */
 	uint32_t holder_pid; /* with is_elsewhere; 0 = not known */
 	const char *program; /* its name; NULL = not known */
 	uint32_t record;     /* with is_elsewhere: the later ones have higher numbers */
-	bool is_told_by_kernel; /* with is_elsewhere: not recorded, but asked for now */
+	bool is_told_by_kernel; /* with is_elsewhere: not from a record: the kernel was
+				 * asked now */
 };
 
 struct socket_key {

@@ -1,6 +1,6 @@
 /* Sockets that a process opened and closed, or left behind when it ended, and that
- * another process holds which keeps no ledger: the kernel knows that it stands, /proc who
- * holds it.  Each such holder becomes a row of the opener's. */
+ * another process holds which keeps no ledger: the kernel says that the socket is there,
+ * /proc which process holds it.  Each such holder becomes a row of the opener's. */
 #include "link/linked.h"
 
 #include "kernel/held_elsewhere.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* Whoever runs and keeps a ledger is judged by what stands there. */
+/* A process that runs and keeps a ledger is judged by its own ledger. */
 static bool is_held_by_one_that_runs(const struct merge *merge,
 				     const struct joined *socket)
 {

@@ -59,7 +59,7 @@ static bool have_one_peer(const struct sl_descriptor *a, const struct sl_descrip
 	       memcmp(a->peer, b->peer, sizeof(a->peer)) == 0;
 }
 
-/* It holds nothing there any more, but knows the origin. */
+/* The earlier row does not hold the socket any more, but has its origin. */
 static void join(struct merge *merge, struct joined *socket, const struct row *former)
 {
 	struct row *row = findings_keep(merge->findings, sizeof(*row));

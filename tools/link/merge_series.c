@@ -32,7 +32,7 @@ void linked_take_series(struct merge *merge, struct process *process,
 		points[i] = (struct findings_point){realtime_ms(head, from->time_ns),
 						    from->open, from->leaked};
 	}
-	/* What only the end of the program closed is held to the end. */
+	/* Sockets that only the end of the program closed count as held to the end. */
 	if (n > 1 && head->ended == SL_ENDED_EXIT &&
 	    points[n - 1].leaked < points[n - 2].leaked) {
 		points[n - 1].open = points[n - 2].open;

@@ -32,7 +32,7 @@ size_t ledgers_add_failed(struct findings *findings, const char *directory);
 /* What a file says that a process left when it executed a program without the library. */
 struct ledgers_executed {
 	const char *path;     /* of the file */
-	uint32_t pid;         /* 0 = not known, only who its parent was */
+	uint32_t pid;         /* 0 = not known, only its parent is */
 	uint64_t start_ticks; /* of the process; 0 = not known */
 	uint64_t namespace;   /* of PIDs, by its inode; 0 = not known */
 	enum unwatched_reason reason;

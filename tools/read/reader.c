@@ -1,9 +1,10 @@
 /* Reads and checks one ledger.
  *
- * Theory of operation.  The file is copied with pread(2), never mapped: whoever cuts it
- * short while we look can make a read short, but cannot kill us.  Nothing is believed
- * before it is checked against what was really read: offsets and counts against the
- * bytes, ids against the tables, enums against their range, strings against their ends.
+ * Theory of operation.  The file is copied with pread(2), never mapped: if it is
+ * truncated while it is read, a read is short, and no signal ends this process.  Nothing
+ * is believed before it is checked against what was really read: offsets and counts
+ * against the bytes, ids against the tables, enums against their range, strings against
+ * their ends.
  *
  * A ledger that still says "running" may change under our eyes, so each of its blocks is
  * copied twice, one copy after the other:

@@ -114,7 +114,7 @@ static bool add_elsewhere(struct reader_ledger *ledger, const struct sl_elsewher
 	return true;
 }
 
-/* One more row, beside that of whoever has the number now. */
+/* One more row, beside the row of the descriptor that has this number now. */
 static bool add_closed(struct reader_ledger *ledger, const struct sl_closed *record)
 {
 	if (record->row.held || !record->row.ended_ns || record->reserved ||
@@ -175,8 +175,8 @@ static int read_block_of_records(struct reading *reading, uint32_t k)
 	for (size_t at = 0; at + sizeof(struct sl_record) <= SL_BLOCK_BYTES;) {
 		const struct sl_record *record = (const void *)(believed + at);
 
-		/* In both copies: a block that was whole in the first may have been given
-		 * another end meanwhile by somebody who is no writer of ours. */
+		/* In both copies: a block that was whole in the first may have been
+		 * changed meanwhile by another program than the library. */
 		if (((const struct sl_record *)(const void *)(first + at))->kind ==
 			    SL_RECORD_END ||
 		    record->kind == SL_RECORD_END)

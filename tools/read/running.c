@@ -1,8 +1,8 @@
-/* A ledger is mapped by its writer, so /proc/PID/maps tells where it is, also one whose
- * directory nobody remembers.  A forked child has its parent's mapped too: the pid in the
- * ledger decides whose it is.  The file is opened through the process's own root, for
- * those in containers; where it is gone from there, through /proc/PID/map_files, which
- * needs privileges. */
+/* A ledger is mapped by its writer, so /proc/PID/maps tells where it is, also one in an
+ * unknown directory.  A forked child has its parent's mapped too: the pid in the ledger
+ * says which process it belongs to.  The file is opened through the process's own root,
+ * for those in containers; where it is gone from there, through /proc/PID/map_files,
+ * which needs privileges. */
 #include "read/running.h"
 
 #include "kernel/process.h"

@@ -379,7 +379,8 @@ void descendants_note_executed(struct descendants *descendants, uint32_t pid,
 
 	HASH_FIND(hh, descendants->processes, &pid, sizeof(pid), running);
 	if (running && running->image.start_ticks == start_ticks) {
-		/* It is named as one that runs, unless it was found unwatched. */
+		/* The report lists the process as a running one, unless it was found
+		 * unwatched. */
 		if (running->state == UNDECIDED)
 			decide(running, UNWATCHED, reason);
 	} else if (!is_named(descendants, pid, start_ticks) &&

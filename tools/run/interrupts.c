@@ -1,6 +1,6 @@
 /* A thread waits for the signals, so that what a handler may not do (free memory, read
  * directories) can be done while the other thread is anywhere: it may hang for ever in a
- * debuginfod that does not answer, or in a pipe that nobody reads. */
+ * debuginfod that does not answer, or in a pipe that no process reads. */
 #include "run/interrupts.h"
 
 #include "support/clock.h"
@@ -17,7 +17,8 @@ static struct {
 	void (*clean)(void *of);
 	void *of;
 	unsigned patience_ms;
-	/* Set by whoever ends the process: the report, or the signal. */
+	/* Set by the thread that ends the process: at the end of the report, or by a
+	 * signal. */
 	atomic_bool is_ending;
 } watching;
 

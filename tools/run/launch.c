@@ -113,8 +113,8 @@ static bool has_terminal(void)
 	return fd >= 0;
 }
 
-/* A stop by SIGSTOP is somebody's own business with the child; who sends it will also
- * send the SIGCONT, and not to us. */
+/* A process that stops the child by SIGSTOP will also continue it by SIGCONT: this
+ * process does not stop with it. */
 static void stop_like(int signal_number)
 {
 	if (signal_number != SIGSTOP && has_terminal())
@@ -156,7 +156,7 @@ void launch_reap(void)
 		;
 }
 
-/* It keeps no file open, and ends with us. */
+/* The process keeps no file open, and ends with its parent. */
 static _Noreturn void be_lookout(pid_t parent)
 {
 	sigset_t all;
@@ -268,8 +268,8 @@ static void block(struct waiting *waiting, sigset_t *watched)
 	/* Ignored, it would take the child's status away. */
 	sigaction(SIGCHLD, &usual, &before);
 	waiting->child_handler = before.sa_handler;
-	/* Whoever stops reading our report (head -1) ends the report, and not us: the
-	 * program's status is still to be told. */
+	/* A reader that closes the pipe early (head -1) ends the report, and not this
+	 * process: it still has to end with the program's status. */
 	waiting->pipe_handler = signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, watched, &waiting->mask);
 }

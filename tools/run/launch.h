@@ -1,5 +1,5 @@
-/* Starts a program and waits for it as if nobody stood between it and its caller: signals
- * are passed on, job control works, and its end is told. */
+/* Starts a program and waits for it as if it were started by our caller: signals are
+ * passed on, job control works, and this process ends as the program did. */
 #ifndef SOCKLEAK_LAUNCH_H
 #define SOCKLEAK_LAUNCH_H
 

@@ -45,7 +45,7 @@
 
 #define LEDGERS_WAIT_MS   500 /* between looks while it runs, at least */
 #define PROCESSES_WAIT_MS 10
-/* What ends within this time after the program is not called running. */
+/* A process that ends within this time after the program is not reported as running. */
 #define END_PATIENCE_MS 100
 /* A report that is interrupted may go on for so long. */
 #define REPORT_PATIENCE_MS 2000
@@ -115,7 +115,8 @@ static void add_unborn(const char *path, void *of)
 	struct failures *failures = of;
 	uint32_t pid;
 
-	/* What it became is named with the reason why it was not watched. */
+	/* The program that the process became is reported, with the reason why it was not
+	 * watched. */
 	if (!run_files_is_old(&failures->run->files, path) &&
 	    ledgers_is_unborn(path, &pid) &&
 	    !descendants_was_unwatched(failures->run->descendants, pid))
@@ -238,7 +239,7 @@ static size_t n_left_behind(struct run *run)
 	return n;
 }
 
-/* It may have ended before it was looked at. */
+/* The program may have ended before the first look. */
 static void note_program(struct run *run)
 {
 	char *exe = realpath(run->path, NULL);

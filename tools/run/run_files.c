@@ -50,7 +50,8 @@ static int keep(struct run_files *files, const char *directory)
 	return 0;
 }
 
-/* A new directory of a name nobody can guess; owned by the caller.  NULL: said why. */
+/* A new directory with a name that cannot be guessed; owned by the caller.  NULL: said
+ * why. */
 static char *make_directory(const char *parent, const char *prefix, mode_t mode)
 {
 	char *path = say_printf("%s/%sXXXXXX", parent, prefix);
@@ -64,7 +65,7 @@ static char *make_directory(const char *parent, const char *prefix, mode_t mode)
 
 /* A server that root starts gives up its rights and serves in children of another user,
  * who keep ledgers of their own.  So each may make files in root's directory, as in /tmp;
- * the one around it, which only root may list, keeps its name from everybody else. */
+ * the one around it, which only root may list, hides its name from other users. */
 int run_files_make(struct run_files *files, const char *kept)
 {
 	const char *parent = getenv("TMPDIR");
@@ -140,8 +141,8 @@ static void remove_unwatched(const struct ledgers_executed *executed, void *of)
 	remove_ledger(executed->path, of);
 }
 
-/* Whoever opens a log first removes it if it stayed empty; but not if it became another
- * program meanwhile. */
+/* The process that creates the log removes it at its end if it is empty; but not if it
+ * has executed another program meanwhile. */
 static void remove_empty_log(const char *path)
 {
 	struct stat status;

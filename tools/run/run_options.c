@@ -62,7 +62,7 @@ static bool take_at_exit(void *of, const char *value)
 	return true;
 }
 
-/* It is looked at once here, and not in every process of the run. */
+/* The value is checked once here, and not in every process of the run. */
 static bool take_grace(void *of, const char *value)
 {
 	uint64_t ms;

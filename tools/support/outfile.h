@@ -16,8 +16,8 @@ struct outfile *outfile_open(const char *path);
 /* Where to write the text; NULL after one line on standard error. */
 FILE *outfile_begin(struct outfile *outfile);
 
-/* All has been written.  -1 after one line on standard error.  That a pipe has no reader
- * any more is no error: somebody had enough (head -1). */
+/* All has been written. -1 after one line on standard error.  A pipe whose reader has
+ * gone is no error (head -1). */
 int outfile_end(struct outfile *outfile);
 
 /* All of it at once: opened, what `print` writes, ended.  -1 after one line. */

@@ -1,8 +1,8 @@
 /* What the command says on standard error, and memory that is there or ends it.
  *
- * Theory of operation.  Every message is one line by one write, "sockleak: ...".  Nobody
- * checks memory: where there is none the process ends here, by exit(), so that atexit()
- * removes the files of a run. */
+ * Theory of operation.  Every message is one line by one write, "sockleak: ...".  Callers
+ * need not check for memory: where there is none the process ends here, by exit(), so
+ * that atexit() removes the files of a run. */
 #include "support/say.h"
 
 #include "common/text.h"
@@ -26,7 +26,7 @@ static void write_line(const char *message)
 	line[text.used++] = '\n';
 	/* One write, so that lines of several processes do not mix. */
 	ssize_t written = write(STDERR_FILENO, line, text.used);
-	(void)written; /* nobody is left to tell */
+	(void)written; /* an error cannot be reported anywhere */
 }
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format,

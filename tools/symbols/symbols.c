@@ -59,8 +59,8 @@ static const char *keep(struct symbols *symbols, const char *string, size_t byte
 }
 
 /* __cxa_demangle is the C++ library's own and follows its compiler.  It is loaded when
- * the first C++ name is met: whoever has C++ programs has it, and nobody else needs it.
- */
+ * the first C++ name is met: a system with C++ programs has it, and others do not need
+ * it. */
 static void load_demangler(struct symbols *symbols)
 {
 	symbols->has_tried_demangler = true;
