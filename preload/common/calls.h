@@ -75,7 +75,7 @@
 	CALL(mincore, REQUIRED)                                                            \
 	/* the C library makes the calls from now on (single_thread.h) */                  \
 	CALL(pthread_cancel, OPTIONAL)                                                     \
-	/* a thread that does not take part would be in the way (hooks/rights.c) */        \
+	/* the helper thread must stop for them (hooks/rights.c) */                        \
 	CALL(capset, OPTIONAL)                                                             \
 	CALL(unshare, REQUIRED)                                                            \
 	CALL(setns, REQUIRED)                                                              \
@@ -110,7 +110,7 @@
 
 #define SL_CALL_NUMBER(name, need) SL_CALL_##name,
 enum sl_call {
-	SL_CALL_NONE, /* adopted: nobody saw the call */
+	SL_CALL_NONE, /* adopted: the call was not seen */
 	CALLS(SL_CALL_NUMBER) SL_N_CALLS
 };
 #undef SL_CALL_NUMBER

@@ -101,7 +101,7 @@ enum sl_origin_kind {
 	SL_ORIGIN_INHERITED, /* was open when the process started */
 	SL_ORIGIN_RECEIVED,  /* came over a Unix socket or by pidfd_getfd */
 	SL_ORIGIN_SHORT,     /* the backtrace could not be followed to its end */
-	SL_ORIGIN_UNKNOWN,   /* found open: opened by a call nobody saw */
+	SL_ORIGIN_UNKNOWN,   /* found open: the call that opened it was not seen */
 };
 
 /* Whether opened_ns of such a socket says when it was opened, and not when it was found
@@ -111,7 +111,7 @@ static inline bool sl_opening_was_seen(unsigned call, unsigned origin_kind)
 	return call != 0 && origin_kind != SL_ORIGIN_RECEIVED;
 }
 
-/* In whose words a frame is told. */
+/* What a frame is of: native code, a language, or a note of the program. */
 enum sl_language {
 	SL_LANGUAGE_NONE, /* a native frame: module and offset */
 	SL_LANGUAGE_PYTHON,
@@ -267,8 +267,8 @@ enum sl_event_kind {
 	SL_EVENT_CLOSED_LATE, /* a leak was closed after all; value = ms since the peer
 				 had gone */
 	SL_EVENT_PASSED, /* sent to another process, or closed while a child may hold it:
-			    the giver's origin serves the taker; value = opened_ns, 0 =
-			    not known */
+			  * the report of the process that holds it takes the origin from
+			  * here; value = opened_ns, 0 = not known */
 };
 
 struct sl_event {
@@ -297,8 +297,8 @@ struct sl_elsewhere {
 };
 
 /* A socket that was a leak, and was closed after all: its row as the last scan and the
- * close left it, `held` 0 and `ended_ns` known.  A row that says the same of itself was
- * closed since the last scan. */
+ * close left it, `held` 0 and `ended_ns` known.  If a row has `held` 0 and `ended_ns` as
+ * well, it was closed after the last scan. */
 struct sl_closed {
 	struct sl_record head;
 	uint32_t fd;
@@ -354,12 +354,11 @@ struct sl_header {
 	char tool_version[16];
 	char host[64];
 	char exe[512];
-	uint64_t filter_laid_ns; /* the program laid a seccomp filter upon itself; from
-				  * then on nothing could be asked of the kernel; 0 = not
-				  */
+	uint64_t filter_laid_ns; /* when the program installed a seccomp filter; from then
+				  * on the kernel could not be asked; 0 = it did not */
 	uint64_t pid_namespace;  /* inode of /proc/self/ns/pid; 0 = not known */
 	/* Threads in a call of execve() and its like, which returns only where it fails:
-	 * of one that has not returned the process has become another program, which may
+	 * if a call has not returned, the process has become another program, which may
 	 * keep no ledger. */
 	uint64_t executing;
 	struct sl_series series;

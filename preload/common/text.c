@@ -2,8 +2,8 @@
  *
  * A block reads from the most useful to the least: how many sockets and how bad, where
  * they were opened, where the program was told, why they count and one of them as an
- * example, what is known of the peer.  What the library cannot know (whether the peer
- * closed or half-closed) no sentence claims. */
+ * example, what is known of the peer.  No sentence claims what the library cannot know
+ * (whether the peer closed or half-closed). */
 #include "common/text.h"
 
 /* A Linux host of default settings keeps FIN_WAIT_2 of a closed socket so long. */
@@ -216,7 +216,7 @@ static void origin_of(struct text *text, const struct text_place *place)
 	text_string(text, ".\n");
 }
 
-/* A read call may have told by an error: that was no end of stream. */
+/* A read call may have returned an error, which is no end of stream. */
 static void told(struct text *text, const struct text_place *place)
 {
 	bool by_error = place->why & (SL_WHY_RESET | SL_WHY_TIMED_OUT);

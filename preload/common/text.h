@@ -173,7 +173,7 @@ const char *text_call_name(enum sl_call call); /* "accept"; NULL for SL_CALL_NON
 const char *text_origin_reason(const struct text_place *place);
 /* "accepted by ": what stands before the name of the call that opened the socket. */
 const char *text_opened(enum sl_call call);
-/* Who called: "local <- peer" was accepted, "local -> peer" connected. */
+/* Which side connected: "local <- peer" was accepted, "local -> peer" connected. */
 const char *text_arrow(enum sl_call call);
 const char *text_kind_name(enum sl_kind kind); /* "close-wait", "dead" */
 const char *text_why_name(enum sl_why one);    /* "eof-read"; of a single bit */

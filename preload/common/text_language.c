@@ -1,4 +1,4 @@
-/* What is known of the languages in whose words frames are told. */
+/* What is known of the languages that frames may be of. */
 #include "common/path.h"
 #include "common/text.h"
 

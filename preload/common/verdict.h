@@ -18,10 +18,11 @@
  *     none   nothing at all (the library does not judge at its end).
  *  3. Everything else whose peer has gone is pending.
  *
- * Who gathers the facts decides before: a connection that never came to be (connect()
- * failed, and nobody tried again) counts as one whose peer has gone since the failure; a
- * socket marked by sockleak_expect() is pending, whatever the rules say; and in a check
- * by sockleak_check_since() every socket whose peer has gone counts (SL_LEAK_EXIT). */
+ * The caller, which gathers the facts, decides before: a connection that was never made
+ * (connect() failed, and was not called again) counts as one whose peer has gone since
+ * the failure; a socket marked by sockleak_expect() is pending, whatever the rules say;
+ * and in a check by sockleak_check_since() every socket whose peer has gone counts
+ * (SL_LEAK_EXIT). */
 #ifndef SOCKLEAK_VERDICT_H
 #define SOCKLEAK_VERDICT_H
 

@@ -49,13 +49,13 @@ void leak_groups_closed_unseen(int fd, struct socket_end *end,
 void leak_groups_tell_late(uint64_t now_ns, const struct fd_access *access);
 /* The process ends, and this was its last scan: what was closed by its end counts. */
 void leak_groups_end(uint64_t now_ns);
-/* The scan is over: prints what is new.  `in_full`: every place whatever was printed
+/* The scan is over: prints what is new.  `in_full`: every leak group whatever was printed
  * before (sockleak_check).  Returns how many sockets leak after suppression. */
 uint64_t leak_groups_print(const struct fd_access *access, bool at_exit, bool in_full);
-/* The same, a place at a time, for a thread that gives up the scan lock in between.
- * After the scan print_later(); then print_next() prints the next place that is due, and
- * the first call looks up the names for all.  false = there are no more, or another scan
- * has begun. */
+/* The same, a leak group at a time, for a thread that gives up the scan lock in between.
+ * After the scan print_later(); then print_next() prints the next leak group that is due,
+ * and the first call looks up the names for all.  false = there are no more, or another
+ * scan has begun. */
 void leak_groups_print_later(void);
 bool leak_groups_print_next(const struct fd_access *access);
 /* At exit: what is pending, then the summary; only if anything leaked. */

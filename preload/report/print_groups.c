@@ -167,8 +167,8 @@ static enum how how_to_print(const struct leak_group *leak_group, uint64_t count
 		       : NOT_AT_ALL;
 }
 
-/* Asks for the names of all places that are to be matched or printed, so that the symbol
- * table of each module is read once for all of them. */
+/* Asks for the names of all leak groups that are to be matched or printed, so that the
+ * symbol table of each module is read once for all of them. */
 static void name_places(bool at_exit, bool in_full)
 {
 	frame_names_begin();

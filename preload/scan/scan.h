@@ -26,8 +26,8 @@ void scan_unwind(void);
  * (scan_released.h).  Returns the processor time it took, in ns. */
 uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access);
 /* By the helper thread, which does not own the lock: prints what the last scan found,
- * until `should_stop`.  The lock is given up after each place, so that a fork waits for
- * one place at most, or for one reading of the modules' symbol tables. */
+ * until `should_stop`.  The lock is given up after each leak group, so that a fork waits
+ * for one group at most, or for one reading of the modules' symbol tables. */
 void scan_print(const struct fd_access *access, bool (*should_stop)(void));
 /* The last scan: what counts at the end, what is pending, the summary; `unwind` = what
  * still waits to be.  Returns how many sockets leaked. */
