@@ -26,14 +26,35 @@ end_server() {
 	wait "$pid"
 }
 
-# start: the server, with a ledger; sets pid and port.  COMMAND may stand before it.
+# start: the server, with a ledger; sets pid and port.  COMMAND may stand before it;
+# options, if set, are others than the usual ones.
 start() {
 	local announced=$BATS_TEST_TMPDIR/announced
-	SOCKLEAK_OPTIONS=grace=200ms:interval=50ms:log=none:ledger=$ledgers \
+	SOCKLEAK_OPTIONS=${options-grace=200ms:interval=50ms}:log=none:ledger=$ledgers \
 		LD_PRELOAD=$B/libsockleak.so "$@" "$B/examples/http_server" >"$announced" 3>&- &
 	pid=$!
 	wait_until 60 grep -qs listening "$announced"
 	port=$(sed 's/.*://' "$announced")
+}
+
+# host MAIN: a program that nobody looks at says what it holds; sets pid, port, first and
+# second, and ends when 6 is closed
+host() {
+	local announced=$BATS_TEST_TMPDIR/announced
+	cat - <(echo "$1") >"$BATS_TEST_TMPDIR/host.c" <<-'C'
+		#include "base/system_call.h"
+		#include "peer.h"
+		#include <sys/syscall.h>
+		#define CALL(name, a, b, c) guard_call(SYS_##name, a, (long)(b), c, 0, 0, 0)
+	C
+	cc -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -o "$BATS_TEST_TMPDIR/host" "$BATS_TEST_TMPDIR/host.c"
+	mkfifo "$BATS_TEST_TMPDIR/in"
+	SOCKLEAK_OPTIONS=thread=no:grace=1ms:interval=1000s:log=none:ledger=$ledgers LD_PRELOAD=$B/libsockleak.so \
+		"$BATS_TEST_TMPDIR/host" <"$BATS_TEST_TMPDIR/in" >"$announced" 3>&- &
+	pid=$!
+	exec 6>"$BATS_TEST_TMPDIR/in"
+	wait_until 60 grep -qs listening "$announced"
+	read -r _ port first second <"$announced"
 }
 
 leak() {
@@ -77,6 +98,91 @@ has_leaked() {
 	[ "$status" -eq 0 ]
 	[[ $output == *"$B/examples/http_server (pid $pid): 2 opened, 0 closed, 2 descriptors held; looked at "*" ago:"* ]]
 	[[ $output == *"    fd $fd CLOSE_WAIT 127.0.0.1:$port <- 127.0.0.1:"*", leak for "*", opened "*" ago by accept in accept_client "*"http_server.c:$line"* ]]
+}
+
+@test "where nobody has looked since the peer went, the kernel is asked for its state and age" {
+	options=thread=no:grace=200ms:interval=1000s
+	start
+	exec 5<>"/dev/tcp/127.0.0.1/$port"
+	leak
+	wait_until 60 holds 'accepted | length == 2 and .[1].verdict == "grace"'
+	fd=$(jq '.processes[0].sockets[2].fd' "$BATS_TEST_TMPDIR/listed")
+	[[ $(ss -Htnp state close-wait "sport = :$port") == *"pid=$pid,fd=$fd)"* ]]
+	holds "accepted | all(.[]; .opened_ms > 0) and (.[0] | .state != \"CLOSE_WAIT\" and .verdict == null and .age_ms == null) and
+		(.[1] | .state == \"CLOSE_WAIT\" and .local == \"127.0.0.1:$port\" and .age_ms >= 200 and .age_ms <= .opened_ms and
+		.cookie != null and .inode != null and (.why == [\"eof-read\"] or .why == [\"never-read\"]))"
+	tests/lib/valid_json tests/lib/report.schema.json "$BATS_TEST_TMPDIR/listed"
+	run "$sockleak" list --error-exitcode=7 "$pid"
+	[ "$status" -eq 7 ]
+	exec 5<&-
+}
+
+@test "within its grace such a socket is pending" {
+	options=thread=no:grace=1000s:interval=1000s
+	start
+	leak
+	wait_until 60 holds 'accepted | length == 1 and .[0].state == "CLOSE_WAIT"'
+	holds 'accepted[0] | .verdict == null and .kind == "close-wait" and .age_ms <= .opened_ms'
+	run "$sockleak" list --verbose "$pid"
+	[[ $output == *" CLOSE_WAIT 127.0.0.1:$port <- 127.0.0.1:"*", pending for "* ]]
+}
+
+@test "a number that means another socket by now is not taken for the one that was recorded" {
+	host '
+		int main(void)
+		{
+			int listener = peer_listen(), fds[2];
+			struct sockaddr_storage at;
+			socklen_t size = peer_address(&at, AF_INET, peer_port(listener));
+
+			for (int i = 0; i < 2; i++)
+				must(peer_connect(listener) >= 0 && (fds[i] = peer_accept(listener)) >= 0);
+			/* Past libc, each becomes a socket whose peer has gone. */
+			for (int i = 0; i < 2; i++) {
+				int client = CALL(socket, AF_INET, SOCK_STREAM, 0);
+
+				must(CALL(connect, client, &at, size) == 0);
+				int another = CALL(accept4, listener, NULL, 0);
+
+				must(CALL(dup3, another, fds[i], 0) == fds[i]);
+				must(CALL(close, another, 0, 0) == 0 && CALL(close, client, 0, 0) == 0);
+				await_fin(fds[i]);
+			}
+			printf("listening %d %d %d\n", peer_port(listener), fds[0], fds[1]);
+			fflush(stdout);
+			return getchar();
+		}'
+	for fd in "$first" "$second"; do
+		[[ $(ss -Htnp state close-wait "sport = :$port") == *"pid=$pid,fd=$fd)"* ]]
+	done
+	holds "[.sockets[] | select(.fd == $first or .fd == $second)] | length == 2 and
+		all(.[]; (.call | startswith(\"accept\")) and .verdict == null and .kind == null and .age_ms == null)"
+	exec 6>&-
+}
+
+@test "the kernel is asked of a client's socket, too, and of IPv4 in an IPv6 socket" {
+	host '
+		int main(void)
+		{
+			int first, second, listener;
+
+			peer_net = NET_MAPPED;
+			listener = peer_listen();
+			must((first = peer_connect(listener)) >= 0);
+			peer_close(peer_accept(listener));
+			must((second = peer_connect(listener)) >= 0);
+			int server = peer_accept(listener);
+			peer_close(second);
+			await_fin(first);
+			await_fin(server);
+			printf("listening %d %d %d\n", peer_port(listener), first, server);
+			fflush(stdout);
+			return getchar();
+		}'
+	is_leak=".verdict == \"grace\" and .why == [\"never-read\"] and .age_ms <= .opened_ms"
+	wait_until 60 holds ".sockets | map(select(.fd == $first or .fd == $second)) | length == 2 and
+		all(.[]; $is_leak) and (map(.local) | contains([\"127.0.0.1:$port\"]))"
+	exec 6>&-
 }
 
 @test "a socket whose peer is there is listed, and is no leak" {
@@ -137,7 +243,7 @@ two_hold_in_text() {
 }
 
 @test "a socket that two processes hold is listed once, with its opener's backtrace" {
-	SOCKLEAK_OPTIONS=grace=200ms:interval=50ms:log=none:ledger=$ledgers \
+	SOCKLEAK_OPTIONS=${options-grace=200ms:interval=50ms}:log=none:ledger=$ledgers \
 		LD_PRELOAD=$B/libsockleak.so /usr/bin/python3 -c '
 import array, os, socket, sys
 here, there = socket.socketpair()

@@ -8,6 +8,7 @@
 #include "commands/commands.h"
 #include "commands/list_elsewhere.h"
 #include "commands/list_join.h"
+#include "commands/list_now.h"
 #include "commands/view.h"
 #include "common/ledger.h"
 #include "formats/prometheus.h"
@@ -114,6 +115,7 @@ static void add_process(void *of, uint32_t pid, struct reader_ledger *ledger)
 		list_add_holder(socket, pid, row->fd);
 	}
 	process->n_held = process->n_sockets;
+	list_ask_kernel(&listing->elsewhere, process);
 	list_add_elsewhere(&listing->elsewhere, process);
 }
 

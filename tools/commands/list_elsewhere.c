@@ -2,6 +2,7 @@
  * now. */
 #include "commands/list_elsewhere.h"
 
+#include "commands/list_now.h"
 #include "kernel/process.h"
 #include "read/reader_rows.h"
 #include "support/say.h"
@@ -40,6 +41,7 @@ static void add_socket(struct list_process *process, const struct sl_descriptor 
 	struct list_socket *socket = &process->sockets[process->n_sockets++];
 	*socket = (struct list_socket){
 		.row = kept,
+		.asked = kept,
 		.judged = {row->verdict, row->kind, row->why, row->state},
 		.is_elsewhere = true,
 	};
@@ -74,17 +76,12 @@ void list_add_elsewhere(struct held_elsewhere **all, struct list_process *proces
 
 		if (event->kind != SL_EVENT_PASSED || !event->cookie)
 			continue;
-		if (!*all) {
-			*all = say_calloc(1, sizeof **all);
-			held_elsewhere_look(*all);
-		}
-		add_elsewhere(*all, process, event);
+		add_elsewhere(list_kernel(all), process, event);
 	}
 }
 
 void list_free_socket(struct list_socket *socket)
 {
-	if (socket->is_elsewhere)
-		free((void *)socket->row);
+	free(socket->asked);
 	free(socket->holders);
 }

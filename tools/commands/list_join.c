@@ -107,8 +107,12 @@ static void merge(struct list_socket *home, struct list_socket *socket)
 	for (size_t i = 0; i < socket->n_holders; i++)
 		list_add_holder(home, socket->holders[i].pid, socket->holders[i].fd);
 	if (!socket->is_elsewhere && socket->judged.verdict > home->judged.verdict) {
+		struct reader_row *former = home->asked;
+
 		home->judged = socket->judged;
 		home->row = socket->row;
+		home->asked = socket->asked;
+		socket->asked = former;
 	}
 	home->judged.why = why;
 	list_free_socket(socket);

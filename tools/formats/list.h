@@ -19,6 +19,8 @@ struct list_holder {
 /* A socket, however many descriptors and processes hold it. */
 struct list_socket {
 	const struct reader_row *row; /* of the holder that it looks worst to */
+	struct reader_row *asked;     /* owned: `row`, where it is what the kernel says
+					 now; NULL = `row` is the ledger's */
 	struct sl_descriptor opening; /* the row that tells best where it was opened */
 	size_t opener;                /* index of the process whose ledger has that row */
 	struct judged_row judged;

@@ -49,6 +49,18 @@ const struct diag_socket *held_elsewhere_find(const struct held_elsewhere *all,
 	return found && found->inode && !found->is_mptcp ? found : NULL;
 }
 
+const struct diag_socket *held_elsewhere_find_inode(const struct held_elsewhere *all,
+						    uint32_t inode,
+						    uint64_t net_namespace)
+{
+	if (!inode || net_namespace != all->net_namespace)
+		return NULL;
+	for (size_t i = 0; i < all->sockets.n; i++)
+		if (all->sockets.at[i].inode == inode)
+			return all->sockets.at[i].is_mptcp ? NULL : &all->sockets.at[i];
+	return NULL;
+}
+
 const struct holder *held_elsewhere_by(struct held_elsewhere *all,
 				       const struct diag_socket *socket, size_t *n)
 {
@@ -68,6 +80,27 @@ static uint64_t gone_since_ns(const struct held_elsewhere *all,
 	return since_ns > opened_ns ? since_ns : opened_ns;
 }
 
+void held_elsewhere_update(const struct held_elsewhere *all,
+			   const struct diag_socket *socket, struct sl_descriptor *row)
+{
+	row->held = 1;
+	row->state = socket->state;
+	row->kind = SL_KIND_CLOSE_WAIT;
+	row->cookie = socket->cookie;
+	row->inode = socket->inode;
+	row->peer_gone_since_ns = gone_since_ns(all, socket, row->opened_ns);
+	row->idle_since_ns = socket->unsent_bytes ? all->now_ns : row->peer_gone_since_ns;
+	row->looked_ns = all->now_ns;
+	row->unread_bytes = socket->unread_bytes < 0 ? SL_UNREAD_UNKNOWN
+						     : (uint32_t)socket->unread_bytes;
+	row->kernel_bytes = 0;
+	row->family = socket->family;
+	row->local_port = socket->local_port;
+	row->peer_port = socket->peer_port;
+	memcpy(row->local, socket->local, sizeof(row->local));
+	memcpy(row->peer, socket->peer, sizeof(row->peer));
+}
+
 struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
 					const struct diag_socket *socket,
 					const struct sl_descriptor *from,
@@ -75,15 +108,9 @@ struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
 {
 	struct sl_descriptor row = *from;
 
-	row.held = 1;
-	row.state = socket->state;
-	row.kind = SL_KIND_CLOSE_WAIT;
+	held_elsewhere_update(all, socket, &row);
 	row.why = (uint16_t)(SL_WHY_HELD_BY_CHILD |
 			     (socket->fin_unread ? SL_WHY_NEVER_READ : 0));
-	row.inode = socket->inode;
-	row.peer_gone_since_ns = gone_since_ns(all, socket, row.opened_ns);
-	row.idle_since_ns = socket->unsent_bytes ? all->now_ns : row.peer_gone_since_ns;
-	row.looked_ns = all->now_ns;
 	/* The process that holds the socket does not know what its opener was told, or
 	 * did afterwards. */
 	row.told_ns = row.sent_ns = 0;
@@ -94,13 +121,5 @@ struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
 					.idle_since_ns = row.idle_since_ns,
 					.now_ns = all->now_ns},
 		&(struct verdict_rules){.grace_ns = grace_ns});
-	row.unread_bytes = socket->unread_bytes < 0 ? SL_UNREAD_UNKNOWN
-						    : (uint32_t)socket->unread_bytes;
-	row.kernel_bytes = 0;
-	row.family = socket->family;
-	row.local_port = socket->local_port;
-	row.peer_port = socket->peer_port;
-	memcpy(row.local, socket->local, sizeof(row.local));
-	memcpy(row.peer, socket->peer, sizeof(row.peer));
 	return row;
 }

@@ -50,17 +50,32 @@ static void add_namespace(struct holders *holders, uint64_t inode, uint32_t pid)
 		(struct holders_namespace){.inode = inode, .pid = pid};
 }
 
-static void look_at_descriptors(struct holders *holders, uint32_t pid, DIR *descriptors)
+/* 0 = it leads to no socket. */
+static uint32_t inode_of(int directory, const char *name)
 {
 	char link[64];
+	uint32_t inode;
+	ssize_t n = readlinkat(directory, name, link, sizeof link - 1);
+	if (n <= 0)
+		return 0;
+	link[n] = 0;
+	return sscanf(link, "socket:[%" SCNu32 "]", &inode) == 1 ? inode : 0;
+}
+
+uint32_t holders_inode(uint32_t pid, uint32_t fd)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%" PRIu32 "/fd/%" PRIu32, pid, fd);
+	return inode_of(AT_FDCWD, path);
+}
+
+static void look_at_descriptors(struct holders *holders, uint32_t pid, DIR *descriptors)
+{
 	for (const struct dirent *one; (one = readdir(descriptors));) {
-		uint32_t inode;
-		ssize_t n = readlinkat(dirfd(descriptors), one->d_name, link,
-				       sizeof link - 1);
-		if (n <= 0 || !isdigit((unsigned char)one->d_name[0]))
+		if (!isdigit((unsigned char)one->d_name[0]))
 			continue;
-		link[n] = 0;
-		if (sscanf(link, "socket:[%" SCNu32 "]", &inode) == 1)
+		uint32_t inode = inode_of(dirfd(descriptors), one->d_name);
+		if (inode)
 			add_holder(holders, inode,
 				   (struct holder){.pid = pid,
 						   .fd = (uint32_t)atoi(one->d_name)});

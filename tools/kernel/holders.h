@@ -30,4 +30,8 @@ void holders_free(struct holders *holders);
  * seen. */
 const struct holder *holders_of(const struct holders *holders, uint32_t inode, size_t *n);
 
+/* The inode of the socket that descriptor `fd` of the process refers to; 0 = it is no
+ * socket, or may not be looked at. */
+uint32_t holders_inode(uint32_t pid, uint32_t fd);
+
 #endif
