@@ -22,11 +22,13 @@
 
 static unsigned n_activated; /* descriptors from 3 on that came by socket activation */
 
-/* One bit a descriptor: it was open and not recorded in the previous scan.  While hooks
- * run only such descriptors are adopted; else a socket that a hook has just opened, and
- * is about to record, would be adopted. */
-#define N_NUMBERS (FD_TABLE_ENTRIES * FD_TABLE_CHUNKS)
-static uint8_t *was_unknown; /* 128 KiB, mapped when it is needed */
+/* By descriptor: the last search that found it open and unrecorded; 0 = none.  While hooks
+ * run only what the previous search found, too, is adopted; else a socket that a hook has
+ * just opened, and is about to record, would be adopted. */
+#define N_NUMBERS  (FD_TABLE_ENTRIES * FD_TABLE_CHUNKS)
+#define N_SEARCHES 255      /* they are numbered from 1, and again */
+static uint8_t *unknown_in; /* 1 MiB, mapped when it is needed, touched where it is */
+static uint8_t this_search; /* 0 = there was none */
 
 /* A server that runs a program for a client passes it the connection as more than one
  * standard stream.  Only asked at the start, when no other thread can close one of them
@@ -81,17 +83,18 @@ AT_START static void adopt(const struct fd_access *access, int fd,
 		fd_table_adopt(fd, origin_kind, what.bits);
 }
 
-/* Whether `fd` stood unrecorded in the scan before, too. */
+/* Whether `fd` stood unrecorded in the search before, too. */
 static bool is_still_unknown(int fd)
 {
-	uint8_t bit = (uint8_t)(1 << fd % 8);
+	uint8_t former_search = this_search == 1 ? N_SEARCHES : this_search - 1;
 
-	if (!was_unknown && !(was_unknown = arena_map(N_NUMBERS / 8)))
+	if (!unknown_in && !(unknown_in = arena_map(N_NUMBERS)))
 		return false;
-	bool was = was_unknown[fd / 8] & bit;
+	bool is_still = unknown_in[fd] == former_search;
 
-	was_unknown[fd / 8] ^= bit;
-	return was;
+	/* What it is is not asked in each search, where it is no TCP socket. */
+	unknown_in[fd] = is_still ? 0 : this_search;
+	return is_still;
 }
 
 AT_START static void consider(const struct fd_access *access, int fd,
@@ -196,6 +199,7 @@ AT_START void scan_adopt(const struct fd_access *access, enum sl_origin_kind ori
 {
 	if (guard_is_sandboxed)
 		return;
+	this_search = this_search % N_SEARCHES + 1;
 	if (access->pidfd >= 0)
 		adopt_by_list(access, origin_kind);
 	else

@@ -33,12 +33,17 @@ static int begin(void **state)
 	return 0;
 }
 
+static void scan(void)
+{
+	scan_pass(clock_now_ns(), &fd_access_directly, true);
+}
+
 static unsigned scans_until_known(int fd)
 {
 	unsigned n = 0;
 
 	while (!fd_table_knows(fd) && n < 20) {
-		scan_pass(clock_now_ns(), &fd_access_directly, true);
+		scan();
 		n++;
 	}
 	return n;
@@ -65,11 +70,25 @@ static void where_calls_are_missed_the_second_scan_adopts(void **state)
 	assert_int_equal(scans_until_known(fd), 2);
 }
 
+static void a_number_that_was_closed_in_between_is_found_anew(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	fd_table_note_missed_call();
+	scan();
+	close(fd);
+	scan();
+	assert_int_equal(socket(AF_INET, SOCK_STREAM, 0), fd);
+	assert_int_equal(scans_until_known(fd), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_all_calls_were_seen_one_of_four_scans_searches),
 		cmocka_unit_test(where_calls_are_missed_the_second_scan_adopts),
+		cmocka_unit_test(a_number_that_was_closed_in_between_is_found_anew),
 	};
 	return cmocka_run_group_tests(tests, begin, NULL);
 }
