@@ -58,6 +58,9 @@ static void count_all(const struct scan_pass *pass)
 		.looked_ns = pass->now_ns,
 	};
 
+	/* A report that finds no ledger says that no connection was made. */
+	if (counts.missed)
+		ledger_keep();
 	fd_table_count_sockets(&counts.opened, &counts.closed);
 	counts.closed_late = leak_groups_late(&counts.closed_late_max_ms);
 	ledger_count(&counts);

@@ -214,6 +214,11 @@ os._exit(0)'
 	[ -z "$(ls "$ledgers")" ]
 }
 
+@test "a program of which nothing could be recorded leaves a ledger that says so" {
+	logged "$options" "$B/tests/fixtures/host_limits" no-more-data || true
+	reported '.processes[0] | .opened == 0 and .missed > 0'
+}
+
 @test "the file is 0600, and a clean program's says so" {
 	logged "$options" "$actor" open 1 drop
 	[ "$(stat -c %a "$ledgers"/*)" = 600 ]
