@@ -37,6 +37,9 @@ void start_ends_by_fork(bool ends);
  * tracking state. */
 void start_first_socket(void);
 extern bool start_has_socket;
+/* The program, or a library that it loads at its start, imports calls that make
+ * connections. */
+extern bool start_imports_connections;
 
 /* The first connection of the process, or the first one since a fork. */
 void start_connection(void);

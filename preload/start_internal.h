@@ -7,9 +7,6 @@
 #include <stdbool.h>
 
 extern struct settings start_settings;
-/* The program, or a library that it loads at its start, imports calls that make
- * connections. */
-extern bool start_imports_connections;
 extern bool start_is_ending; /* the final report has begun */
 /* Of a forked child: why it keeps no ledger; NULL = it has one, or wants none. */
 extern const char *start_why_no_ledger;

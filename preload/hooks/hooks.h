@@ -190,8 +190,13 @@ int report_before_exit(int status);
 
 /* rights.c */
 
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
+
 void stop_helper_for_credentials(void);
 bool changes_rights(long number, long a);
+void make_ledger_while_it_can(void);
 bool entering_sandbox(void);
 long after_entering(bool has_entered, long result);
 bool installs_filter(unsigned long mode, unsigned long filter);

@@ -17,10 +17,6 @@
  * from then on hooks scan. */
 #define MAX_RESTARTS 16
 
-#ifndef SYS_landlock_restrict_self
-#define SYS_landlock_restrict_self 446
-#endif
-
 /* What capset() gives up the calling thread alone gives up: at the next setuid() the
  * C library would be refused by one thread and not by the other, and end the host.  And
  * into some namespaces goes only a process of one thread.  The helper leaves first; the
@@ -78,8 +74,27 @@ EXPORT int setns(int fd, int type)
 	return next.setns(fd, type);
 }
 
-/* The same of system calls.  The C library's setuid() and its like are made by every
- * thread; by number, by the caller alone. */
+/* A forked child makes its ledger with its first scan.  One that changes its root, may
+ * open no file or lays a filter upon itself could not do it then, and what it leaks would
+ * be lost. */
+void make_ledger_while_it_can(void)
+{
+	int saved_errno = errno;
+
+	if (start_hooks_are_on && !guard_is_sandboxed && is_our_process() &&
+	    start_imports_connections && ledger_directory() && !ledger_is_kept())
+		scan_prepare();
+	errno = saved_errno;
+}
+
+EXPORT int chroot(const char *path)
+{
+	make_ledger_while_it_can();
+	return next.chroot(path);
+}
+
+/* Of rights that are given up by number.  The C library's setuid() and its like are made
+ * by every thread; by number, by the caller alone. */
 bool changes_rights(long number, long first)
 {
 	switch (number) {
@@ -112,6 +127,7 @@ bool entering_sandbox(void)
 {
 	if (!start_hooks_are_on || guard_is_sandboxed || !is_our_process())
 		return false;
+	make_ledger_while_it_can();
 	helper_leave(1000);
 	/* The report says that what follows was not recorded. */
 	clock_before_sandbox();

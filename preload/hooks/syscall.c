@@ -77,6 +77,11 @@ static void before_numbered(struct numbered *call)
 		    installs_filter((unsigned long)call->b, (unsigned long)call->c))
 			call->has_entered = entering_sandbox();
 		break;
+	case SYS_chroot:
+	case SYS_pivot_root:
+	case SYS_landlock_restrict_self:
+		make_ledger_while_it_can();
+		break;
 	case SYS_unshare:
 		call->leaves = (call->a & CLONE_FILES) && leaving_files();
 		break;

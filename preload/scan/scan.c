@@ -315,6 +315,25 @@ void scan_poll(void)
 	guard_restore_signals(before);
 }
 
+static void prepare_now(void *nothing)
+{
+	(void)nothing;
+	if (!scan_trylock(0))
+		return;
+	get_ready();
+	scan_unlock();
+}
+
+void scan_prepare(void)
+{
+	uint64_t before;
+
+	if (atomic_load(&is_prepared) || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+		return;
+	room_run(prepare_now, NULL);
+	guard_restore_signals(before);
+}
+
 void scan_limit_hit(void)
 {
 	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);

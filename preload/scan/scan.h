@@ -48,6 +48,8 @@ bool scan_has_nothing(void);
  * long. */
 bool scan_is_young(void);
 
+/* From a hook: what the first scan would open is opened now, while it can be. */
+void scan_prepare(void);
 /* From a hook, while no helper thread runs: scans if a scan is due. */
 void scan_poll(void);
 /* accept or socket failed for want of a descriptor. */

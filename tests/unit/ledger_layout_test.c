@@ -323,7 +323,8 @@ static void the_calls_have_their_numbers(void **state)
 	assert_int_equal(SL_CALL_daemon, 66);
 	assert_int_equal(SL_CALL_execve, 67);
 	assert_int_equal(SL_CALL_execveat, 75);
-	assert_int_equal(SL_N_CALLS, 76);
+	assert_int_equal(SL_CALL_chroot, 76);
+	assert_int_equal(SL_N_CALLS, 77);
 }
 
 int main(void)
