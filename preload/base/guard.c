@@ -198,14 +198,50 @@ AT_START enum guard_process guard_ask_process(void)
 	return process_of(true);
 }
 
+/* A host that steps through itself, by the trap flag and a handler of SIGTRAP, would be
+ * ended by the first step with that signal blocked, and the flag goes to new threads,
+ * too. That it was set is kept in the bit of a signal that cannot be blocked. */
+#define WAS_STEPPED (UINT64_C(1) << (SIGKILL - 1))
+
+static bool stop_stepping(void)
+{
+#ifdef __x86_64__
+	const unsigned long trap_flag = 0x100;
+	unsigned long flags = __builtin_ia32_readeflags_u64();
+
+	if (flags & trap_flag) {
+		__builtin_ia32_writeeflags_u64(flags & ~trap_flag);
+		return true;
+	}
+#endif
+	return false;
+}
+
+static void step_again(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | 0x100);
+#endif
+}
+
 bool guard_block_signals(uint64_t signals, uint64_t *before)
 {
-	return guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &signals, before, 8) == 0;
+	bool was_stepped = stop_stepping();
+	bool is_blocked =
+		guard_sys(SYS_rt_sigprocmask, SIG_BLOCK, &signals, before, 8) == 0;
+
+	if (was_stepped && is_blocked)
+		*before |= WAS_STEPPED;
+	else if (was_stepped)
+		step_again();
+	return is_blocked;
 }
 
 void guard_restore_signals(uint64_t before)
 {
 	guard_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8, 0, 0);
+	if (__builtin_expect((before & WAS_STEPPED) != 0, 0))
+		step_again();
 }
 
 bool guard_is_patient(struct guard_patience *patience)
