@@ -36,6 +36,19 @@ void stop_helper_for_credentials(void)
 	}
 }
 
+/* A forked child makes its ledger with its first scan.  One that changes its root, may
+ * open no file or lays a filter upon itself could not do it then, and what it leaks would
+ * be lost. */
+void make_ledger_while_it_can(void)
+{
+	int saved_errno = errno;
+
+	if (start_hooks_are_on && !guard_is_sandboxed && is_our_process() &&
+	    start_imports_connections && ledger_directory() && !ledger_is_kept())
+		scan_prepare();
+	errno = saved_errno;
+}
+
 EXPORT int capset(void *header, const void *rights)
 {
 	stop_helper_for_credentials();
@@ -62,6 +75,9 @@ long after_leaving_files(bool leaves, long result)
 
 EXPORT int unshare(int flags)
 {
+	/* Other files may soon be mounted where the ledger is to be. */
+	if (flags & CLONE_NEWNS)
+		make_ledger_while_it_can();
 	if (flags & CLONE_NEWUSER)
 		stop_helper_for_credentials();
 	bool leaves = (flags & CLONE_FILES) && leaving_files();
@@ -70,21 +86,9 @@ EXPORT int unshare(int flags)
 
 EXPORT int setns(int fd, int type)
 {
+	make_ledger_while_it_can();
 	stop_helper_for_credentials();
 	return next.setns(fd, type);
-}
-
-/* A forked child makes its ledger with its first scan.  One that changes its root, may
- * open no file or lays a filter upon itself could not do it then, and what it leaks would
- * be lost. */
-void make_ledger_while_it_can(void)
-{
-	int saved_errno = errno;
-
-	if (start_hooks_are_on && !guard_is_sandboxed && is_our_process() &&
-	    start_imports_connections && ledger_directory() && !ledger_is_kept())
-		scan_prepare();
-	errno = saved_errno;
 }
 
 EXPORT int chroot(const char *path)

@@ -80,9 +80,12 @@ static void before_numbered(struct numbered *call)
 	case SYS_chroot:
 	case SYS_pivot_root:
 	case SYS_landlock_restrict_self:
+	case SYS_setns:
 		make_ledger_while_it_can();
 		break;
 	case SYS_unshare:
+		if (call->a & CLONE_NEWNS)
+			make_ledger_while_it_can();
 		call->leaves = (call->a & CLONE_FILES) && leaving_files();
 		break;
 	default:
