@@ -61,6 +61,7 @@
 
 struct settings start_settings;
 bool start_imports_connections;
+bool start_may_have_moved;
 static bool opens_log_at_start; /* else when the first scan begins: a program that only
 				 * executes another leaves no file */
 bool start_hooks_are_on;
@@ -99,7 +100,8 @@ AT_START static void open_ledger(bool forked)
 			       start_settings.at_exit, start_settings.frames, forked);
 	/* `sockleak run` removes the directory at its end: a process that outlives the
 	 * run and has no ledger yet goes without one. */
-	if (problem == ledger_has_no_directory && (forked || start_is_ending))
+	if (problem == ledger_has_no_directory && (forked || start_is_ending) &&
+	    !start_may_have_moved)
 		problem = NULL;
 	/* A child that has changed its root or its rights keeps no ledger, and warns only
 	 * if a leak is lost by that. */

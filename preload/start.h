@@ -37,6 +37,9 @@ void start_ends_by_fork(bool ends);
  * tracking state. */
 void start_first_socket(void);
 extern bool start_has_socket;
+/* The program may have changed its root or what is mounted: where the ledger's directory
+ * is not to be found, that is why. */
+extern bool start_may_have_moved;
 /* The program, or a library that it loads at its start, imports calls that make
  * connections. */
 extern bool start_imports_connections;

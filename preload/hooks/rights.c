@@ -43,6 +43,7 @@ void make_ledger_while_it_can(void)
 {
 	int saved_errno = errno;
 
+	start_may_have_moved = true;
 	if (start_hooks_are_on && !guard_is_sandboxed && is_our_process() &&
 	    start_imports_connections && ledger_directory() && !ledger_is_kept())
 		scan_prepare();

@@ -295,6 +295,23 @@ on_a_small_disk() {
 	reported '.leaks[0].count == 2'
 }
 
+@test "a child that was forked in another root warns that its leak stands in no ledger" {
+	[ "$(id -u)" = 0 ] || skip "only root may change its root"
+	mkdir "$BATS_TEST_TMPDIR/root"
+	logged "${options/none/stderr}" python3 -c '
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+os.chroot(sys.argv[1])
+if os.fork():
+	sys.exit(os.wait()[1])
+client = socket.create_connection(listener.getsockname())
+server = listener.accept()[0]
+client.close()
+server.recv(1)
+os._exit(server.detach() < 0)' "$BATS_TEST_TMPDIR/root"
+	says 'WARNING: sockleak: the ledger directory cannot be opened'
+}
+
 @test "the taker of a gift learns its origin from the giver's ledger" {
 	logged "$options" /usr/bin/python3 - <<-'PYTHON'
 		import os, socket
