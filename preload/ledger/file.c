@@ -294,7 +294,8 @@ long ledger_reopen(void)
 
 void ledger_keep(void)
 {
-	is_worth_keeping = true;
+	if (!is_worth_keeping) /* the store would lock the line, once a socket */
+		is_worth_keeping = true;
 	ledger_note_failure();
 }
 

@@ -137,7 +137,7 @@ static UNCHECKED void copy_entry(struct fd_entry *to, const struct fd_entry *fro
  * entry: fd_table_join() changes the word first. */
 static void take_word(struct fd_entry *copy, uint64_t word)
 {
-	atomic_store(&copy->word, word);
+	atomic_store_explicit(&copy->word, word, memory_order_relaxed);
 	if (ENTRY_RECORD(word))
 		copy->serial = socket_serial(socket_at(ENTRY_RECORD(word)));
 }

@@ -111,6 +111,13 @@ static UNCHECKED void write_eof(struct socket *one, enum sl_call call, uint32_t 
 	one->eof_error = (uint8_t)error;
 }
 
+/* Each store would lock the line, and only the first one changes it. */
+static void note_that_told(_Atomic bool *was_told)
+{
+	if (!atomic_load_explicit(was_told, memory_order_relaxed))
+		atomic_store(was_told, true);
+}
+
 void notice_eof(int fd, enum sl_call call, uint32_t origin, enum verdict_error error)
 {
 	struct fd_entry entry;
@@ -123,9 +130,8 @@ void notice_eof(int fd, enum sl_call call, uint32_t origin, enum verdict_error e
 	uint64_t now_ns = clock_now_ns();
 	write_eof(one, call, origin, error, now_ns);
 	socket_change_facts(one, entry.serial, SOCKET_EOF, 0);
-	atomic_store(atomic_load(&entry.word) & ENTRY_NOT_TCP ? &was_told_of_unseen
-							      : &was_told_here,
-		     true);
+	note_that_told(atomic_load(&entry.word) & ENTRY_NOT_TCP ? &was_told_of_unseen
+								: &was_told_here);
 	ledger_told(fd, now_ns, call);
 }
 
@@ -180,7 +186,7 @@ UNCHECKED void notice_shutdown(int fd, int how, uint32_t origin)
 	one->shut_fork_depth = fork_depth;
 	socket_change_facts(one, entry.serial,
 			    SOCKET_SHUT | directions[how] * SOCKET_SHUT_HOW_UNIT, 0);
-	atomic_store(&was_told_here, true);
+	note_that_told(&was_told_here);
 }
 
 UNCHECKED void notice_refused(int fd)
