@@ -26,12 +26,11 @@ begin() {
 	wait_until 60 grep -q ready "$tmp/out"
 }
 
-# Once the program's own scans have found all to be leaks: list calls them so as soon as
-# the grace is over, and the scan that does may be an interval later.
+# Once the program's own scans have found all to be leaks: list would ask the kernel
+# itself, report goes by the ledger.
 has_leaked() {
-	"$build/sockleak" list --json="$tmp/list" "$host" >/dev/null &&
-		jq -e --argjson n "$1" '.leaked == $n and
-			([.processes[].sockets[] | select(.verdict == "grace" and .age_ms > 600)] | length == $n)' "$tmp/list"
+	"$build/sockleak" report --quiet --json="$tmp/found" "$tmp/ledgers" &&
+		jq -e --argjson n "$1" '[.leaks[].sockets[] | select(.verdict == "grace")] | length == $n' "$tmp/found"
 }
 
 # finish [STATUS]
