@@ -215,6 +215,7 @@ os._exit(0)'
 }
 
 @test "a program of which nothing could be recorded leaves a ledger that says so" {
+	without_runtime "it maps memory of its own, which RLIMIT_DATA refuses"
 	logged "$options" "$B/tests/fixtures/host_limits" no-more-data || true
 	reported '.processes[0] | .opened == 0 and .missed > 0'
 }
