@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/address.h"
 #include "common/text_characters.h"
 
 /* A character of UTF-8 that the end of the buffer cut through becomes dots: no reader of
@@ -157,12 +158,12 @@ static int zero_groups(const uint8_t address[16], int *length)
 
 static void address6(struct text *text, const uint8_t address[16])
 {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	const uint8_t *ipv4 = address_mapped_ipv4(address);
 	int length, zeros = zero_groups(address, &length);
 
-	if (memcmp(address, mapped, sizeof mapped) == 0) {
+	if (ipv4) {
 		text_string(text, "::ffff:");
-		address4(text, address + 12);
+		address4(text, ipv4);
 		return;
 	}
 	for (int at = 0; at < 8; at++) {

@@ -25,12 +25,20 @@ static uint32_t facts_of(int fd, struct fd_entry *entry)
 					: 0;
 }
 
-UNCHECKED bool notice_was_eof(int fd)
+/* Told of an end in this process, not in the one that it was forked from. */
+static UNCHECKED bool was_eof(const struct fd_entry *entry)
+{
+	const struct socket *one = socket_of(entry);
+
+	return (socket_facts(one, entry->serial) & SOCKET_EOF) &&
+	       one->eof_fork_depth == fork_depth;
+}
+
+bool notice_was_eof(int fd)
 {
 	struct fd_entry entry;
 
-	return (facts_of(fd, &entry) & SOCKET_EOF) &&
-	       socket_of(&entry)->eof_fork_depth == fork_depth;
+	return fd_table_read(fd, &entry) && was_eof(&entry);
 }
 
 uint8_t notice_shut_how(int fd)
@@ -227,7 +235,7 @@ static bool holds_ended_unseen(void)
 
 	for (int fd = 0; fd < (int)fd_table_top(); fd++)
 		if (fd_table_read(fd, &entry) &&
-		    (atomic_load(&entry.word) & ENTRY_UNSEEN) && notice_was_eof(fd))
+		    (atomic_load(&entry.word) & ENTRY_UNSEEN) && was_eof(&entry))
 			return true;
 	return false;
 }

@@ -10,6 +10,7 @@
  * has them. */
 #include "commands/list_now.h"
 
+#include "common/address.h"
 #include "common/verdict.h"
 #include "support/say.h"
 
@@ -37,14 +38,14 @@ static bool may_have_changed(const struct list_socket *socket)
  * the library's first look. */
 static bool may_be(const struct sl_descriptor *row, const struct diag_socket *found)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	bool is_mapped = row->family == AF_INET6 && found->family == AF_INET &&
-			 !memcmp(row->peer, mapped, sizeof mapped);
-	const uint8_t *peer = row->peer + (is_mapped ? sizeof mapped : 0);
+	const uint8_t *ipv4 = row->family == AF_INET6 && found->family == AF_INET
+				      ? address_mapped_ipv4(row->peer)
+				      : NULL;
+	const uint8_t *peer = ipv4 ? ipv4 : row->peer;
 
 	return !row->family ||
 	       (row->peer_port == found->peer_port &&
-		(is_mapped || row->family == found->family) &&
+		(ipv4 || row->family == found->family) &&
 		!memcmp(peer, found->peer, found->family == AF_INET ? 4 : 16));
 }
 

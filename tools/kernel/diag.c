@@ -11,6 +11,7 @@
  * connection are TCP sockets of the kernel's own, and are left out. */
 #include "kernel/diag.h"
 
+#include "common/address.h"
 #include "support/say.h"
 
 #include <errno.h>
@@ -60,15 +61,12 @@ static int send_request(int netlink, uint8_t family, uint32_t protocol, uint32_t
 
 static void set_addresses(struct diag_socket *socket, const struct inet_diag_msg *message)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	const uint8_t *local = (const void *)message->id.idiag_src;
 	const uint8_t *peer = (const void *)message->id.idiag_dst;
-	size_t from = 0;
-	socket->family = message->idiag_family;
-	if (socket->family == AF_INET6 && !memcmp(local, mapped, sizeof mapped)) {
-		socket->family = AF_INET;
-		from = sizeof mapped;
-	}
+	const uint8_t *ipv4 =
+		message->idiag_family == AF_INET6 ? address_mapped_ipv4(local) : NULL;
+	size_t from = ipv4 ? (size_t)(ipv4 - local) : 0;
+	socket->family = ipv4 ? AF_INET : message->idiag_family;
 	size_t bytes = socket->family == AF_INET ? 4 : 16;
 	memcpy(socket->local, local + from, bytes);
 	memcpy(socket->peer, peer + from, bytes);
