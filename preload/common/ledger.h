@@ -164,7 +164,7 @@ struct sl_descriptor {
 	uint8_t was_found_by_check; /* 1 = sockleak_check_since() called it a leak */
 	uint8_t local[16];          /* network byte order; IPv4 in the first four */
 	uint8_t peer[16];
-	uint32_t serial; /* the same for all duplicates of a socket in one process */
+	uint32_t socket_id; /* the same for all duplicates of a socket in one process */
 	uint32_t reserved32;
 	uint64_t ended_ns; /* when it was closed, of one that was a leak; 0 = held */
 };

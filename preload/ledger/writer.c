@@ -210,7 +210,7 @@ UNCHECKED void ledger_identify(int fd, uint64_t cookie)
 	end_row(row, sequence);
 }
 
-UNCHECKED void ledger_resolve(int fd, uint32_t serial, uint32_t origin,
+UNCHECKED void ledger_resolve(int fd, uint32_t socket_id, uint32_t origin,
 			      uint32_t eof_origin)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
@@ -218,7 +218,7 @@ UNCHECKED void ledger_resolve(int fd, uint32_t serial, uint32_t origin,
 
 	if (!row || !begin_row(row, &sequence))
 		return;
-	if (row->held && row->serial == serial) {
+	if (row->held && row->socket_id == socket_id) {
 		if (row->origin == SL_ORIGIN_PENDING)
 			row->origin = ledger_origin(origin);
 		if (row->eof_origin == SL_ORIGIN_PENDING)

@@ -32,7 +32,7 @@ static uint64_t last_progress_ns(const struct probe *probe, uint64_t now_ns)
 	return ago_ns < now_ns ? now_ns - ago_ns : 0;
 }
 
-static void begin_age(struct socket_end *end, uint32_t serial,
+static void begin_age(struct socket_end *end, uint32_t socket_id,
 		      const struct age_bounds *bounds, const struct eof_notice *notice,
 		      const struct probe *probe, uint64_t now_ns)
 {
@@ -51,7 +51,7 @@ static void begin_age(struct socket_end *end, uint32_t serial,
 	end->written = probe->written;
 	end->acked = probe->acked;
 	end->sent_ns = 0;
-	end->gone_serial = serial;
+	end->gone_id = socket_id;
 }
 
 /* Bytes that wait to be sent are no progress, nor are their retransmissions: only what
@@ -78,12 +78,12 @@ static void age_sending(struct socket_end *end, const struct probe *probe,
 	end->acked = probe->acked;
 }
 
-void age_update(struct socket_end *end, uint32_t serial, const struct age_bounds *bounds,
-		const struct eof_notice *notice, const struct probe *probe,
-		uint64_t now_ns)
+void age_update(struct socket_end *end, uint32_t socket_id,
+		const struct age_bounds *bounds, const struct eof_notice *notice,
+		const struct probe *probe, uint64_t now_ns)
 {
-	if (end->gone_serial != serial)
-		begin_age(end, serial, bounds, notice, probe, now_ns);
+	if (end->gone_id != socket_id)
+		begin_age(end, socket_id, bounds, notice, probe, now_ns);
 	end->state = probe->state;
 	end->kind = verdict_kind(probe->state);
 	end->looked_ns = now_ns;

@@ -19,9 +19,9 @@ struct age_bounds {
 };
 
 /* A scan saw that the peer of a socket has gone: brings `end` up to date. */
-void age_update(struct socket_end *end, uint32_t serial, const struct age_bounds *bounds,
-		const struct eof_notice *notice, const struct probe *probe,
-		uint64_t now_ns);
+void age_update(struct socket_end *end, uint32_t socket_id,
+		const struct age_bounds *bounds, const struct eof_notice *notice,
+		const struct probe *probe, uint64_t now_ns);
 /* When the program was told of the end (EOF, an error, or its own shutdown); 0 = it was
  * not. */
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,

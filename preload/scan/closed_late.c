@@ -69,19 +69,19 @@ static bool is_last(const struct socket *one)
 }
 
 /* A scan has counted it as a leak, and the next one finds that it was closed. */
-static UNCHECKED bool was_counted(const struct socket *one, uint32_t serial)
+static UNCHECKED bool was_counted(const struct socket *one, uint32_t socket_id)
 {
-	return socket_is_gone(one, serial) && one->end.leak_group;
+	return socket_is_gone(one, socket_id) && one->end.leak_group;
 }
 
 /* What scans know of its end so far, if it is that of this socket. */
 static UNCHECKED void copy_end(struct socket_end *end, const struct socket *one,
-			       uint32_t serial)
+			       uint32_t socket_id)
 {
-	if (socket_is_gone(one, serial))
+	if (socket_is_gone(one, socket_id))
 		*end = one->end;
 	else
-		end->gone_serial = 0;
+		end->gone_id = 0;
 	end->leak_group = NULL;
 }
 
@@ -127,7 +127,7 @@ static void fill(struct late_close *note, int fd, const struct fd_entry *was)
 	scanned->fd = fd;
 	scanned->end = &note->end;
 	scanned->generation = ENTRY_GENERATION(atomic_load(&was->word));
-	copy_end(&note->end, socket_of(was), was->serial);
+	copy_end(&note->end, socket_of(was), was->socket_id);
 }
 
 void closed_late_note(int fd, const struct fd_entry *was)
@@ -135,7 +135,7 @@ void closed_late_note(int fd, const struct fd_entry *was)
 	struct socket *one = socket_of(was);
 
 	if (guard_is_sandboxed || (atomic_load(&was->word) & ENTRY_EXPECTED) ||
-	    !is_last(one) || !was_kept_for_grace(was) || was_counted(one, was->serial))
+	    !is_last(one) || !was_kept_for_grace(was) || was_counted(one, was->socket_id))
 		return;
 	uint32_t number = take_note();
 	if (!number) {
@@ -149,7 +149,7 @@ void closed_late_note(int fd, const struct fd_entry *was)
 		return;
 	}
 	atomic_store(&one->late_close, number);
-	socket_change_facts(one, was->serial, SOCKET_CLOSED_LATE, 0);
+	socket_change_facts(one, was->socket_id, SOCKET_CLOSED_LATE, 0);
 }
 
 static void count_note(struct late_close *note, uint64_t closed_ns,
@@ -175,16 +175,16 @@ static void count_note(struct late_close *note, uint64_t closed_ns,
 void closed_late_take(struct socket *one, bool is_counted, const struct scan_pass *pass)
 {
 	uint64_t holders = atomic_load(&one->holders);
-	uint32_t serial = (uint32_t)(holders >> 32);
+	uint32_t socket_id = (uint32_t)(holders >> 32);
 
-	if ((uint32_t)holders || !(socket_facts(one, serial) & SOCKET_CLOSED_LATE))
+	if ((uint32_t)holders || !(socket_facts(one, socket_id) & SOCKET_CLOSED_LATE))
 		return;
 	uint32_t number = atomic_exchange(&one->late_close, 0);
 	if (!is_counted)
 		count_note(&atomic_load(&notes)[number], atomic_load(&one->ended_ns),
 			   pass);
 	give_note(number);
-	socket_change_facts(one, serial, 0, SOCKET_CLOSED_LATE);
+	socket_change_facts(one, socket_id, 0, SOCKET_CLOSED_LATE);
 }
 
 void closed_late_fork_child(void)

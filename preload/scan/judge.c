@@ -52,7 +52,7 @@ static unsigned reasons(const struct fd_entry *entry, const struct socket_end *e
 		.is_stalled = end->is_sending && end->acked == probe->acked &&
 			      end->idle_since_ns + STALLED_NS <= end->looked_ns,
 		.is_duplicate = (word & ENTRY_DUPLICATED) &&
-				(socket_facts(socket_of(entry), entry->serial) &
+				(socket_facts(socket_of(entry), entry->socket_id) &
 				 SOCKET_ONE_CLOSED),
 		.is_inherited = is_inherited(entry),
 		.parent_knew = notice_before_fork(entry),
@@ -112,7 +112,7 @@ void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 
 	notice_read(&scanned->entry, notice);
 	const struct age_bounds bounds = {held_from_ns(scanned, pass), scan_forked_ns};
-	age_update(end, scanned->entry.serial, &bounds, notice, &scanned->probe,
+	age_update(end, scanned->entry.socket_id, &bounds, notice, &scanned->probe,
 		   scanned->asked_ns);
 	end->why = (uint16_t)reasons(&scanned->entry, end, notice, &scanned->probe);
 	/* Our own shutdown, or a peer that no longer answers, may have ended the
@@ -145,7 +145,7 @@ bool judge_is_left(int fd, const struct fd_entry *entry)
 	const struct verdict_rules rules = {scan_settings->grace_ns,
 					    scan_settings->at_exit, true};
 	const struct socket_end *end = &socket->end;
-	bool was_seen = socket_is_gone(socket, entry->serial);
+	bool was_seen = socket_is_gone(socket, entry->socket_id);
 	if (was_seen && end->verdict == SL_LEAK_GRACE)
 		return true;
 	const struct verdict_facts facts = {

@@ -70,7 +70,7 @@ static struct sl_descriptor describe(const struct fd_scan *scanned,
 		.name = entry->name,
 		.family = entry->family,
 		.peer_port = entry->peer_port,
-		.serial = entry->serial,
+		.socket_id = entry->socket_id,
 	};
 
 	memcpy(d.peer, entry->peer, sizeof(d.peer));
@@ -185,7 +185,7 @@ static void resolve_row(int fd, struct fd_entry *entry)
 	notice_read(&copy, &notice);
 	if (now == was && !notice.eof_origin)
 		return;
-	ledger_resolve(fd, copy.serial, atomic_load(&copy.origin), notice.eof_origin);
+	ledger_resolve(fd, copy.socket_id, atomic_load(&copy.origin), notice.eof_origin);
 }
 
 void publish_resolved(void)

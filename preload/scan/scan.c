@@ -217,7 +217,8 @@ static bool has_lower_duplicate(int fd, const struct fd_entry *entry)
 
 	if (atomic_load(&entry->word) & ENTRY_DUPLICATED)
 		while (fd-- > 0)
-			if (fd_table_read(fd, &other) && other.serial == entry->serial)
+			if (fd_table_read(fd, &other) &&
+			    other.socket_id == entry->socket_id)
 				return true;
 	return false;
 }

@@ -91,7 +91,7 @@ static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
 static bool is_only_ours_to_see(const struct fd_scan *scanned, uint64_t word)
 {
 	return (word & ENTRY_MPTCP) && (notice_shut_how(scanned->fd) & 1) &&
-	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.serial);
+	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.socket_id);
 }
 
 /* The kernel tells how long ago something was sent.  If this thread does not run between
@@ -122,7 +122,7 @@ static bool take_record(struct fd_scan *scanned)
 
 	if (!one || ENTRY_GENERATION(atomic_load(&entry.word)) != scanned->generation)
 		return false;
-	scanned->entry.serial = entry.serial;
+	scanned->entry.socket_id = entry.socket_id;
 	atomic_store(&scanned->entry.word, atomic_load(&entry.word));
 	scanned->end = &one->end;
 	return true;
@@ -200,7 +200,7 @@ static void take_back(struct socket *one, const struct scan_pass *pass)
 			      .end = end,
 			      .is_gone = true};
 	uint64_t closed_ns =
-		socket_serial(one) == end->gone_serial ? atomic_load(&one->ended_ns) : 0;
+		socket_id_of(one) == end->gone_id ? atomic_load(&one->ended_ns) : 0;
 	uint64_t ended_ns = closed_ns ? closed_ns : pass->now_ns;
 	uint64_t after_ms = fd_table_since_ns(end->peer_gone_since_ns, ended_ns) / MS;
 	struct eof_notice notice;
@@ -221,8 +221,8 @@ static bool speaks_of_present(const struct socket *one)
 {
 	uint64_t holders = atomic_load(&one->holders);
 
-	return holders >> 32 == one->end.gone_serial && (uint32_t)holders &&
-	       socket_is_gone(one, one->end.gone_serial);
+	return holders >> 32 == one->end.gone_id && (uint32_t)holders &&
+	       socket_is_gone(one, one->end.gone_id);
 }
 
 static void settle(struct socket *one, const struct scan_pass *pass)
@@ -231,14 +231,14 @@ static void settle(struct socket *one, const struct scan_pass *pass)
 		return;
 	closed_late_take(one, one->end.leak_group != NULL, pass);
 	if (one->end.leak_group) {
-		if (!(socket_facts(one, one->end.gone_serial) & SOCKET_JOINED))
+		if (!(socket_facts(one, one->end.gone_id) & SOCKET_JOINED))
 			take_back(one, pass);
 		one->end.leak_group = NULL;
 	}
-	if (one->end.gone_serial)
-		one->end.gone_serial = 0;
+	if (one->end.gone_id)
+		one->end.gone_id = 0;
 	if (atomic_load(&one->facts) & SOCKET_DISSOLVED)
-		socket_change_facts(one, socket_serial(one), 0, SOCKET_DISSOLVED);
+		socket_change_facts(one, socket_id_of(one), 0, SOCKET_DISSOLVED);
 }
 
 void scan_ended(const struct scan_pass *pass)
@@ -266,7 +266,7 @@ static void scan_connected(const struct fd_scan *scanned, struct fd_entry *entry
 	struct socket *one = socket_of(&scanned->entry);
 
 	if (one) /* connected anew; what was counted is taken back by the next pass */
-		one->end.gone_serial = 0;
+		one->end.gone_id = 0;
 	if (notice_withdraw(&scanned->entry, scanned->asking_ns))
 		entry->published = 0; /* the row says so, too */
 	publish_connected(scanned, entry);
@@ -275,7 +275,7 @@ static void scan_connected(const struct fd_scan *scanned, struct fd_entry *entry
 static void scan_gone(struct fd_scan *scanned, struct scan_pass *pass)
 {
 	struct socket_end *end = scanned->end;
-	bool was_leak = end->gone_serial == scanned->entry.serial && end->was_leak;
+	bool was_leak = end->gone_id == scanned->entry.socket_id && end->was_leak;
 	struct eof_notice notice;
 
 	judge(scanned, pass, &notice);

@@ -35,7 +35,7 @@ AT_START void scan_released_start(const struct settings *chosen)
 
 static bool is_leak(const struct released *one)
 {
-	return one->end.gone_serial == one->entry.serial &&
+	return one->end.gone_id == one->entry.socket_id &&
 	       one->end.verdict == SL_LEAK_GRACE;
 }
 
@@ -69,7 +69,7 @@ static void fill_row(const struct released *one, struct sl_descriptor *row)
 		.local_port = end->local_port,
 		.peer_port = entry->peer_port,
 		.is_sending = end->is_sending,
-		.serial = entry->serial,
+		.socket_id = entry->socket_id,
 	};
 	memcpy(row->local, end->local, sizeof(row->local));
 	memcpy(row->peer, entry->peer, sizeof(row->peer));
@@ -123,7 +123,7 @@ static bool is_counted_there(const struct released *one)
 	const struct socket *socket = one->record ? socket_at(one->record) : NULL;
 
 	return !one->holder_pid && socket && socket->end.leak_group &&
-	       socket->end.gone_serial == one->entry.serial;
+	       socket->end.gone_id == one->entry.socket_id;
 }
 
 /* Its last holder has closed it, or has ended; in the latter case it is a leak for
@@ -159,8 +159,9 @@ static void take_answer(struct released *one, const struct sock_diag_answer *ans
 	const struct eof_notice nothing = {0};
 	struct socket_end *end = &one->end;
 
-	age_update(end, one->entry.serial, &(struct age_bounds){one->entry.opened_ns, 0},
-		   &nothing, &answer->probe, now_ns);
+	age_update(end, one->entry.socket_id,
+		   &(struct age_bounds){one->entry.opened_ns, 0}, &nothing,
+		   &answer->probe, now_ns);
 	end->inode = answer->inode;
 	end->unread_bytes = answer->unread_bytes;
 	end->kernel_bytes = answer->kernel_bytes;
@@ -241,7 +242,7 @@ static uint64_t next_question_ns(const struct released *one, uint64_t now_ns)
 
 	if (one->is_unconfirmed)
 		return now_ns; /* in the next pass */
-	if (one->end.gone_serial == one->entry.serial && !is_leak(one)) {
+	if (one->end.gone_id == one->entry.socket_id && !is_leak(one)) {
 		uint64_t idle_ns = fd_table_since_ns(one->end.idle_since_ns, now_ns);
 
 		if (idle_ns < settings->grace_ns &&
@@ -274,7 +275,7 @@ static void ask(struct released *one, long netlink)
 		take_answer(one, &answer, now_ns);
 		judge(one, now_ns);
 	} else if (result == SOCK_DIAG_FOUND) {
-		one->end.gone_serial = 0;
+		one->end.gone_id = 0;
 	}
 	one->next_ns = next_question_ns(one, now_ns);
 }
@@ -341,7 +342,7 @@ uint64_t scan_released_count(uint64_t now_ns, bool list_pending)
 		if (!one)
 			continue;
 		resolve_origin(one);
-		if (one->end.gone_serial != one->entry.serial ||
+		if (one->end.gone_id != one->entry.socket_id ||
 		    !(is_leak(one) || list_pending))
 			continue;
 		const struct leak_holder holder = {one->holder_pid, one->holder_fd,

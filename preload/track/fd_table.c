@@ -18,7 +18,7 @@ struct fd_table_counts fd_table_counts;
 uint8_t fork_depth;
 _Atomic uint16_t fd_table_name;
 
-_Atomic uint32_t last_generation, last_serial;
+_Atomic uint32_t last_generation, last_socket_id;
 static _Atomic unsigned top;
 static uint32_t generation_at_fork;
 static _Atomic bool misses_calls;
@@ -63,7 +63,7 @@ static struct fd_entry *make_entry(int fd)
 UNCHECKED void fd_table_copy_birth(struct fd_entry *to, const struct fd_entry *from)
 {
 	to->opened_ns = from->opened_ns;
-	to->serial = from->serial;
+	to->socket_id = from->socket_id;
 	to->name = from->name;
 	to->call = from->call;
 	to->origin_kind = from->origin_kind;
@@ -165,7 +165,7 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 	struct fd_entry fresh = {
 		.opened_ns = clock_now_ns(),
 		.origin = origin,
-		.serial = next_number(&last_serial),
+		.socket_id = next_number(&last_socket_id),
 		.name = atomic_load_explicit(&fd_table_name, memory_order_relaxed),
 		.call = (uint8_t)call,
 		.origin_kind = (uint8_t)origin_kind,
@@ -242,7 +242,7 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 
 		if (ENTRY_RECORD(word))
 			return socket_of(entry);
-		uint32_t fresh = socket_new(entry->serial, 1);
+		uint32_t fresh = socket_new(entry->socket_id, 1);
 		if (!fresh)
 			return NULL;
 		atomic_store(&entry->word, word | (uint64_t)fresh << ENTRY_RECORD_SHIFT);
@@ -250,7 +250,7 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 						   atomic_load(&entry->word)))
 			return socket_at(fresh);
 		socket_let_go(fresh, 0);
-		socket_free(fresh, entry->serial);
+		socket_free(fresh, entry->socket_id);
 	}
 	return NULL;
 }
@@ -275,7 +275,7 @@ static bool hold_too(int from, struct fd_entry *was)
 		return false;
 	atomic_store(&was->word, (word & ~ENTRY_RECORD_MASK) | ENTRY_DUPLICATED);
 	if (one && is_of(generation, &now) &&
-	    socket_hold(ENTRY_RECORD(atomic_load(&now.word)), now.serial, &n_before)) {
+	    socket_hold(ENTRY_RECORD(atomic_load(&now.word)), now.socket_id, &n_before)) {
 		*was = now;
 		atomic_store(&was->word, atomic_load(&now.word) | ENTRY_DUPLICATED);
 		fd_table_change_bits(from, generation, ENTRY_DUPLICATED, 0);
@@ -337,14 +337,14 @@ UNCHECKED void fd_table_join(int fd, int with)
 	struct fd_entry was, entry;
 
 	if (!fd_table_read(fd, &entry) || !fd_table_read(with, &was) ||
-	    entry.serial == was.serial || was.fork_depth != fork_depth ||
+	    entry.socket_id == was.socket_id || was.fork_depth != fork_depth ||
 	    !hold_too(with, &was))
 		return;
 	uint32_t generation = ENTRY_GENERATION(atomic_load(&entry.word));
 	bool was_last = false;
 	notice_take_over(&entry, &was);
 	if (socket_of(&entry))
-		socket_change_facts(socket_of(&entry), entry.serial, SOCKET_JOINED, 0);
+		socket_change_facts(socket_of(&entry), entry.socket_id, SOCKET_JOINED, 0);
 	if (!refer(fd_table_entry(fd), generation, &was, &was_last)) {
 		/* The joined entry was counted as a socket of its own; now that socket
 		 * counts as closed. */
@@ -413,7 +413,7 @@ void fd_table_dissolve(int fd)
 	uint32_t record = ENTRY_RECORD(atomic_load(&was.word));
 	if (!one)
 		return dissolve(fd_table_entry(fd), record);
-	socket_change_facts(one, was.serial, SOCKET_DISSOLVED,
+	socket_change_facts(one, was.socket_id, SOCKET_DISSOLVED,
 			    (uint32_t) ~(SOCKET_DISSOLVED | SOCKET_ONE_CLOSED));
 	for (unsigned other = 0; other < fd_table_top(); other++)
 		if (fd_table_read((int)other, &entry) && socket_of(&entry) == one)

@@ -54,7 +54,8 @@ static bool may_be_released(const struct fd_entry *was)
 
 static bool was_told(const struct fd_entry *was)
 {
-	return socket_facts(socket_of(was), was->serial) & (SOCKET_EOF | SOCKET_REFUSED);
+	return socket_facts(socket_of(was), was->socket_id) &
+	       (SOCKET_EOF | SOCKET_REFUSED);
 }
 
 /* A child, or the program that it executes, may still hold the socket that this process
@@ -89,10 +90,10 @@ bool fd_table_lose(uint64_t word)
 
 	if (!record)
 		return true;
-	uint32_t serial = socket_serial(socket_at(record));
+	uint32_t socket_id = socket_id_of(socket_at(record));
 	if (socket_let_go(record, 0))
 		return false;
-	socket_free(record, serial);
+	socket_free(record, socket_id);
 	return true;
 }
 
@@ -133,13 +134,13 @@ static UNCHECKED void copy_entry(struct fd_entry *to, const struct fd_entry *fro
 	to->cookie = from->cookie;
 }
 
-/* Where the word refers to a record the serial is that one's, whatever stands in the
+/* Where the word refers to a record the socket id is that one's, whatever stands in the
  * entry: fd_table_join() changes the word first. */
 static void take_word(struct fd_entry *copy, uint64_t word)
 {
 	atomic_store_explicit(&copy->word, word, memory_order_relaxed);
 	if (ENTRY_RECORD(word))
-		copy->serial = socket_serial(socket_at(ENTRY_RECORD(word)));
+		copy->socket_id = socket_id_of(socket_at(ENTRY_RECORD(word)));
 }
 
 /* Whether a copy that was made at the first word is one at the second. */
@@ -169,8 +170,8 @@ static uint64_t time_of_end(const struct fd_entry *was)
 {
 	const struct socket *one = socket_of(was);
 
-	return socket_is_gone(one, was->serial) ||
-			       (socket_facts(one, was->serial) & SOCKET_CLOSED_LATE)
+	return socket_is_gone(one, was->socket_id) ||
+			       (socket_facts(one, was->socket_id) & SOCKET_CLOSED_LATE)
 		       ? clock_now_ns()
 		       : 0;
 }
@@ -200,7 +201,7 @@ void fd_table_let_go(const struct fd_entry *was)
 	uint32_t record = ENTRY_RECORD(atomic_load(&was->word));
 
 	if (record)
-		socket_free(record, was->serial);
+		socket_free(record, was->socket_id);
 }
 
 bool fd_table_forget(int fd, struct fd_entry *was)
@@ -253,10 +254,11 @@ void fd_table_restore(int fd, const struct fd_entry *was)
 	if (!entry || atomic_load(&entry->word))
 		return fd_table_let_go(was);
 	if (ENTRY_RECORD(word) &&
-	    !socket_hold(ENTRY_RECORD(word), was->serial, &n_before))
+	    !socket_hold(ENTRY_RECORD(word), was->socket_id, &n_before))
 		word &= ~ENTRY_RECORD_MASK;
 	else if (ENTRY_RECORD(word))
-		socket_change_facts(socket_of(was), was->serial, 0, SOCKET_CLOSED_LATE);
+		socket_change_facts(socket_of(was), was->socket_id, 0,
+				    SOCKET_CLOSED_LATE);
 	fd_table_copy_birth(entry, was);
 	atomic_store_explicit(&entry->word, word, memory_order_release);
 	if (word & ENTRY_NOT_TCP)

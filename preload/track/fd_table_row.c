@@ -37,7 +37,7 @@ static UNCHECKED void describe(const struct fd_entry *entry, struct sl_descripto
 		.name = entry->name,
 		.family = entry->family,
 		.peer_port = entry->peer_port,
-		.serial = entry->serial,
+		.socket_id = entry->socket_id,
 		.flags = word & ENTRY_DUPLICATED ? SL_ROW_DUPLICATED : 0,
 	};
 	memcpy(d->peer, entry->peer, sizeof(d->peer));

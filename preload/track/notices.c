@@ -21,7 +21,7 @@ static uint8_t shut_how(uint32_t facts)
 /* The facts on what `fd` holds, with a copy of its entry; 0 = none. */
 static uint32_t facts_of(int fd, struct fd_entry *entry)
 {
-	return fd_table_read(fd, entry) ? socket_facts(socket_of(entry), entry->serial)
+	return fd_table_read(fd, entry) ? socket_facts(socket_of(entry), entry->socket_id)
 					: 0;
 }
 
@@ -30,7 +30,7 @@ static UNCHECKED bool was_eof(const struct fd_entry *entry)
 {
 	const struct socket *one = socket_of(entry);
 
-	return (socket_facts(one, entry->serial) & SOCKET_EOF) &&
+	return (socket_facts(one, entry->socket_id) & SOCKET_EOF) &&
 	       one->eof_fork_depth == fork_depth;
 }
 
@@ -54,16 +54,17 @@ UNCHECKED bool notice_withdraw(const struct fd_entry *entry, uint64_t before_ns)
 {
 	struct socket *one = socket_of(entry);
 
-	if (!(socket_facts(one, entry->serial) & SOCKET_EOF) || one->eof_ns >= before_ns)
+	if (!(socket_facts(one, entry->socket_id) & SOCKET_EOF) ||
+	    one->eof_ns >= before_ns)
 		return false;
-	socket_change_facts(one, entry->serial, 0, SOCKET_EOF);
+	socket_change_facts(one, entry->socket_id, 0, SOCKET_EOF);
 	return true;
 }
 
 UNCHECKED bool notice_before_fork(const struct fd_entry *entry)
 {
 	const struct socket *one = socket_of(entry);
-	uint32_t facts = socket_facts(one, entry->serial);
+	uint32_t facts = socket_facts(one, entry->socket_id);
 
 	return ((facts & SOCKET_EOF) && one->eof_fork_depth != fork_depth) ||
 	       ((facts & SOCKET_SHUT) && one->shut_fork_depth != fork_depth);
@@ -91,7 +92,7 @@ void notice_resolve(const struct fd_entry *entry)
 UNCHECKED void notice_read(const struct fd_entry *entry, struct eof_notice *notice)
 {
 	const struct socket *one = socket_of(entry);
-	uint32_t facts = socket_facts(one, entry->serial);
+	uint32_t facts = socket_facts(one, entry->socket_id);
 
 	memset(notice, 0, sizeof(*notice));
 	if ((facts & SOCKET_EOF) && one->eof_fork_depth == fork_depth) {
@@ -137,7 +138,7 @@ void notice_eof(int fd, enum sl_call call, uint32_t origin, enum verdict_error e
 	}
 	uint64_t now_ns = clock_now_ns();
 	write_eof(one, call, origin, error, now_ns);
-	socket_change_facts(one, entry.serial, SOCKET_EOF, 0);
+	socket_change_facts(one, entry.socket_id, SOCKET_EOF, 0);
 	note_that_told(atomic_load(&entry.word) & ENTRY_NOT_TCP ? &was_told_of_unseen
 								: &was_told_here);
 	ledger_told(fd, now_ns, call);
@@ -151,7 +152,7 @@ UNCHECKED void notice_cookie(int fd, uint64_t cookie)
 	if (!one)
 		return;
 	one->cookie = cookie;
-	socket_change_facts(one, entry.serial, SOCKET_IDENTIFIED, 0);
+	socket_change_facts(one, entry.socket_id, SOCKET_IDENTIFIED, 0);
 	ledger_identify(fd, cookie);
 }
 
@@ -159,7 +160,7 @@ UNCHECKED uint64_t notice_cookie_of(const struct fd_entry *entry)
 {
 	const struct socket *one = socket_of(entry);
 
-	return socket_facts(one, entry->serial) & SOCKET_IDENTIFIED ? one->cookie : 0;
+	return socket_facts(one, entry->socket_id) & SOCKET_IDENTIFIED ? one->cookie : 0;
 }
 
 void notice_shutting(int fd, bool is_under_way)
@@ -168,7 +169,8 @@ void notice_shutting(int fd, bool is_under_way)
 	struct socket *one = fd_table_make_socket(fd, &entry);
 
 	if (one)
-		socket_change_facts(one, entry.serial, is_under_way ? SOCKET_SHUTTING : 0,
+		socket_change_facts(one, entry.socket_id,
+				    is_under_way ? SOCKET_SHUTTING : 0,
 				    is_under_way ? 0 : SOCKET_SHUTTING);
 }
 
@@ -192,7 +194,7 @@ UNCHECKED void notice_shutdown(int fd, int how, uint32_t origin)
 	one->shut_ns = clock_now_ns();
 	atomic_store(&one->shut_origin, origin);
 	one->shut_fork_depth = fork_depth;
-	socket_change_facts(one, entry.serial,
+	socket_change_facts(one, entry.socket_id,
 			    SOCKET_SHUT | directions[how] * SOCKET_SHUT_HOW_UNIT, 0);
 	note_that_told(&was_told_here);
 }
@@ -206,16 +208,16 @@ UNCHECKED void notice_refused(int fd)
 	if (!one)
 		return;
 	one->refused_ns = clock_now_ns();
-	socket_change_facts(one, entry.serial, SOCKET_REFUSED, 0);
+	socket_change_facts(one, entry.socket_id, SOCKET_REFUSED, 0);
 }
 
 UNCHECKED void notice_take_over(const struct fd_entry *from, const struct fd_entry *to)
 {
 	const uint32_t any = SOCKET_EOF | SOCKET_SHUT | SOCKET_SHUT_HOW;
 	struct socket *old = socket_of(from), *one = socket_of(to);
-	uint32_t facts = socket_facts(old, from->serial) & any;
+	uint32_t facts = socket_facts(old, from->socket_id) & any;
 
-	if (!one || !facts || (socket_facts(one, to->serial) & any))
+	if (!one || !facts || (socket_facts(one, to->socket_id) & any))
 		return;
 	one->eof_ns = old->eof_ns;
 	atomic_store(&one->eof_origin, atomic_load(&old->eof_origin));
@@ -225,7 +227,7 @@ UNCHECKED void notice_take_over(const struct fd_entry *from, const struct fd_ent
 	one->shut_ns = old->shut_ns;
 	atomic_store(&one->shut_origin, atomic_load(&old->shut_origin));
 	one->shut_fork_depth = old->shut_fork_depth;
-	socket_change_facts(one, to->serial, facts, 0);
+	socket_change_facts(one, to->socket_id, facts, 0);
 }
 
 /* A call said that it ended, and it is still open: a file, or a socket opened unseen. */

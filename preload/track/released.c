@@ -83,7 +83,7 @@ UNCHECKED static void keep_end(struct released *one, const struct fd_entry *was)
 {
 	const struct socket *socket = socket_of(was);
 
-	if (!socket_is_gone(socket, was->serial))
+	if (!socket_is_gone(socket, was->socket_id))
 		return;
 	one->end = socket->end;
 	notice_read(was, &one->notice);

@@ -67,7 +67,7 @@ static uint32_t take_fresh(void)
 	return record;
 }
 
-uint32_t socket_new(uint32_t serial, uint32_t n)
+uint32_t socket_new(uint32_t socket_id, uint32_t n)
 {
 	uint32_t record = take_free();
 
@@ -75,18 +75,18 @@ uint32_t socket_new(uint32_t serial, uint32_t n)
 		return 0;
 	struct socket *one = socket_at(record);
 	atomic_store(&one->ended_ns, 0);
-	atomic_store(&one->facts, (uint64_t)serial << 32);
-	atomic_store(&one->holders, (uint64_t)serial << 32 | n);
+	atomic_store(&one->facts, (uint64_t)socket_id << 32);
+	atomic_store(&one->holders, (uint64_t)socket_id << 32 | n);
 	return record;
 }
 
-bool socket_hold(uint32_t record, uint32_t serial, uint32_t *before)
+bool socket_hold(uint32_t record, uint32_t socket_id, uint32_t *before)
 {
 	struct socket *one = socket_at(record);
 	uint64_t was = atomic_load(&one->holders);
 
 	do
-		if (was >> 32 != serial)
+		if (was >> 32 != socket_id)
 			return false;
 	while (!atomic_compare_exchange_weak(&one->holders, &was, was + 1));
 	*before = (uint32_t)was;
@@ -96,64 +96,64 @@ bool socket_hold(uint32_t record, uint32_t serial, uint32_t *before)
 bool socket_let_go(uint32_t record, uint64_t ended_ns)
 {
 	struct socket *one = socket_at(record);
-	uint32_t serial = socket_serial(one);
+	uint32_t socket_id = socket_id_of(one);
 
 	if (ended_ns)
 		atomic_store(&one->ended_ns, ended_ns);
-	socket_change_facts(one, serial, SOCKET_ONE_CLOSED, 0);
+	socket_change_facts(one, socket_id, SOCKET_ONE_CLOSED, 0);
 	return (uint32_t)atomic_fetch_sub(&one->holders, 1) > 1;
 }
 
 /* The thread that makes the record free puts it into the list. */
-static void free_ended(uint32_t record, uint64_t serial)
+static void free_ended(uint32_t record, uint64_t socket_id)
 {
-	uint64_t ended = serial << 32;
+	uint64_t ended = socket_id << 32;
 
-	if (serial &&
+	if (socket_id &&
 	    atomic_compare_exchange_strong(&socket_at(record)->holders, &ended, 0))
 		give_free(record);
 }
 
-UNCHECKED void socket_free(uint32_t record, uint32_t serial)
+UNCHECKED void socket_free(uint32_t record, uint32_t socket_id)
 {
 	struct socket *one = socket_at(record);
 
-	if (one->end.gone_serial != serial &&
-	    !(socket_facts(one, serial) & SOCKET_CLOSED_LATE))
-		free_ended(record, serial);
+	if (one->end.gone_id != socket_id &&
+	    !(socket_facts(one, socket_id) & SOCKET_CLOSED_LATE))
+		free_ended(record, socket_id);
 }
 
 void socket_reap(uint32_t record)
 {
 	struct socket *one = socket_at(record);
-	uint32_t serial = socket_serial(one);
+	uint32_t socket_id = socket_id_of(one);
 
-	if (!(socket_facts(one, serial) & SOCKET_CLOSED_LATE))
-		free_ended(record, serial);
+	if (!(socket_facts(one, socket_id) & SOCKET_CLOSED_LATE))
+		free_ended(record, socket_id);
 }
 
-uint32_t socket_facts(const struct socket *one, uint32_t serial)
+uint32_t socket_facts(const struct socket *one, uint32_t socket_id)
 {
 	uint64_t facts = one ? atomic_load(&one->facts) : 0;
 
-	return facts >> 32 == serial ? (uint32_t)facts : 0;
+	return facts >> 32 == socket_id ? (uint32_t)facts : 0;
 }
 
-void socket_change_facts(struct socket *one, uint32_t serial, uint32_t set,
+void socket_change_facts(struct socket *one, uint32_t socket_id, uint32_t set,
 			 uint32_t clear)
 {
 	uint64_t was = atomic_load(&one->facts);
 
-	while (was >> 32 == serial &&
+	while (was >> 32 == socket_id &&
 	       !atomic_compare_exchange_weak(&one->facts, &was,
 					     (was | set) & ~(uint64_t)clear))
 		;
 }
 
-UNCHECKED bool socket_is_gone(const struct socket *one, uint32_t serial)
+UNCHECKED bool socket_is_gone(const struct socket *one, uint32_t socket_id)
 {
-	return one && one->end.gone_serial == serial &&
-	       !(socket_facts(one, serial) & SOCKET_DISSOLVED);
+	return one && one->end.gone_id == socket_id &&
+	       !(socket_facts(one, socket_id) & SOCKET_DISSOLVED);
 }
 
 void socket_fork_child(void)
@@ -164,12 +164,12 @@ void socket_fork_child(void)
 
 		/* A page that is not written stays shared with the parent. */
 		if (atomic_load(&one->late_close)) {
-			socket_change_facts(one, socket_serial(one), 0,
+			socket_change_facts(one, socket_id_of(one), 0,
 					    SOCKET_CLOSED_LATE);
 			atomic_store(&one->late_close, 0);
 		}
-		if (end->gone_serial || end->leak_group) {
-			end->gone_serial = 0;
+		if (end->gone_id || end->leak_group) {
+			end->gone_id = 0;
 			end->leak_group = NULL;
 		}
 	}

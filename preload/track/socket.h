@@ -1,17 +1,17 @@
 /* What is known of a socket beyond its birth: one record, which the entries of all
  * descriptors that hold it refer to (fd_table.h).
  *
- * A record is FREE (`holders` 0), HELD (a serial and how many entries refer to it) or
- * ENDED (a serial and 0).  Any thread makes it HELD, by socket_new(); the entry that
+ * A record is FREE (`holders` 0), HELD (a socket id and how many entries refer to it) or
+ * ENDED (a socket id and 0).  Any thread makes it HELD, by socket_new(); the entry that
  * gives back the last hold makes it ENDED, and FREE at once unless a scan, or the hook
  * that closes it, has found that the peer has gone: then the scanning thread first takes
  * notice of the end and frees it in its next pass (scan/scan_fd.c).  Both free it by
  * compare-and-swap: one of them does.
  *
  * Records are never unmapped.  So a thread that is late still reads and writes a record,
- * though perhaps that of the next socket: each part of it has the serial of the socket
- * that it is about (`holders`, `facts`, `end.gone_serial`), and a part with another
- * serial is stale; it need not be cleared.  An entry that stands proves that its record
+ * though perhaps that of the next socket: each part of it has the id of the socket
+ * that it is about (`holders`, `facts`, `end.gone_id`), and a part with another
+ * socket id is stale; it need not be cleared.  An entry that stands proves that its record
  * is HELD.
  *
  * Given up on purpose: of two threads that are told at once of one socket the fields may
@@ -44,7 +44,7 @@ enum socket_facts {
 
 /* How a connection ended, as scans found it: the scanning thread's. */
 struct socket_end {
-	uint32_t gone_serial; /* of the socket that the rest is about; 0 = none */
+	uint32_t gone_id; /* of the socket that the rest is about; 0 = none */
 	uint8_t state, verdict, kind;
 	uint8_t fin_unread : 1;
 	uint8_t was_leak : 1; /* past grace at some scan, whatever was sent since */
@@ -66,8 +66,9 @@ struct socket_end {
 };
 
 struct socket {
-	_Atomic uint64_t holders; /* serial << 32 | entries that refer to it; 0 = free */
-	_Atomic uint64_t facts;   /* serial << 32 | enum socket_facts: which are known */
+	_Atomic uint64_t
+		holders;        /* socket id << 32 | entries that refer to it; 0 = free */
+	_Atomic uint64_t facts; /* socket id << 32 | enum socket_facts: which are known */
 
 	/* The hooks'. */
 	_Atomic uint32_t next_free;
@@ -101,30 +102,30 @@ static inline struct socket *socket_of(const struct fd_entry *entry)
 }
 
 /* A record that `n` entries will refer to.  0 = no memory. */
-uint32_t socket_new(uint32_t serial, uint32_t n);
+uint32_t socket_new(uint32_t socket_id, uint32_t n);
 /* One more entry refers to it; `before`: how many did.  false = it is another's. */
-bool socket_hold(uint32_t record, uint32_t serial, uint32_t *before);
+bool socket_hold(uint32_t record, uint32_t socket_id, uint32_t *before);
 /* One entry less refers to it; called by the thread that took the word away.  `ended_ns`:
  * when the descriptor was closed; 0 = not of interest.  Returns whether other entries are
  * left. */
 bool socket_let_go(uint32_t record, uint64_t ended_ns);
 /* Frees the record if no entry holds it any more and no scan has to take notice of its
  * end. */
-void socket_free(uint32_t record, uint32_t serial);
+void socket_free(uint32_t record, uint32_t socket_id);
 /* The same by the owner of the scan lock, after it has taken notice. */
 void socket_reap(uint32_t record);
 
-static inline uint32_t socket_serial(const struct socket *one)
+static inline uint32_t socket_id_of(const struct socket *one)
 {
 	return (uint32_t)(atomic_load_explicit(&one->holders, memory_order_acquire) >>
 			  32);
 }
-/* What is known of the socket with this serial; `one` may be NULL. */
-uint32_t socket_facts(const struct socket *one, uint32_t serial);
-void socket_change_facts(struct socket *one, uint32_t serial, uint32_t set,
+/* What is known of the socket with this id; `one` may be NULL. */
+uint32_t socket_facts(const struct socket *one, uint32_t socket_id);
+void socket_change_facts(struct socket *one, uint32_t socket_id, uint32_t set,
 			 uint32_t clear);
 /* Whether a scan has found that the peer of this socket has gone. */
-bool socket_is_gone(const struct socket *one, uint32_t serial);
+bool socket_is_gone(const struct socket *one, uint32_t socket_id);
 
 /* In a real child: it begins without ends of connections. */
 void socket_fork_child(void);

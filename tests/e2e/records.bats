@@ -147,7 +147,7 @@ offset() {
 }
 
 @test "nothing is missed where the numbers of sockets wrap" {
-	GENERATION=$(offset last_generation) SERIAL=$(offset last_serial) \
+	GENERATION=$(offset last_generation) SOCKET_ID=$(offset last_socket_id) \
 		logged interval=20ms "$fixture" counts-past-the-wrap >"$tmp/said"
 	[ "$(cat "$tmp/said")" = "4 since the mark" ]
 	says 'SUMMARY: sockleak: 4 sockets leaked'

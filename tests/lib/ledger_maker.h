@@ -90,7 +90,7 @@ static inline struct sl_descriptor *maker_row(struct ledger_maker *maker, uint32
 	row->held = 1;
 	row->opened_ns = MAKER_START_NS + MAKER_SECOND;
 	row->looked_ns = maker->head.looked_ns;
-	row->serial = fd + 1;
+	row->socket_id = fd + 1;
 	return row;
 }
 

@@ -128,7 +128,7 @@ static void what_one_duplicate_is_told_the_other_knows(void **state)
 	fd_table_read(FD, &entry);
 	notice_read(&entry, &notice);
 	assert_int_equal(notice.shut_how, 3);
-	assert_true(socket_facts(socket_of(&entry), entry.serial) & SOCKET_ONE_CLOSED);
+	assert_true(socket_facts(socket_of(&entry), entry.socket_id) & SOCKET_ONE_CLOSED);
 }
 
 static void a_socket_is_closed_with_its_last_descriptor(void **state)

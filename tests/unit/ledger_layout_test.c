@@ -54,7 +54,7 @@ static void a_row_lies_as_pinned(void **state)
 	AT(sl_descriptor, was_found_by_check, 107);
 	AT(sl_descriptor, local, 108);
 	AT(sl_descriptor, peer, 124);
-	AT(sl_descriptor, serial, 140);
+	AT(sl_descriptor, socket_id, 140);
 	AT(sl_descriptor, reserved32, 144);
 	AT(sl_descriptor, ended_ns, 152);
 }

@@ -43,7 +43,7 @@ static void a_number_that_was_used_again_keeps_its_row(void **state)
 	assert_false(publish(&scanned, NULL));
 	assert_int_equal(row()->held, 1);
 	assert_int_equal(row()->call, SL_CALL_socket);
-	assert_int_equal(row()->serial, before.serial);
+	assert_int_equal(row()->socket_id, before.socket_id);
 	assert_int_equal(row()->opened_ns, before.opened_ns);
 	fd_table_forget(FD, NULL);
 }

@@ -116,11 +116,11 @@ static void a_record_with_a_peer_that_has_gone_waits_for_the_next_scan(void **st
 	(void)state;
 	open_one(FD);
 	assert_non_null(one = fd_table_make_socket(FD, &entry));
-	one->end.gone_serial = entry.serial;
+	one->end.gone_id = entry.socket_id;
 	fd_table_forget(FD, NULL);
-	assert_true(atomic_load(&one->holders) == (uint64_t)entry.serial << 32);
+	assert_true(atomic_load(&one->holders) == (uint64_t)entry.socket_id << 32);
 	assert_true(atomic_load(&one->ended_ns) > 0);
-	one->end.gone_serial = 0;
+	one->end.gone_id = 0;
 	socket_reap(ENTRY_RECORD(atomic_load(&entry.word)));
 	assert_true(atomic_load(&one->holders) == 0);
 }
@@ -146,7 +146,7 @@ static void numbers_come_round_without_a_false_answer(void **state)
 
 	(void)state;
 	atomic_store(&last_generation, UINT32_MAX - 2);
-	atomic_store(&last_serial, UINT32_MAX - 2);
+	atomic_store(&last_socket_id, UINT32_MAX - 2);
 	open_one(FD);
 	assert_true(fd_table_read(FD, &first));
 	fd_table_entry(FD)->scanned_gen = ENTRY_GENERATION(atomic_load(&first.word));
@@ -158,16 +158,16 @@ static void numbers_come_round_without_a_false_answer(void **state)
 		open_one(FD + 1);
 		assert_true(fd_table_read(FD + 1, &entry));
 		assert_int_not_equal(ENTRY_GENERATION(atomic_load(&entry.word)), 0);
-		assert_int_not_equal(entry.serial, 0);
+		assert_int_not_equal(entry.socket_id, 0);
 		fd_table_forget(FD + 1, NULL);
 	}
 	atomic_store(&last_generation, UINT32_MAX - 2);
-	atomic_store(&last_serial, UINT32_MAX - 2);
+	atomic_store(&last_socket_id, UINT32_MAX - 2);
 	open_one(FD);
 	assert_true(fd_table_read(FD, &entry));
 	assert_int_equal(ENTRY_GENERATION(atomic_load(&entry.word)),
 			 ENTRY_GENERATION(atomic_load(&first.word)));
-	assert_int_equal(entry.serial, first.serial);
+	assert_int_equal(entry.socket_id, first.socket_id);
 	assert_int_not_equal(entry.scanned_gen,
 			     ENTRY_GENERATION(atomic_load(&entry.word)));
 	assert_int_equal(fd_table_entry(FD)->published, 0);

@@ -96,16 +96,16 @@ static void duplicates_in_a_process_are_one_socket_with_two_holders(void **state
 	assert_int_equal(findings->processes[0].open, 1);
 }
 
-static void duplicates_without_a_cookie_are_joined_by_serial(void **state)
+static void duplicates_without_a_cookie_are_joined_by_socket_id(void **state)
 {
 	(void)state;
 	maker_begin(&maker, 1);
-	maker_leak(&maker, 5, 0)->serial = 3;
-	maker_leak(&maker, 9, 0)->serial = 3;
-	maker_leak(&maker, 10, 0)->serial = 4;
+	maker_leak(&maker, 5, 0)->socket_id = 3;
+	maker_leak(&maker, 9, 0)->socket_id = 3;
+	maker_leak(&maker, 10, 0)->socket_id = 4;
 	add();
-	maker_begin(&maker, 2); /* serials mean nothing to another process */
-	maker_leak(&maker, 5, 0)->serial = 3;
+	maker_begin(&maker, 2); /* socket ids mean nothing to another process */
+	maker_leak(&maker, 5, 0)->socket_id = 3;
 	add();
 	close_merge();
 	assert_int_equal(findings->leaks[0].n_sockets, 3);
@@ -539,7 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(duplicates_in_a_process_are_one_socket_with_two_holders),
-		TEST(duplicates_without_a_cookie_are_joined_by_serial),
+		TEST(duplicates_without_a_cookie_are_joined_by_socket_id),
 		TEST(processes_of_one_boot_share_cookies_others_do_not),
 		TEST(who_ended_before_it_was_a_leak_is_no_holder_of_it),
 		TEST(who_held_it_while_the_peer_was_there_is_no_holder),

@@ -90,10 +90,10 @@ struct row { /* one process's view */
 };
 
 struct socket_key {
-	uint64_t cookie;  /* or serial */
+	uint64_t cookie;  /* or socket id */
 	uint32_t boot;    /* of cookies */
-	uint32_t process; /* of serials, from 1 */
-	uint64_t fd;      /* where there is no serial either, from 1 */
+	uint32_t process; /* of socket ids, from 1 */
+	uint64_t fd;      /* where there is no socket id either, from 1 */
 };
 
 struct joined {

@@ -2,7 +2,7 @@
  *
  * Theory of operation.  A row is one process's view of one descriptor.  Rows with the
  * same boot id and cookie speak of one socket, in whatever process; where the cookie was
- * never asked, the serial joins the duplicates within a process.  Rows of descriptors
+ * never asked, the socket id joins the duplicates within a process.  Rows of descriptors
  * closed since, and passed descriptors over Unix sockets (events), hold nothing, but know
  * where the socket was opened: the origin in the giver's ledger serves the taker's row.
  *
@@ -275,9 +275,9 @@ static struct joined *join(struct merge *merge, uint32_t process, uint32_t fd,
 		key.cookie = row->cookie;
 		key.boot = merge->processes[process].boot;
 	} else {
-		key.cookie = row->serial;
+		key.cookie = row->socket_id;
 		key.process = process + 1;
-		key.fd = row->serial ? 0 : fd + UINT64_C(1);
+		key.fd = row->socket_id ? 0 : fd + UINT64_C(1);
 	}
 	HASH_FIND(hh, merge->sockets, &key, sizeof(key), known);
 	if (known)
