@@ -49,7 +49,7 @@ cflags_x86_64 := -fcf-protection=full
 cflags_aarch64 := -mbranch-protection=bti -mno-outline-atomics
 ldflags_x86_64 := -z shstk
 lib_cflags = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
-	-fasynchronous-unwind-tables -fno-omit-frame-pointer -ffunction-sections -U_FORTIFY_SOURCE \
+	-fasynchronous-unwind-tables -fno-omit-frame-pointer -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE \
 	$(cflags_$(machine)) -DLIBUNWIND_FILE='"$(libunwind_dir)/libunwind-$(machine).so.8"'
 lib_ldflags = -shared $(ldflags_$(machine)) \
 	-Wl,-z,now,-z,relro,-z,noseparate-code,--sort-section=name,-T,preload/order.ld \

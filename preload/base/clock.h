@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#define MS UINT64_C(1000000) /* a millisecond, in nanoseconds */
+
 /* By the constructor, after imports_read(); until then the program's call is asked. */
 void clock_start(void);
 uint64_t clock_ns(clockid_t clock);

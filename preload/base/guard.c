@@ -2,6 +2,7 @@
 #include "base/guard.h"
 
 #include "base/arena.h"
+#include "base/page.h"
 #include "base/sections.h"
 
 #include <errno.h>
@@ -25,7 +26,6 @@ pid_t guard_pid;
 uint32_t guard_progress;
 long guard_errno_offset;
 
-#define PAGE_BYTES  4096
 #define LOWEST_FD   200   /* below it a host expects its own numbers */
 #define MAX_WAIT_MS 30000 /* other threads of the host may feed the one that works */
 

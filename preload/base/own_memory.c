@@ -3,13 +3,12 @@
 
 #include "base/guard.h"
 #include "base/memcheck.h"
+#include "base/page.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-
-#define PAGE_BYTES 4096u
 
 bool own_memory_may_ask(void)
 {
@@ -85,11 +84,6 @@ static uint64_t end_of_read(const struct runs *runs, uint64_t from, long n)
 	return end;
 }
 
-static uint64_t page_of(uint64_t address)
-{
-	return address & ~(uint64_t)(PAGE_BYTES - 1);
-}
-
 uint32_t own_memory_read_resident(uint64_t from, void *to, uint32_t bytes)
 {
 	unsigned char is_resident[OWN_MEMORY_MAX_ASKED / PAGE_BYTES + 1] = {0};
@@ -116,12 +110,14 @@ uint32_t own_memory_read_resident(uint64_t from, void *to, uint32_t bytes)
 	return (uint32_t)(end_of_read(&runs, from, n) - from);
 }
 
-/* rt_sigprocmask copies the set in, and then refuses the `how`.  Memcheck would report a
- * read below the stack pointer. */
-bool own_memory_is_there(uint64_t address)
+/* rt_sigprocmask copies the set in, and then refuses the `how`. */
+bool own_memory_is_readable(uint64_t address)
 {
-	if (memcheck_is_there)
-		return true;
 	return guard_sys(SYS_rt_sigprocmask, ~0L, address & ~UINT64_C(7), NULL, 8) ==
 	       -EINVAL;
+}
+
+bool own_memory_is_there(uint64_t address)
+{
+	return memcheck_is_there || own_memory_is_readable(address);
 }

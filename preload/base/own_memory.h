@@ -25,8 +25,11 @@ long own_memory_read_pieces(const struct iovec *pieces, uint32_t n_pieces, void 
  */
 uint32_t own_memory_read_resident(uint64_t from, void *to, uint32_t bytes);
 #define OWN_MEMORY_MAX_ASKED (128u << 10)
-/* The page of `address` may be read, now: it is copied from there by a call that every
- * filter allows.  The main thread's stack grows by it. */
+/* The page of `address` may be read, now: the kernel copies the aligned 8 bytes there, by a
+ * call that every filter allows and that then refuses.  The main thread's stack grows by
+ * it. */
+bool own_memory_is_readable(uint64_t address);
+/* The same, without a call where memcheck would report a read below the stack pointer. */
 bool own_memory_is_there(uint64_t address);
 
 #endif

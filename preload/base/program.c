@@ -8,6 +8,7 @@
 
 #include "base/guard.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 #include "base/single_thread.h"
 #include "base/unchecked.h"
 #include "common/path.h"
@@ -31,7 +32,6 @@
 #define LINE_BYTES       256 /* of a script's first line: BINPRM_BUF_SIZE */
 #define PATH_BYTES       512 /* longer ones are not searched */
 #define MAX_VARIABLES    100000
-#define PAGE_BYTES       4096
 
 #if defined __x86_64__
 #define OUR_MACHINE  EM_X86_64
@@ -243,7 +243,7 @@ struct reading {
 
 static bool can_read(struct reading *reading, uint64_t at)
 {
-	uint64_t page = at & ~(uint64_t)(PAGE_BYTES - 1);
+	uint64_t page = page_of(at);
 
 	if (page == reading->page)
 		return true;

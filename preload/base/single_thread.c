@@ -8,13 +8,13 @@
 #include <dlfcn.h>
 #include <stdint.h>
 
-bool single_may_be;
-const unsigned *single_n_threads;
-unsigned single_n_alone = 1;
+static const unsigned not_known;
+const unsigned *single_n_threads = &not_known;
+unsigned single_n_alone = SINGLE_NEVER; /* atomic */
 
 void single_no_more(void)
 {
-	__atomic_store_n(&single_may_be, false, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&single_n_alone, SINGLE_NEVER, __ATOMIC_SEQ_CST);
 }
 
 AT_START void single_start(void)
@@ -44,18 +44,22 @@ AT_START void single_start(void)
 			return;
 	}
 	single_n_threads = found;
-	single_may_be = true;
+	single_n_alone = 1;
+}
+
+/* SINGLE_NEVER stays. */
+static void change_alone(unsigned from, unsigned to)
+{
+	__atomic_compare_exchange_n(&single_n_alone, &from, to, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 }
 
 void single_thread_comes(void)
 {
-	/* The host has two threads already: the helper is not counted yet. */
-	if (single_may_be && *single_n_threads != 1)
-		single_no_more();
-	__atomic_store_n(&single_n_alone, 2, __ATOMIC_SEQ_CST);
+	change_alone(1, 2);
 }
 
 void single_thread_goes(void)
 {
-	__atomic_store_n(&single_n_alone, 1, __ATOMIC_SEQ_CST);
+	change_alone(2, 1);
 }

@@ -11,22 +11,18 @@
 
 #include <stdbool.h>
 
-/* Whether the host may still have but one thread: one that was seen with two is never
- * asked again.  How many glibc counts (it exports that for debuggers), and how many that
- * is for a host of one: 1, or 2 with ours. */
-extern bool single_may_be __attribute__((visibility("hidden")));
+/* How many threads glibc counts (it exports that for debuggers), and how many that is for
+ * a host of one: 1, or 2 with ours; SINGLE_NEVER, which no count is, where it is not
+ * known or does not matter any more. */
 extern const unsigned *single_n_threads __attribute__((visibility("hidden")));
 extern unsigned single_n_alone __attribute__((visibility("hidden")));
+#define SINGLE_NEVER (~0U)
 
-/* Plain loads: a thread that is alone wrote these itself. */
+/* Plain loads: a thread that is alone wrote these itself.  Two loads and one branch, which
+ * goes straight on where a system call takes the largest part of the time. */
 static inline UNCHECKED bool host_is_single_threaded(void)
 {
-	if (__builtin_expect(!single_may_be, 1))
-		return false;
-	if (*single_n_threads == single_n_alone)
-		return true;
-	single_may_be = false;
-	return false;
+	return __builtin_expect(*single_n_threads == single_n_alone, 0);
 }
 
 /* A thread is to be cancelled: from now on the host does not count as single-threaded.

@@ -106,11 +106,13 @@ static void note_shutdown(int fd, int how)
 
 int after_shutdown(int fd, int how, int result)
 {
+	struct fd_entry entry;
+
 	if (!may_record() || !may_drop())
 		return result;
 	if (result == 0)
 		note_shutdown(fd, how);
-	if (notice_is_shutting(fd))
+	if (fd_table_read(fd, &entry) && notice_is_shutting(&entry))
 		notice_shutting(fd, false);
 	return result;
 }

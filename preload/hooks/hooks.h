@@ -106,11 +106,11 @@ void copied(int from, int to);
 void await_release(int fd);
 /* A read returned 0 for a non-zero length, or `call` returned an error that may end a
  * connection. */
-void told(int fd, enum sl_call call, enum verdict_error error);
-/* `call` failed with errno, or gave an error number: told() if that error ends a
+void note_end(int fd, enum sl_call call, enum verdict_error error);
+/* `call` failed with errno, or gave an error number: note_end(), if that error ends a
  * connection. */
-void failed(int fd, enum sl_call call);
-void told_of_error(int fd, enum sl_call call, int error_number);
+void note_errno(int fd, enum sl_call call);
+void note_error(int fd, enum sl_call call, int error_number);
 /* Records what was opened unseen, if there were sockets at all; `is_socket`: a call said
  * so that is for sockets alone. */
 void adopt_if_unknown(int fd, bool is_socket);

@@ -124,7 +124,7 @@ EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 			for_each_received(one, SL_CALL_recvmmsg, received);
 		if (!messages[i].msg_len && !(flags & MSG_ERRQUEUE) &&
 		    wants_some(one->msg_iov, one->msg_iovlen))
-			told(sockfd, SL_CALL_recvmmsg, VERDICT_END_OF_STREAM);
+			note_end(sockfd, SL_CALL_recvmmsg, VERDICT_END_OF_STREAM);
 	}
 	return (int)AFTER_SEND(sockfd, n, recvmmsg);
 }

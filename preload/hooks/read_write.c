@@ -12,11 +12,11 @@ __attribute__((noinline, cold)) ssize_t ended_direct(long fd, long result, bool 
 {
 	if (result < 0) {
 		guard_set_error((int)-result);
-		failed((int)fd, call);
+		note_errno((int)fd, call);
 		return -1;
 	}
 	if (is_end)
-		told((int)fd, call, VERDICT_END_OF_STREAM);
+		note_end((int)fd, call, VERDICT_END_OF_STREAM);
 	if (awaits_connection())
 		on_first_use((int)fd);
 	return result;
@@ -86,7 +86,7 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off64_t
 	return AFTER_READ(fd, n, n == 0 && wants_some(vector, (size_t)count), preadv64v2);
 }
 
-/* An error of these two calls may belong to the other descriptor: told() asks the kernel
+/* An error of these two calls may belong to the other descriptor: note_end() asks the kernel
  * about the socket. */
 EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset_out,
 		      size_t count, unsigned flags)
@@ -94,7 +94,7 @@ EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset
 	ssize_t n = next.splice(fd_in, offset_in, fd_out, offset_out, count, flags);
 
 	if (n < 0)
-		failed(fd_out, SL_CALL_splice);
+		note_errno(fd_out, SL_CALL_splice);
 	return AFTER_READ(fd_in, n, count, splice);
 }
 
@@ -103,7 +103,7 @@ EXPORT ssize_t sendfile(int fd_out, int fd_in, off_t *offset, size_t count)
 	ssize_t n = next.sendfile(fd_out, fd_in, offset, count);
 
 	if (n < 0)
-		failed(fd_out, SL_CALL_sendfile);
+		note_errno(fd_out, SL_CALL_sendfile);
 	return AFTER_READ(fd_in, n, count, sendfile);
 }
 
@@ -112,7 +112,7 @@ EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
 	ssize_t n = next.sendfile64(fd_out, fd_in, offset, count);
 
 	if (n < 0)
-		failed(fd_out, SL_CALL_sendfile64);
+		note_errno(fd_out, SL_CALL_sendfile64);
 	return AFTER_READ(fd_in, n, count, sendfile64);
 }
 
@@ -192,7 +192,7 @@ __attribute__((noinline, cold)) static void asked_error(int fd, const int *error
 {
 	if (is_on_own_stack(length, sizeof(*length)) && *length == sizeof(*error) &&
 	    is_on_own_stack(error, sizeof(*error)) && *error)
-		told_of_error(fd, SL_CALL_getsockopt, *error);
+		note_error(fd, SL_CALL_getsockopt, *error);
 }
 
 int after_getsockopt(int fd, int result, int level, int name, const void *value,

@@ -30,9 +30,9 @@ static inline ssize_t after_read(const volatile int *fd, ssize_t result,
 	if (__builtin_expect(result < 0, 0)) {
 		if (guard_error_is(EAGAIN))
 			return result;
-		failed(*fd, call);
+		note_errno(*fd, call);
 	} else if (__builtin_expect(result == 0, 0) && *wanted) {
-		told(*fd, call, VERDICT_END_OF_STREAM);
+		note_end(*fd, call, VERDICT_END_OF_STREAM);
 	}
 	if (__builtin_expect(awaits_connection(), 0))
 		on_first_use(*fd);
@@ -43,7 +43,7 @@ static inline ssize_t after_send(const volatile int *fd, ssize_t result,
 				 enum sl_call call)
 {
 	if (__builtin_expect(result < 0, 0))
-		failed(*fd, call);
+		note_errno(*fd, call);
 	if (__builtin_expect(awaits_connection(), 0))
 		on_first_use(*fd);
 	return result;

@@ -1,4 +1,5 @@
-/* What all hooks record: opened, ending, copied, told. */
+/* What all hooks record: a descriptor that was opened, copied or closed, and the end of a
+ * connection. */
 #include "hooks/hooks.h"
 
 #include "base/imports.h"
@@ -194,16 +195,18 @@ static bool has_two_ends(enum sl_call call)
  * What is given up: a thread that was held up between the 0 it read and this, while
  * another one closed the descriptor and a third got its number, notes the end of the
  * third one's socket.  The next scan withdraws that. */
-static bool is_certain(int fd, enum verdict_error error, uint64_t word)
+static bool is_certain(const struct fd_entry *entry, enum verdict_error error)
 {
-	if (notice_is_shutting(fd) || fd_table_may_be_shared(fd))
+	uint64_t word = atomic_load(&entry->word);
+
+	if (notice_is_shutting(entry) || fd_table_may_be_shared(entry))
 		return false;
 	switch (error) {
 	case VERDICT_END_OF_STREAM:
 	case VERDICT_RESET:
 		return true;
 	case VERDICT_ERROR:
-		return (word & ENTRY_ESTABLISHED) && !(notice_shut_how(fd) & 2);
+		return (word & ENTRY_ESTABLISHED) && !(notice_shut_how(entry) & 2);
 	default:
 		return false;
 	}
@@ -238,16 +241,13 @@ static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bo
 }
 
 /* Whether a call may tell of an end: a 0 after a local SHUT_RD does not. */
-static bool may_tell_an_end(int fd, bool by_error, uint64_t *word)
+static bool may_tell_an_end(const struct fd_entry *entry, bool by_error)
 {
-	struct fd_entry entry;
+	uint64_t word = atomic_load(&entry->word);
+	bool is_socket = !(word & ENTRY_NOT_TCP) || (word & ENTRY_UNSEEN);
 
-	if (!fd_table_read(fd, &entry))
-		return false;
-	*word = atomic_load(&entry.word);
-	bool is_socket = !(*word & ENTRY_NOT_TCP) || (*word & ENTRY_UNSEEN);
 	return is_socket &&
-	       (!(notice_shut_how(fd) & 1) || (by_error && !(*word & ENTRY_MPTCP)));
+	       (!(notice_shut_how(entry) & 1) || (by_error && !(word & ENTRY_MPTCP)));
 }
 
 static bool reads_files(enum sl_call call)
@@ -267,38 +267,41 @@ static bool is_file(uint64_t word, enum sl_call call)
 /* A read returned 0 for a non-zero length, or a call an error that may end a connection.
  * Nothing is asked about a connection that is closed soon: what is certain is noted, and
  * the next scan asks the kernel. */
-__attribute__((noinline, cold)) void told(int fd, enum sl_call call,
-					  enum verdict_error error)
+__attribute__((noinline, cold)) void note_end(int fd, enum sl_call call,
+					      enum verdict_error error)
 {
 	bool by_error = error != VERDICT_END_OF_STREAM;
-	bool again = notice_was_eof(fd);
-	uint64_t word;
+	struct fd_entry entry;
 
-	if (guard_is_sandboxed || (again && !by_error) || !may_record() ||
+	if (guard_is_sandboxed || !may_record() ||
 	    !(fd_table_knows(fd) || fd_table_top()) || !may_drop())
 		return;
 	adopt_if_unknown(fd, !reads_files(call));
-	if (!may_tell_an_end(fd, by_error, &word))
+	if (!fd_table_read(fd, &entry))
+		return;
+	uint64_t word = atomic_load(&entry.word);
+	bool again = notice_was_eof(&entry);
+	if ((again && !by_error) || !may_tell_an_end(&entry, by_error))
 		return;
 	if (again || fd_table_misses_calls() || has_two_ends(call) ||
-	    !is_certain(fd, error, word) || !(word & (ENTRY_CONNECTED | ENTRY_UNSEEN)))
+	    !is_certain(&entry, error) || !(word & (ENTRY_CONNECTED | ENTRY_UNSEEN)))
 		ask_and_tell(fd, call, error, again);
 	else
 		notice_eof(fd, call, is_file(word, call) ? 0 : origin_capture(), error);
 	wake_scanner();
 }
 
-__attribute__((noinline, cold)) void failed(int fd, enum sl_call call)
+__attribute__((noinline, cold)) void note_errno(int fd, enum sl_call call)
 {
-	told_of_error(fd, call, errno);
+	note_error(fd, call, errno);
 }
 
-void told_of_error(int fd, enum sl_call call, int error_number)
+void note_error(int fd, enum sl_call call, int error_number)
 {
 	enum verdict_error error;
 
 	if (verdict_error_of(error_number, &error))
-		told(fd, call, error);
+		note_end(fd, call, error);
 }
 
 /* A connection that was open before our tracking state was is in use. */

@@ -4,18 +4,12 @@
 #include "base/guard.h"
 #include "base/memcheck.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
-
-#define PAGE_BYTES 4096u
-
-static uint64_t page_of(uint64_t address)
-{
-	return address & ~(uint64_t)(PAGE_BYTES - 1);
-}
 
 /* The piece that holds these bytes.  Walks ask in much the same order each time, so the
  * search goes on where the last one ended. */
@@ -74,12 +68,10 @@ void reader_want_pages(struct reader *reader, uint64_t from, uint32_t bytes)
 		add_piece(reader, page_of(from), page_of(from + bytes - 1) + PAGE_BYTES);
 }
 
-/* One page after the other, by a call that every filter allows and that refuses after it
- * has read the word. */
 static bool is_readable(uint64_t from, uint64_t bytes)
 {
 	for (uint64_t page = page_of(from); page < from + bytes; page += PAGE_BYTES)
-		if (guard_sys(SYS_rt_sigprocmask, ~0L, page, 0, 8) != -EINVAL)
+		if (!own_memory_is_readable(page))
 			return false;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* See age.h. */
 #include "scan/age.h"
 
-#define MS UINT64_C(1000000)
+#include "base/clock.h"
 
 /* Since when the peer of a socket that is seen so for the first time has been gone. */
 static uint64_t first_gone_ns(uint64_t opened_ns, const struct eof_notice *notice,

@@ -59,7 +59,6 @@
 #define BIRTH_MS    50
 #define RETRY_NS    UINT64_C(10000000) /* first, and at most: */
 #define RETRY_MAX   UINT64_C(1000000000)
-#define COST_FACTOR 1000 /* 0.1 % of one core */
 
 enum state { NOT_WANTED, WANTED, STARTING, RUNNING, STOPPING, STOPPED, HOOKS_SCAN };
 static _Atomic uint32_t state;

@@ -150,7 +150,7 @@ bool judge_is_left(int fd, const struct fd_entry *entry)
 		return true;
 	const struct verdict_facts facts = {
 		.kind = verdict_kind(probe.state),
-		.told_ns = notice_was_eof(fd),
+		.told_ns = notice_was_eof_of(fd),
 		.sent_ns = scan_sent_since_told(entry, &probe) ? UINT64_MAX : 0,
 		.is_sending = probe.is_sending,
 		.was_leak = was_seen && end->was_leak,

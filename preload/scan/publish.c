@@ -100,7 +100,7 @@ bool publish(const struct fd_scan *scanned, const struct eof_notice *notice)
 	}
 	/* The program was told after `notice` was read: the hook has written that into
 	 * the row already. */
-	if (!(notice && notice->eof_ns) && notice_was_eof(scanned->fd))
+	if (!(notice && notice->eof_ns) && notice_was_eof_of(scanned->fd))
 		fd_table_tell_row(scanned->fd);
 	return is_whole;
 }

@@ -18,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#define COST_FACTOR 1000 /* a scan may cost a thousandth of the time between scans */
 #define ADOPT_INTERVALS                                                                  \
 	4 /* unseen descriptors are searched for in one of so many scans, or in each: */
 #define MIN_GRACE_NS UINT64_C(1000000000) /* while the kernel's has not been read */

@@ -46,7 +46,7 @@ static bool is_another_connection(const struct fd_scan *scanned, int imported)
 	uint8_t peer[16] = {0};
 
 	return sl_call_accepts(entry->call) && entry->family &&
-	       notice_was_eof(scanned->fd) &&
+	       notice_was_eof_of(scanned->fd) &&
 	       probe_peer(imported, &family, peer, &port) &&
 	       (family != entry->family || port != entry->peer_port ||
 		memcmp(peer, entry->peer, sizeof(peer)) != 0);
@@ -90,7 +90,10 @@ static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
  * that was shut here: what was not known before the shutdown cannot be known after it. */
 static bool is_only_ours_to_see(const struct fd_scan *scanned, uint64_t word)
 {
-	return (word & ENTRY_MPTCP) && (notice_shut_how(scanned->fd) & 1) &&
+	struct fd_entry now; /* the scan's copy may be older than the shutdown */
+
+	return (word & ENTRY_MPTCP) && fd_table_read(scanned->fd, &now) &&
+	       (notice_shut_how(&now) & 1) &&
 	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.socket_id);
 }
 

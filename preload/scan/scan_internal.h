@@ -14,8 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MS UINT64_C(1000000) /* in nanoseconds */
-
 extern const struct settings *scan_settings;
 extern uint64_t scan_began_ns;  /* when this tracking state began */
 extern uint64_t scan_forked_ns; /* the same; 0 = not by a fork */

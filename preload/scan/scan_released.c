@@ -20,9 +20,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define MS          UINT64_C(1000000)
-#define COST_FACTOR 1000 /* a search for a holder may take a thousandth of the time */
-
 static const struct settings *settings;
 static bool may_search;    /* for holders, in this pass */
 static uint64_t search_ns; /* processor time of searches since it was asked for */

@@ -35,7 +35,7 @@ struct fd_entry {
 	_Atomic uint64_t word;
 	uint64_t opened_ns;
 	_Atomic uint32_t origin; /* as in origin.h; the scanning thread settles it */
-	uint32_t socket_id;      /* the same for all duplicates */
+	uint32_t socket_id;      /* the generation of the first of its duplicates */
 	uint16_t name;           /* of the running test; 0 = none */
 	uint8_t call;            /* enum sl_call */
 	uint8_t origin_kind;     /* enum sl_origin_kind */

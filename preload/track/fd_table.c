@@ -18,7 +18,7 @@ struct fd_table_counts fd_table_counts;
 uint8_t fork_depth;
 _Atomic uint16_t fd_table_name;
 
-_Atomic uint32_t last_generation, last_socket_id;
+_Atomic uint32_t last_generation;
 static _Atomic unsigned top;
 static uint32_t generation_at_fork;
 static _Atomic bool misses_calls;
@@ -116,21 +116,15 @@ void fd_table_set_peer(int fd, const struct sockaddr *peer, socklen_t length)
 		keep_peer(entry, peer);
 }
 
-/* The next of numbers that wrap; 0 stands for none. */
-static uint32_t next_number(_Atomic uint32_t *last)
-{
-	uint32_t number;
-
-	do
-		number = atomic_fetch_add(last, 1) + 1;
-	while (!number);
-	return number;
-}
-
+/* Generations wrap; 0 stands for none. */
 static uint64_t new_word(uint64_t bits)
 {
-	return (uint64_t)next_number(&last_generation) << 32 | (bits & ENTRY_ALL_BITS) |
-	       ENTRY_HELD;
+	uint32_t generation;
+
+	do
+		generation = atomic_fetch_add(&last_generation, 1) + 1;
+	while (!generation);
+	return (uint64_t)generation << 32 | (bits & ENTRY_ALL_BITS) | ENTRY_HELD;
 }
 
 /* The word of an entry that is copied to another descriptor: a new generation, the same
@@ -162,10 +156,11 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 	uint64_t former = atomic_load_explicit(&entry->word, memory_order_relaxed);
 	if (former)
 		fd_table_forget_stale(fd, former);
+	uint64_t word = new_word(bits);
 	struct fd_entry fresh = {
 		.opened_ns = clock_now_ns(),
 		.origin = origin,
-		.socket_id = next_number(&last_socket_id),
+		.socket_id = ENTRY_GENERATION(word),
 		.name = atomic_load_explicit(&fd_table_name, memory_order_relaxed),
 		.call = (uint8_t)call,
 		.origin_kind = (uint8_t)origin_kind,
@@ -178,7 +173,7 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 		atomic_fetch_add_explicit(&fd_table_counts.opened, 1,
 					  memory_order_relaxed);
 	/* What another thread wrote meanwhile holds nothing any more. */
-	fd_table_lose(atomic_exchange(&entry->word, new_word(bits)));
+	fd_table_lose(atomic_exchange(&entry->word, word));
 	raise_top((unsigned)fd);
 	if (!(bits & ENTRY_NOT_TCP))
 		fd_table_publish(fd, entry);
@@ -245,10 +240,13 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 		uint32_t fresh = socket_new(entry->socket_id, 1);
 		if (!fresh)
 			return NULL;
-		atomic_store(&entry->word, word | (uint64_t)fresh << ENTRY_RECORD_SHIFT);
+		uint64_t with_record = word | (uint64_t)fresh << ENTRY_RECORD_SHIFT;
 		if (atomic_compare_exchange_strong(&fd_table_entry(fd)->word, &word,
-						   atomic_load(&entry->word)))
+						   with_record)) {
+			atomic_store_explicit(&entry->word, with_record,
+					      memory_order_relaxed);
 			return socket_at(fresh);
+		}
 		socket_let_go(fresh, 0);
 		socket_free(fresh, entry->socket_id);
 	}

@@ -154,8 +154,9 @@ void fd_table_on_release(void (*note)(int fd, const struct fd_entry *was, bool w
  * it; the record of its socket still counts it. */
 void fd_table_on_told_close(void (*note)(int fd, const struct fd_entry *was));
 
-/* Another process may hold the socket: it was open at a fork, or travelled. */
-bool fd_table_may_be_shared(int fd);
+/* Another process may hold the socket: it was open at a fork, or travelled.  `entry` is a
+ * copy. */
+bool fd_table_may_be_shared(const struct fd_entry *entry);
 /* Descriptors were found that were opened or closed by calls that are not seen: from then
  * on the kernel is asked at once of which socket a call speaks. */
 bool fd_table_misses_calls(void);

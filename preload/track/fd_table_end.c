@@ -28,15 +28,12 @@ static bool was_open_at_fork(const struct fd_entry *was)
 	return was->opened_ns < forked_ns;
 }
 
-bool fd_table_may_be_shared(int fd)
+bool fd_table_may_be_shared(const struct fd_entry *entry)
 {
-	struct fd_entry entry;
-
-	return fd_table_read(fd, &entry) &&
-	       (was_open_at_fork(&entry) || entry.fork_depth != fork_depth ||
-		entry.origin_kind == SL_ORIGIN_INHERITED ||
-		entry.origin_kind == SL_ORIGIN_RECEIVED ||
-		(atomic_load(&entry.word) & ENTRY_PASSED));
+	return was_open_at_fork(entry) || entry->fork_depth != fork_depth ||
+	       entry->origin_kind == SL_ORIGIN_INHERITED ||
+	       entry->origin_kind == SL_ORIGIN_RECEIVED ||
+	       (atomic_load(&entry->word) & ENTRY_PASSED);
 }
 
 /* A connection that was opened here, and that another process may hold when the last

@@ -14,7 +14,7 @@
 struct fd_entry;
 
 /* Of entries and of sockets: given in this order, from 1 again after 2^32 - 1. */
-extern _Atomic uint32_t last_generation, last_socket_id;
+extern _Atomic uint32_t last_generation;
 
 /* What birth wrote into an entry, but for its word. */
 void fd_table_copy_birth(struct fd_entry *to, const struct fd_entry *from);

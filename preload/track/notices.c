@@ -18,34 +18,29 @@ static uint8_t shut_how(uint32_t facts)
 	return (facts & SOCKET_SHUT_HOW) / SOCKET_SHUT_HOW_UNIT;
 }
 
-/* The facts on what `fd` holds, with a copy of its entry; 0 = none. */
-static uint32_t facts_of(int fd, struct fd_entry *entry)
+static uint32_t facts_of(const struct fd_entry *entry)
 {
-	return fd_table_read(fd, entry) ? socket_facts(socket_of(entry), entry->socket_id)
-					: 0;
+	return socket_facts(socket_of(entry), entry->socket_id);
 }
 
 /* Told of an end in this process, not in the one that it was forked from. */
-static UNCHECKED bool was_eof(const struct fd_entry *entry)
+UNCHECKED bool notice_was_eof(const struct fd_entry *entry)
 {
 	const struct socket *one = socket_of(entry);
 
-	return (socket_facts(one, entry->socket_id) & SOCKET_EOF) &&
-	       one->eof_fork_depth == fork_depth;
+	return (facts_of(entry) & SOCKET_EOF) && one->eof_fork_depth == fork_depth;
 }
 
-bool notice_was_eof(int fd)
+bool notice_was_eof_of(int fd)
 {
 	struct fd_entry entry;
 
-	return fd_table_read(fd, &entry) && was_eof(&entry);
+	return fd_table_read(fd, &entry) && notice_was_eof(&entry);
 }
 
-uint8_t notice_shut_how(int fd)
+uint8_t notice_shut_how(const struct fd_entry *entry)
 {
-	struct fd_entry entry;
-
-	return shut_how(facts_of(fd, &entry));
+	return shut_how(facts_of(entry));
 }
 
 /* A notice that a hook writes meanwhile may be lost, but only where the former one was
@@ -114,7 +109,7 @@ static UNCHECKED void write_eof(struct socket *one, enum sl_call call, uint32_t 
 				enum verdict_error error, uint64_t now_ns)
 {
 	one->eof_ns = now_ns;
-	atomic_store(&one->eof_origin, origin);
+	atomic_store_explicit(&one->eof_origin, origin, memory_order_release);
 	one->eof_call = (uint8_t)call;
 	one->eof_fork_depth = fork_depth;
 	one->eof_error = (uint8_t)error;
@@ -174,11 +169,9 @@ void notice_shutting(int fd, bool is_under_way)
 				    is_under_way ? 0 : SOCKET_SHUTTING);
 }
 
-bool notice_is_shutting(int fd)
+bool notice_is_shutting(const struct fd_entry *entry)
 {
-	struct fd_entry entry;
-
-	return facts_of(fd, &entry) & SOCKET_SHUTTING;
+	return facts_of(entry) & SOCKET_SHUTTING;
 }
 
 UNCHECKED void notice_shutdown(int fd, int how, uint32_t origin)
@@ -237,7 +230,7 @@ static bool holds_ended_unseen(void)
 
 	for (int fd = 0; fd < (int)fd_table_top(); fd++)
 		if (fd_table_read(fd, &entry) &&
-		    (atomic_load(&entry.word) & ENTRY_UNSEEN) && was_eof(&entry))
+		    (atomic_load(&entry.word) & ENTRY_UNSEEN) && notice_was_eof(&entry))
 			return true;
 	return false;
 }

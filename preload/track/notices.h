@@ -25,20 +25,23 @@ void notice_shutdown(int fd, int how, uint32_t origin);
 /* Before shutdown() for receiving, and after it: in between a read by another thread may
  * return 0 although the peer has not shut down. */
 void notice_shutting(int fd, bool is_under_way);
-bool notice_is_shutting(int fd);
+bool notice_is_shutting(const struct fd_entry *entry); /* a copy */
 /* connect() failed on `fd`. */
 void notice_refused(int fd);
 /* The socket that was just told of an end, or passed, has this cookie.  Not for MPTCP: a
  * socket that falls back to TCP gets another cookie, which the first scan reads. */
 void notice_cookie(int fd, uint64_t cookie);
 
-/* Whether the program was told of an end of what `fd` holds. */
-bool notice_was_eof(int fd);
+/* Of what `fd` holds now. */
+bool notice_was_eof_of(int fd);
+
+/* `entry` is a copy, here and below.
+ *
+ * Whether the program was told of an end of it. */
+bool notice_was_eof(const struct fd_entry *entry);
 /* What the program shut of it: bit 0 receiving, bit 1 sending.  For a side that was shut
  * for receiving poll reports the same as for a peer that has gone. */
-uint8_t notice_shut_how(int fd);
-
-/* `entry` is a copy. */
+uint8_t notice_shut_how(const struct fd_entry *entry);
 void notice_read(const struct fd_entry *entry, struct eof_notice *notice);
 /* That cookie; 0 = not known. */
 uint64_t notice_cookie_of(const struct fd_entry *entry);

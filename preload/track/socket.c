@@ -48,7 +48,8 @@ static void give_free(uint32_t record)
 	uint64_t first = atomic_load(&first_free);
 
 	do
-		atomic_store(&socket_at(record)->next_free, (uint32_t)first);
+		atomic_store_explicit(&socket_at(record)->next_free, (uint32_t)first,
+				      memory_order_relaxed);
 	while (!atomic_compare_exchange_weak(&first_free, &first,
 					     ((first >> 32) + 1) << 32 | record));
 }
@@ -74,9 +75,12 @@ uint32_t socket_new(uint32_t socket_id, uint32_t n)
 	if (!record && !(record = take_fresh()))
 		return 0;
 	struct socket *one = socket_at(record);
-	atomic_store(&one->ended_ns, 0);
-	atomic_store(&one->facts, (uint64_t)socket_id << 32);
-	atomic_store(&one->holders, (uint64_t)socket_id << 32 | n);
+	/* The word of an entry that refers to it is written later, and locks. */
+	atomic_store_explicit(&one->ended_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&one->facts, (uint64_t)socket_id << 32,
+			      memory_order_release);
+	atomic_store_explicit(&one->holders, (uint64_t)socket_id << 32 | n,
+			      memory_order_release);
 	return record;
 }
 

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/guard.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 #include "base/sections.h"
 #include "base/unchecked.h"
 
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define PAGE_BYTES 4096u
 #define PAGES_BITS 7
 #define N_PAGES    (1u << PAGES_BITS)
 
@@ -19,14 +19,13 @@ static char (*copies)[PAGE_BYTES];
 ARENA_TABLE static uint64_t
 	addresses[N_PAGES]; /* of the page each is a copy of; 0 = none */
 
-/* Where the kernel may not read for us: at once when it has read from the page, by a call
- * that every filter allows and which then refuses.  That leaves the microsecond between
- * the two.  To avoid it a file would have to be opened, and hosts that expect their next
- * descriptor's number are more common than a file that is truncated in that
- * microsecond. */
+/* Where the kernel may not copy for us: at once when it has found the page readable.  That
+ * leaves the microsecond between the two.  To avoid it a file would have to be opened, and
+ * hosts that expect their next descriptor's number are more common than a file that is
+ * truncated in that microsecond. */
 UNCHECKED_MEMORY static bool copy_proven(uint64_t page, char *to)
 {
-	if (guard_sys(SYS_rt_sigprocmask, ~0L, page, 0, 8) != -EINVAL)
+	if (!own_memory_is_readable(page))
 		return false;
 	for (unsigned at = 0; at < PAGE_BYTES; at += 8)
 		*(volatile uint64_t *)(to + at) = *(const volatile uint64_t *)(page + at);
@@ -64,7 +63,7 @@ static const char *copy_of(uint64_t page)
 bool pages_read(uint64_t from, void *to, uint32_t bytes)
 {
 	for (uint32_t done = 0, part; done < bytes; done += part) {
-		uint64_t at = from + done, page = at & ~(uint64_t)(PAGE_BYTES - 1);
+		uint64_t at = from + done, page = page_of(at);
 		const char *copy = copy_of(page);
 
 		if (!copy)

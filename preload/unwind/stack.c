@@ -16,12 +16,12 @@
 #include "base/freelist.h"
 #include "base/memcheck.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 #include "base/sections.h"
 #include "base/unchecked.h"
 
 #include <pthread.h>
 
-#define PAGE_BYTES     4096u
 #define MAX_MAIN_BYTES (8u << 20)  /* below the main stack nothing else is mapped */
 #define FOREIGN_BYTES  (32u << 10) /* at first, of a stack whose end is not known */
 #define MIN_CLASS_BITS 12          /* buffers are 4 KiB << class */
@@ -134,7 +134,7 @@ uint64_t stack_certain_bytes(uint64_t stack, uint64_t frame_end)
 	uint64_t end = own_end(stack);
 
 	if (!end)
-		end = (frame_end + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+		end = page_of(frame_end + PAGE_BYTES - 1);
 	return end - stack;
 }
 

@@ -1,22 +1,22 @@
 /* Unwinding is a function of the words it reads and of the unwind tables.  So of every
  * backtrace we keep the words: where each lies, counted from the stack pointer, and what
- *was there, counted from the stack pointer too where it points into the stack.  When all
- *are the same now, so is the backtrace.  The registers are read from where
- *origin_capture() put them, on the stack like all the rest.
+ * was there, counted from the stack pointer too where it points into the stack.  When all
+ * are the same now, so is the backtrace.  The registers are read from where
+ * origin_capture() put them, on the stack like all the rest.
  *
  * Where the next word lies follows from the words before it.  So the backtraces of one
- *key form a tree, in which a backtrace is kept from the word on by which it parts from
- *another:
+ * key form a tree, in which a backtrace is kept from the word on by which it parts from
+ * another:
  *
  *	kept first:  w0 w1 w2 w3 w4 -> 17
  *	             parts at 3: w3' w4' -> 18
  *
  * and looking one up compares each word once, plus the alternatives where backtraces
- *part. It goes from the innermost word outwards and stops at the first that is not known:
- *word n+1 is mapped, in a frame this thread returns to, because its address follows from
- * words 0 to n, which matched.  Where that rests on a guess (a frame pointer followed for
- * want of a table, a backtrace that did not end properly) it is looked up only in what is
- * certainly this thread's, or in a copy.
+ * part.  It goes from the innermost word outwards and stops at the first that is not
+ * known: word n+1 is mapped, in a frame this thread returns to, because its address
+ * follows from words 0 to n, which matched.  Where that rests on a guess (a frame pointer
+ * followed for want of a table, a backtrace that did not end properly) it is looked up
+ * only in what is certainly this thread's, or in a copy.
  *
  * Nothing is ever freed: a reader may be anywhere.  What has to be forgotten loses its
  * number and gets it back when it is learnt again. */

@@ -163,10 +163,10 @@ static void told_in_one_life_is_not_told_in_the_next(void **state)
 	(void)state;
 	open_one(FD);
 	notice_eof(FD, SL_CALL_recv, 0, VERDICT_END_OF_STREAM);
-	assert_true(notice_was_eof(FD));
+	assert_true(notice_was_eof_of(FD));
 	fd_table_forget(FD, NULL);
 	open_one(FD);
-	assert_false(notice_was_eof(FD));
+	assert_false(notice_was_eof_of(FD));
 }
 
 static void told_before_a_fork_is_not_told_in_the_child(void **state)
@@ -178,7 +178,7 @@ static void told_before_a_fork_is_not_told_in_the_child(void **state)
 	open_one(FD);
 	notice_eof(FD, SL_CALL_recv, 0, VERDICT_END_OF_STREAM);
 	fd_table_fork_child();
-	assert_false(notice_was_eof(FD));
+	assert_false(notice_was_eof_of(FD));
 	fd_table_read(FD, &entry);
 	notice_read(&entry, &notice);
 	assert_int_equal(notice.eof_ns, 0);

@@ -54,12 +54,12 @@ static void any_number_of_duplicated_sockets_share_what_is_known(void **state)
 		notice_eof(COPY(fd), SL_CALL_read, 9, VERDICT_END_OF_STREAM);
 	}
 	for (int fd = 0; fd < N_SOCKETS; fd++) {
-		assert_true(notice_was_eof(fd));
+		assert_true(notice_was_eof_of(fd));
 		fd_table_forget(COPY(fd), NULL);
 	}
 	assert_int_equal(n_closed(), 0);
 	for (int fd = 0; fd < N_SOCKETS; fd++) {
-		assert_true(notice_was_eof(fd));
+		assert_true(notice_was_eof_of(fd));
 		fd_table_forget(fd, NULL);
 	}
 	assert_int_equal(n_closed(), N_SOCKETS);
@@ -81,7 +81,7 @@ static void a_close_that_failed_was_not_the_last(void **state)
 	assert_int_equal(n_closed(), 1);
 	fd_table_restore(FD, &was);
 	assert_int_equal(n_closed(), 0);
-	assert_true(notice_was_eof(FD));
+	assert_true(notice_was_eof_of(FD));
 }
 
 static void a_record_that_nobody_holds_is_used_again(void **state)
@@ -96,7 +96,7 @@ static void a_record_that_nobody_holds_is_used_again(void **state)
 	top = socket_top();
 	for (int i = 0; i < 1000; i++) {
 		open_one(FD);
-		assert_false(notice_was_eof(FD));
+		assert_false(notice_was_eof_of(FD));
 		notice_eof(FD, SL_CALL_read, 9, VERDICT_END_OF_STREAM);
 		fd_table_copy(FD, FD + 1);
 		assert_true(fd_table_forget(FD + 1, &was));
@@ -132,7 +132,7 @@ static void a_dissolved_connection_was_told_nothing(void **state)
 	fd_table_copy(FD, FD + 1);
 	notice_eof(FD, SL_CALL_read, 9, VERDICT_END_OF_STREAM);
 	fd_table_dissolve(FD + 1);
-	assert_false(notice_was_eof(FD));
+	assert_false(notice_was_eof_of(FD));
 	fd_table_forget(FD, NULL);
 	assert_int_equal(n_closed(), 0);
 	fd_table_forget(FD + 1, NULL);
@@ -146,7 +146,6 @@ static void numbers_come_round_without_a_false_answer(void **state)
 
 	(void)state;
 	atomic_store(&last_generation, UINT32_MAX - 2);
-	atomic_store(&last_socket_id, UINT32_MAX - 2);
 	open_one(FD);
 	assert_true(fd_table_read(FD, &first));
 	fd_table_entry(FD)->scanned_gen = ENTRY_GENERATION(atomic_load(&first.word));
@@ -162,7 +161,6 @@ static void numbers_come_round_without_a_false_answer(void **state)
 		fd_table_forget(FD + 1, NULL);
 	}
 	atomic_store(&last_generation, UINT32_MAX - 2);
-	atomic_store(&last_socket_id, UINT32_MAX - 2);
 	open_one(FD);
 	assert_true(fd_table_read(FD, &entry));
 	assert_int_equal(ENTRY_GENERATION(atomic_load(&entry.word)),
@@ -171,7 +169,7 @@ static void numbers_come_round_without_a_false_answer(void **state)
 	assert_int_not_equal(entry.scanned_gen,
 			     ENTRY_GENERATION(atomic_load(&entry.word)));
 	assert_int_equal(fd_table_entry(FD)->published, 0);
-	assert_false(notice_was_eof(FD));
+	assert_false(notice_was_eof_of(FD));
 }
 
 static _Atomic bool is_over;
@@ -237,9 +235,9 @@ static void a_notice_is_withdrawn_if_it_was_before_the_answer(void **state)
 	notice_eof(FD, SL_CALL_read, 9, VERDICT_END_OF_STREAM);
 	assert_true(fd_table_read(FD, &entry));
 	assert_false(notice_withdraw(&entry, 1)); /* asked long before */
-	assert_true(notice_was_eof(FD));
+	assert_true(notice_was_eof_of(FD));
 	assert_true(notice_withdraw(&entry, UINT64_MAX));
-	assert_false(notice_was_eof(FD));
+	assert_false(notice_was_eof_of(FD));
 	assert_false(notice_withdraw(&entry, UINT64_MAX));
 	fd_table_forget(FD, NULL);
 }
