@@ -53,6 +53,15 @@ keys() {
 	[ "$(grep -cE '^ +3 +\+0 ' table)" = 2 ]
 }
 
+@test "the file of a module is read at the first look alone" {
+	needs_strace
+	leaks open 1 leave read
+	wait_until 60 table_says '^ +1 .*take '
+	strace -f -o trace -e trace=openat "$sockleak" top --interval=50ms -n 4 "$host" >table
+	[ "$(grep -c '^1 process, 1 socket open, 1 leaked$' table)" = 4 ]
+	[ "$(grep -c "\"[^\"]*/$(basename "$(readlink "/proc/$host/exe")")\"" trace)" = 1 ]
+}
+
 @test "a program without leaks is a line, and none at all, too" {
 	leaks open 2
 	wait_until 60 table_says '^1 process, 4 sockets open, 0 leaked$'

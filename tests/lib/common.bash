@@ -30,6 +30,10 @@ equal() {
 	}
 }
 
+needs_strace() {
+	strace -o /dev/null true || skip "strace may not trace here"
+}
+
 # --- Builds with a sanitizer (SAN, as make was given it).  A test that tells nothing there
 # skips itself and says why: `make check-asan` and its like show each.
 

@@ -11,10 +11,6 @@ guest_setup() {
 	sanitizer_options
 }
 
-needs_strace() {
-	strace -o /dev/null true || skip "strace may not trace here"
-}
-
 # preloaded OPTIONS PROGRAM [ARGUMENT...]
 preloaded() {
 	exec env LD_PRELOAD="$preloads" SOCKLEAK_OPTIONS="$1" "${@:2}"

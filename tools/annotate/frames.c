@@ -109,7 +109,8 @@ void frames_name(struct findings *findings, bool folds)
 {
 	if (findings->n_leaks + findings->n_pending + findings->n_late == 0)
 		return;
-	findings->symbols = symbols_open();
+	if (!findings->symbols)
+		findings->symbols = symbols_open();
 	if (!findings->symbols)
 		return;
 	name_places(findings, folds, findings->leaks, findings->n_leaks);

@@ -7,7 +7,8 @@
 
 /* Puts function, file and line into every place, and the inlined frames between the
  * physical ones.  Where symbols are not to be had the frames stay as they are.  `folds`:
- * as text_fold(). */
+ * as text_fold().  Names are found in findings->symbols, which may be the caller's; if it
+ * is NULL, they are opened here and closed with the findings. */
 void frames_name(struct findings *findings, bool folds);
 
 /* The innermost frame at one physical frame; its module's path is looked for below `root`

@@ -43,6 +43,8 @@ struct wanted {
 	uint64_t interval_ms;
 	uint64_t n_looks; /* 0 = without end */
 	char **pids;      /* ended by NULL; none = all */
+	/* Of all looks: a module's file is read once, and an address named once. */
+	struct symbols *symbols;
 };
 
 static bool take_count(void *field, const char *value)
@@ -117,6 +119,8 @@ static int look(struct top *top, const struct wanted *wanted, bool is_first)
 		return status;
 	}
 	struct findings *findings = judge_linked(merge);
+	findings->symbols = wanted->symbols;
+	findings->symbols_are_lent = true;
 	frames_name(findings, true);
 	top_take(top, findings, clock_now_ms());
 	return 0;
@@ -147,6 +151,8 @@ int command_top(int argc, char **argv)
 {
 	struct wanted wanted = take_options(argc, argv);
 	struct top *top = top_open();
+
+	wanted.symbols = symbols_open();
 	int status = look(top, &wanted, true);
 
 	if (status == 0 &&
@@ -155,5 +161,6 @@ int command_top(int argc, char **argv)
 	else if (status == 0)
 		status = top_screen(top, wanted.interval_ms, look_again, &wanted);
 	top_close(top);
+	symbols_close(wanted.symbols);
 	return status;
 }

@@ -209,7 +209,7 @@ void findings_free(struct findings *findings)
 {
 	if (!findings)
 		return;
-	if (findings->symbols)
+	if (findings->symbols && !findings->symbols_are_lent)
 		symbols_close(findings->symbols);
 	while (findings->chunks) {
 		struct findings_chunk *next = findings->chunks->next;

@@ -137,7 +137,8 @@ struct findings {
 	const char *sarif_category; /* of --sarif-category; NULL = none was given */
 	size_t n_unread; /* ledgers and directories that were named and not readable */
 	struct findings_chunk *chunks; /* the memory behind all that */
-	struct symbols *symbols;       /* owns the names in frames; NULL = none needed */
+	struct symbols *symbols;       /* has the names in frames; NULL = none needed */
+	bool symbols_are_lent;         /* the caller closes them */
 };
 
 /* Memory, zeroed, that stays until findings_free(); ends the process if there is none. */
