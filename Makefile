@@ -65,14 +65,17 @@ lib_objects := $(lib_sources:%.c=$(B)/%.o)
 tool_objects := $(tool_sources:%.c=$(B)/%.o) \
 	$(patsubst preload/common/%.c,$(B)/tools/shared/%.o,$(sort $(wildcard preload/common/*.c)))
 
-all: $(B)/libsockleak.so $(B)/sockleak
+all: $(B)/libsockleak.so $(B)/sockleak $(B)/sockleak_node.js
 $(B)/libsockleak.so: $(lib_objects) $(B)/exports preload/order.ld $(B)/flags
 	$(CC) $(sanitize) $(CFLAGS) $(lib_ldflags) -Xlinker --version-script=$(B)/exports $(LDFLAGS) -o $@ $(lib_objects)
-$(B)/exports: preload/common/calls.h preload/sockleak.h
+$(B)/exports: preload/common/calls.h preload/sockleak.h Makefile
 	@mkdir -p $(@D)
 	{ echo '{ global:'; sed -n 's/.*CALL(\([A-Za-z0-9_]*\), [A-Z]*).*/\1;/p' preload/common/calls.h; \
 	sed -n 's/^SOCKLEAK_CALL([^,]*, \([a-z_]*\),.*/\1;/p' preload/sockleak.h; \
+	echo 'napi_register_module_v1; node_api_module_get_api_version_v1;'; \
 	echo 'local: *; };'; } > $@
+$(B)/sockleak_node.js: preload/sockleak_node.js ; @mkdir -p $(@D)
+	install -m 644 $< $@
 $(B)/sockleak: $(tool_objects) $(B)/flags
 	$(CC) $(sanitize) $(CFLAGS) $(LDFLAGS) -o $@ $(tool_objects) $(tool_libs)
 $(B)/preload/%.o: preload/%.c ; @mkdir -p $(@D)
@@ -105,7 +108,7 @@ deps_packages := $(build_packages) git libcmocka-dev bats perl jq curl iproute2 
 	libjemalloc2 libtcmalloc-minimal4 libeatmydata1 libunwind-LLVM libpythonPYTHON \
 	gunicorn python3-uvicorn python3-django python3-aiohttp python3-venv uwsgi-core \
 	uwsgi-plugin-python3 tmux python3-yaml libgtest-dev catch2 cmake dpkg-dev lintian \
-	default-jdk-headless
+	default-jdk-headless node-express node-undici node-ws
 programs_packages := haproxy lighttpd memcached postgresql openssh-server \
 	libpythonPYTHON-testsuite apache2 erlang-base erlang-inets mariadb-server mariadb-client \
 	rsync squid slapd ldap-utils
@@ -131,6 +134,7 @@ install: all
 		$(DESTDIR)$(docdir)/kubernetes
 	install -m 755 $(B)/sockleak $(DESTDIR)$(bindir)/sockleak
 	install -m 755 $(B)/libsockleak.so $(DESTDIR)$(libdir)/sockleak/libsockleak.so
+	install -m 644 preload/sockleak_node.js $(DESTDIR)$(libdir)/sockleak
 	install -m 644 preload/sockleak.h $(suite_headers) $(DESTDIR)$(includedir)
 	install -m 644 examples/suites/pytest/sockleak.py $(DESTDIR)$(pythondir)
 	for page in $(installed_pages); do \
@@ -147,6 +151,7 @@ install: all
 	for suite in $(suites); do install -m 644 examples/$$suite/*.* $(DESTDIR)$(docdir)/$$suite; done
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/sockleak $(DESTDIR)$(libdir)/sockleak/libsockleak.so \
+		$(DESTDIR)$(libdir)/sockleak/sockleak_node.js \
 		$(DESTDIR)$(includedir)/sockleak.h $(DESTDIR)$(pythondir)/sockleak.py \
 		$(addprefix $(DESTDIR)$(includedir)/,$(notdir $(suite_headers))) \
 		$(installed_pages:%=$(DESTDIR)$(mandir)/%) \
@@ -186,6 +191,7 @@ lint:
 		tools/sockleak.bash-completion .ci/run tests/lib/check_programs \
 		tests/lib/check_debian tests/lib/meet_hosts
 	node --check tools/formats/report_page.js
+	node --check preload/sockleak_node.js
 	shellcheck -e SC1091,SC2154 tests/programs/[!R]* # what they load sets variables, too
 	! groff -man -ww -z $(pages) 2>&1 | grep .
 tidy: ; $(call tidy)

@@ -1,6 +1,7 @@
 /* The other side of sockleak.h: what a program or a test suite may ask. */
 #include "base/clock.h"
 #include "base/guard.h"
+#include "languages/notes.h"
 #include "report/log.h"
 #include "report/test_names.h"
 #include "scan/helper.h"
@@ -148,11 +149,18 @@ static int find_socket(int fd)
 	return -1;
 }
 
+static uint32_t with_note(uint32_t origin, const char *text)
+{
+	struct language_frame frames[NOTES_MAX_LINES];
+
+	return origin_with_note(origin, frames, notes_read(text, frames));
+}
+
 EXPORT int sockleak_note(int fd, const char *text)
 {
 	if (find_socket(fd) < 0)
 		return -1;
-	fd_table_note_origin(fd, origin_with_note, text ? text : "");
+	fd_table_note_origin(fd, with_note, text ? text : "");
 	if (origin_has_work())
 		helper_wake();
 	return 0;

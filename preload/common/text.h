@@ -152,6 +152,11 @@ bool text_is_of_language(const struct text_frame *frame);
 bool text_is_interpreter(unsigned languages, const char *module);
 /* The same of the frame `i` of a backtrace and the languages in it. */
 bool text_is_inside_interpreter(const struct text_frame *frames, unsigned n, unsigned i);
+/* Frames that the program handed over, and that no walk of ours found. */
+static inline bool text_is_said(unsigned language)
+{
+	return language == SL_LANGUAGE_NOTE || language == SL_LANGUAGE_JAVASCRIPT;
+}
 /* "python", "note", "java"; NULL for SL_LANGUAGE_NONE. */
 const char *text_language_name(enum sl_language language);
 

@@ -6,7 +6,7 @@
 
 const char *text_language_name(enum sl_language language)
 {
-	static const char *const names[] = {NULL, "python", "note", "java"};
+	static const char *const names[] = {NULL, "python", "note", "java", "javascript"};
 	static_assert(sizeof names / sizeof *names == SL_N_LANGUAGES, "a name each");
 
 	return (unsigned)language < SL_N_LANGUAGES ? names[language] : NULL;
@@ -40,10 +40,20 @@ static bool is_java(const char *path)
 	return false;
 }
 
+/* The program "node", or what Debian and others have split off it. */
+static bool is_node(const char *path)
+{
+	const char *name = path_base(path);
+
+	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0 ||
+	       begins_with(name, "libnode.so") || begins_with(name, "libuv.so");
+}
+
 bool text_is_interpreter(unsigned languages, const char *module)
 {
 	return ((languages & 1U << SL_LANGUAGE_PYTHON) && is_python(module)) ||
-	       ((languages & 1U << SL_LANGUAGE_JAVA) && is_java(module));
+	       ((languages & 1U << SL_LANGUAGE_JAVA) && is_java(module)) ||
+	       ((languages & 1U << SL_LANGUAGE_JAVASCRIPT) && is_node(module));
 }
 
 static unsigned languages_of(const struct text_frame *frames, unsigned n)
@@ -81,12 +91,23 @@ static bool is_of_jdk(const char *function)
 	return false;
 }
 
+/* "node:net", "node:internal/modules/cjs/loader"; what V8 has built in lies in
+ * "<anonymous>", as "new Promise" does. */
+static bool is_of_node(const struct text_frame *frame)
+{
+	return frame->language == SL_LANGUAGE_JAVASCRIPT && frame->file &&
+	       (begins_with(frame->file, "node:") ||
+		strcmp(frame->file, "<anonymous>") == 0);
+}
+
 /* Not what was installed beside it: "/usr/lib/python3.11/ssl.py" is, and no
  * "/usr/lib/python3/dist-packages/requests/api.py". */
 bool text_is_of_language(const struct text_frame *frame)
 {
 	if (frame->language == SL_LANGUAGE_JAVA)
 		return frame->function && is_of_jdk(frame->function);
+	if (frame->language == SL_LANGUAGE_JAVASCRIPT)
+		return is_of_node(frame);
 	if (frame->language != SL_LANGUAGE_PYTHON || !frame->file)
 		return false;
 	if (frame->file[0] == '<')
@@ -124,6 +145,18 @@ static void fold_sockets(struct text_frame *frames, unsigned n)
 			frames[i].is_folded = true;
 }
 
+/* Node's own modules, where a program's frames are left. */
+static void fold_node(struct text_frame *frames, unsigned n)
+{
+	bool has_others = false;
+
+	for (unsigned i = 0; i < n; i++)
+		has_others |= frames[i].language == SL_LANGUAGE_JAVASCRIPT &&
+			      !is_of_node(&frames[i]);
+	for (unsigned i = 0; has_others && i < n; i++)
+		frames[i].is_folded |= is_of_node(&frames[i]);
+}
+
 /* Outermost ones of the C library, which started the interpreter; around them may stand
  * some of the interpreter's program. */
 static void fold_starts(struct text_frame *frames, unsigned n)
@@ -145,6 +178,7 @@ unsigned text_fold(struct text_frame *frames, unsigned n)
 		frames[i].is_folded = !frames[i].language && frames[i].module &&
 				      text_is_interpreter(languages, frames[i].module);
 	fold_sockets(frames, n);
+	fold_node(frames, n);
 	fold_starts(frames, n);
 	for (unsigned i = 0; i < n; i++)
 		n_folded += frames[i].is_folded;

@@ -6,6 +6,7 @@
 #include "base/freelist.h"
 #include "base/memcheck.h"
 #include "base/sections.h"
+#include "common/text.h"
 #include "unwind/backtrace.h"
 #include "unwind/modules.h"
 
@@ -163,7 +164,7 @@ bool capture_has_note(uint32_t word, uint32_t *without)
 {
 	const struct extension *extension = capture_of(word)->extension;
 
-	if (!extension || extension->frames[0].language != SL_LANGUAGE_NOTE)
+	if (!extension || !text_is_said(extension->frames[0].language))
 		return false;
 	*without = extension->key.origin;
 	return true;

@@ -1,6 +1,6 @@
 /* Frames of a language stand where its interpreter begins: before the first native frame
- * of that, behind what the interpreter called (an extension module, a library).  A note
- * stands before everything.
+ * of that, behind what the interpreter called (an extension module, a library).  What the
+ * program says itself, a note or a stack of JavaScript, stands before everything.
  *
  * The same line may call through different code of an interpreter, which adapts itself
  * while it runs.  For the user that is one place: backtraces that differ nowhere else
@@ -51,7 +51,7 @@ static unsigned take_lines(const struct extension *extension, unsigned max,
  * module, is where native frames end. */
 static unsigned find_interpreter(const struct origin_backtrace *native, uint8_t language)
 {
-	unsigned n = native && language != SL_LANGUAGE_NOTE ? native->n_frames : 0;
+	unsigned n = native && !text_is_said(language) ? native->n_frames : 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (is_interpreter(native->frames[i], 1U << language))
@@ -105,7 +105,7 @@ uint32_t extend(const struct extension *extension, uint32_t origin, unsigned max
 	uint32_t id = backtraces_intern(frames, n, is_short);
 	if (id)
 		backtraces_describe_place(id, find_place(id, frames, n));
-	if (id && language == SL_LANGUAGE_NOTE)
+	if (id && text_is_said(language))
 		backtraces_describe_note(id, origin);
 	return id;
 }

@@ -10,7 +10,6 @@
 #include "base/guard.h"
 #include "base/sections.h"
 #include "base/unchecked.h"
-#include "languages/notes.h"
 #include "unwind/backtraces.h"
 #include "unwind/capture.h"
 #include "unwind/capture_dedup.h"
@@ -119,11 +118,9 @@ uint32_t origin_without_note(uint32_t origin)
 	return trace && trace->has_note ? trace->without_note : now;
 }
 
-uint32_t origin_with_note(uint32_t origin, const char *text)
+uint32_t origin_with_note(uint32_t origin, const struct language_frame frames[],
+			  unsigned n)
 {
-	struct language_frame frames[NOTES_MAX_LINES];
-	unsigned n = notes_read(text, frames);
-
 	origin = origin_without_note(origin);
 	return n ? add_frames(origin, frames, n) : origin;
 }

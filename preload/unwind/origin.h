@@ -8,6 +8,7 @@
 #ifndef SOCKLEAK_ORIGIN_H
 #define SOCKLEAK_ORIGIN_H
 
+#include "languages/languages.h"
 #include "unwind/backtrace.h"
 
 #include <stdbool.h>
@@ -63,9 +64,11 @@ uint32_t origin_resolve(uint32_t origin);
  * settled: slots that were unwound before that may now be reused. */
 void origin_end_epoch(void);
 
-/* In a call of the program's, not in a signal handler: the origin with the lines of
- * `text` before its frames, in the place of those of an earlier note; "" = without. */
-uint32_t origin_with_note(uint32_t origin, const char *text);
+/* In a call of the program's, not in a signal handler: the origin with these frames, which
+ * the program handed over, before its own, in the place of earlier ones; `n` 0 = without.
+ */
+uint32_t origin_with_note(uint32_t origin, const struct language_frame frames[],
+			  unsigned n);
 uint32_t origin_without_note(uint32_t origin);
 
 /* What leaks are grouped by: the first origin with the same frames, but for those inside

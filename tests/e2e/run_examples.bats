@@ -76,6 +76,17 @@ gives_what_it_claims() {
 	equal "$(claims <<<"$output")" "$(found own)"
 }
 
+@test "pool.js" {
+	without_runtime "Node is built without it"
+	run -9 --separate-stderr "$sockleak" run --node --error-exitcode=9 \
+		--json="$BATS_TEST_TMPDIR/json" --grace=300ms -O interval=50ms -- node "$top/examples/pool.js"
+	valid_report "$BATS_TEST_TMPDIR/json"
+	# The first frames are those of Node's own modules.
+	jq '.leaks[].origin |= map(select(.file // "" | startswith("node:") | not))' \
+		"$BATS_TEST_TMPDIR/json" >own
+	equal "$(claims <<<"$output")" "$(found own)"
+}
+
 @test "pool.py" {
 	without_runtime "Python is built without it"
 	run -9 --separate-stderr "$sockleak" run --error-exitcode=9 --json="$BATS_TEST_TMPDIR/json" --grace=300ms \

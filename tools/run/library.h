@@ -2,7 +2,8 @@
 #ifndef SOCKLEAK_LIBRARY_H
 #define SOCKLEAK_LIBRARY_H
 
-#define LIBRARY_NAME "libsockleak.so"
+#define LIBRARY_NAME      "libsockleak.so"
+#define LIBRARY_NODE_NAME "sockleak_node.js" /* beside it */
 
 /* The absolute path of the library: beside the running command (build/), in
  * ../lib/sockleak seen from it (installed, also moved as a whole), or where it was

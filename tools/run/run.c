@@ -182,7 +182,7 @@ static int prepare(struct run *run)
 				run_files_make(&run->files, run->options.kept_directory) <
 					0 ||
 				run_environment_set(&run->files, run->options.settings,
-						    target.asan) < 0
+						    target.asan, run->options.node) < 0
 			? STATUS_FAILED
 			: 0;
 	target_free(&target);

@@ -5,8 +5,10 @@
 #include "run/library_options.h"
 #include "support/say.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *options_value(const struct run_files *files, const char *settings)
 {
@@ -31,6 +33,39 @@ static void set_variable(const char *name, char *value)
 	if (setenv(name, value, 1) < 0)
 		say_die(say_memory_status, "out of memory");
 	free(value);
+}
+
+/* Node takes a quoted word as a shell does, a backslash before a quote or a backslash. */
+static char *quoted(const char *path)
+{
+	char *word = say_calloc(2 * strlen(path) + 3, 1), *at = word;
+
+	*at++ = '"';
+	for (; *path; *at++ = *path++)
+		if (*path == '"' || *path == '\\')
+			*at++ = '\\';
+	*at = '"';
+	return word;
+}
+
+/* The file lies beside the library. */
+static int set_node_options(const char *library)
+{
+	const char *own = getenv("NODE_OPTIONS");
+	char *path = say_printf("%.*s" LIBRARY_NODE_NAME,
+				(int)(strrchr(library, '/') + 1 - library), library);
+
+	if (access(path, R_OK) < 0) {
+		say_warn("cannot read %s: %s", path, strerror(errno));
+		free(path);
+		return -1;
+	}
+	char *word = quoted(path);
+	set_variable("NODE_OPTIONS", say_printf("--require %s%s%s", word, own ? " " : "",
+						own ? own : ""));
+	free(word);
+	free(path);
+	return 0;
 }
 
 static void note_log(struct run_files *files, const char *options)
@@ -59,7 +94,8 @@ static int set_variables(struct run_files *files, const char *settings,
 	return 0;
 }
 
-int run_environment_set(struct run_files *files, const char *settings, const char *asan)
+int run_environment_set(struct run_files *files, const char *settings, const char *asan,
+			bool node)
 {
 	char *library = library_path();
 
@@ -73,7 +109,9 @@ int run_environment_set(struct run_files *files, const char *settings, const cha
 		free(library);
 		return -1;
 	}
-	int result = set_variables(files, settings, library, asan);
+	int result = node ? set_node_options(library) : 0;
+	if (result == 0)
+		result = set_variables(files, settings, library, asan);
 	free(library);
 	return result;
 }

@@ -94,6 +94,8 @@ static const struct options_row rows[] = {
 	 options_flag, FIELD(wants_progress), NULL, NULL},
 	{"strict", 0, NULL, "end with 125 if a process was not watched", options_flag,
 	 FIELD(strict), NULL, NULL},
+	{"node", 0, NULL, "with the lines of JavaScript of Node's programs", options_flag,
+	 FIELD(node), NULL, NULL},
 	{"option", 'O', "NAME=VALUE", "any option of SOCKLEAK_OPTIONS", take_setting, 0,
 	 NULL, NULL},
 	{0},

@@ -13,6 +13,7 @@ struct run_options {
 	char *settings;
 	const char *kept_directory; /* of ledgers; NULL = they go with the run */
 	bool force, strict, wants_progress;
+	bool node;       /* programs that Node runs say where they open sockets */
 	bool leaves_out; /* programs that are not to be watched */
 };
 
