@@ -363,7 +363,11 @@ struct sl_header {
 	 * keep no ledger. */
 	uint64_t executing;
 	struct sl_series series;
-	uint8_t reserved[720];
+	/* Forked children that made a connection and could keep no ledger, nor leave a
+	 * file PID.failed: written by them, which have this page, too. */
+	uint64_t children_failed;
+	uint32_t failed_child; /* the PID of the first of them */
+	uint8_t reserved[708];
 	struct sl_block blocks[SL_MAX_BLOCKS];
 };
 

@@ -1,7 +1,12 @@
 /* A process that cannot keep its ledger leaves a file PID.failed in the directory, so
  * that a report over the directory says that something is missing.  The file is made with
  * the first connection: a process that makes none would have left no ledger either.  It
- * holds the path of the program, as far as there is room. */
+ * holds the path of the program, as far as there is room.
+ *
+ * A forked child may not reach the directory: its parent had changed its root, or given
+ * up the right to write there.  Such a child is counted in the ledger of its nearest
+ * ancestor that has one. */
+#include "ledger/ledger_internal.h"
 #include "ledger/ledger_writer.h"
 
 #include "base/guard.h"
@@ -30,17 +35,15 @@ static long make_file(long directory, struct stat *is)
 			  0600, is);
 }
 
-void ledger_note_failure(void)
+/* false = it could not be made. */
+static bool leave_file(const char *directory_name)
 {
 	struct stat is_directory, is;
 	const char *problem;
+	long directory = ledger_open_directory(directory_name, &is_directory, &problem);
 
-	if (!atomic_load_explicit(&failed_in, memory_order_relaxed))
-		return;
-	const char *name = atomic_exchange(&failed_in, NULL);
-	long directory = name ? ledger_open_directory(name, &is_directory, &problem) : -1;
 	if (directory < 0)
-		return;
+		return false;
 	long fd = make_file(directory, &is);
 	if (fd >= 0) {
 		guard_program(program, sizeof(program));
@@ -49,6 +52,26 @@ void ledger_note_failure(void)
 		guard_close(fd, &is);
 	}
 	guard_close(directory, &is_directory);
+	return fd >= 0;
+}
+
+static void count_in(struct sl_header *ancestors)
+{
+	uint32_t nobody = 0;
+
+	atomic_compare_exchange_strong((_Atomic uint32_t *)&ancestors->failed_child,
+				       &nobody, (uint32_t)guard_pid);
+	atomic_fetch_add((_Atomic uint64_t *)&ancestors->children_failed, 1);
+}
+
+void ledger_note_failure(void)
+{
+	if (!atomic_load_explicit(&failed_in, memory_order_relaxed))
+		return;
+	const char *name = atomic_exchange(&failed_in, NULL);
+	struct sl_header *ancestors = atomic_load(&ledger_of_ancestor);
+	if (name && !leave_file(name) && ancestors)
+		count_in(ancestors);
 }
 
 void ledger_failed(const char *directory, bool has_connection)

@@ -20,8 +20,9 @@
 
 #define FIRST_BLOCKS 4 /* reserved at start: 80 KiB */
 #define PATH_BYTES   1200
+#define KEPT_BYTES   65536 /* of an ancestor's: the largest page there is */
 
-struct sl_header *_Atomic ledger_file;
+struct sl_header *_Atomic ledger_file, *_Atomic ledger_of_ancestor;
 _Atomic uint32_t ledger_n_reserved;
 ARENA_TABLE struct stat ledger_made;
 ARENA_TABLE static char ledger_path[PATH_BYTES];
@@ -222,6 +223,14 @@ static void fill_header(struct sl_header *header, uint64_t ticks)
 	guard_program(header->exe, sizeof(header->exe));
 }
 
+static void let_ancestor_go(void)
+{
+	struct sl_header *ancestors = atomic_exchange(&ledger_of_ancestor, NULL);
+
+	if (ancestors)
+		guard_sys(SYS_munmap, ancestors, KEPT_BYTES);
+}
+
 static const char *map_file(int fd, const struct stat *is, uint64_t ticks,
 			    uint64_t grace_ns, unsigned at_exit, unsigned frames,
 			    bool forked)
@@ -244,6 +253,7 @@ static const char *map_file(int fd, const struct stat *is, uint64_t ticks,
 	ledger_made = *is;
 	atomic_store(&ledger_n_reserved, FIRST_BLOCKS);
 	ledger_file = header;
+	let_ancestor_go();
 	return NULL;
 }
 
@@ -326,8 +336,11 @@ void ledger_fork_child(void)
 	struct sl_header *parents =
 		atomic_exchange_explicit(&ledger_file, NULL, memory_order_acq_rel);
 
-	if (parents)
-		guard_sys(SYS_munmap, parents, FILE_BYTES);
+	if (parents) {
+		guard_sys(SYS_munmap, (char *)parents + KEPT_BYTES,
+			  FILE_BYTES - KEPT_BYTES);
+		atomic_store(&ledger_of_ancestor, parents);
+	}
 	is_worth_keeping = false;
 	atomic_store(&is_wanted, named != NULL);
 	ledger_forget_failure();

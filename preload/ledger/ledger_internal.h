@@ -35,6 +35,10 @@ extern struct stat ledger_made;
 /* Removes the file. */
 void ledger_unlink(void);
 
+/* In a forked child that has no ledger of its own: the first page of the nearest
+ * ancestor's, to be counted in alone.  NULL = no ancestor keeps one. */
+extern struct sl_header *_Atomic ledger_of_ancestor;
+
 /* writer.c */
 
 /* A name as a row may have it: 0 while it is not in the file. */

@@ -70,6 +70,37 @@ unwatched() {
 	equal '[]' "$(unwatched)"
 }
 
+# without_ledger VERB...: below a parent that has a ledger, a process keeps none, by name
+without_ledger() {
+	run -125 --separate-stderr "$sockleak" run --json=json --junit=junit -- "$host" "$@"
+	[[ $stderr == *"Not watched: process "*" ($host): it could not keep its ledger."* ]]
+	[[ ${stderr_lines[-1]} == *"SUMMARY: "*"; 1 process was not watched" ]]
+	valid_report json
+	equal '[["run_host","no-ledger"]]' "$(unwatched)"
+	equal "2 tests, 0 failed, 2 skipped, 2" "$(junit_counts)"
+	run -125 "$sockleak" run --quiet --strict -O thread=no -- "$host" "$@"
+}
+
+@test "a child that was forked in another root, and can keep no ledger, is named" {
+	[ "$(id -u)" = 0 ] || skip "only root may change its root"
+	mkdir root
+	without_ledger open root "$PWD/root" fork leak 1
+	without_ledger open root "$PWD/root" fork fork fork leak 1
+	run -0 "$sockleak" run --strict --quiet --json=json -- "$host" open root "$PWD/root" fork exit 0
+	equal '[]' "$(unwatched)"
+}
+
+@test "so is one whose parent gave up the right to write there, by a report, too" {
+	[ "$(id -u)" = 0 ] || skip "only root has rights to give up"
+	chmod 700 ledgers
+	SOCKLEAK_OPTIONS=log=none:ledger=$PWD/ledgers LD_PRELOAD=$library "$host" open nobody fork leak 1
+	run -2 "$sockleak" report --json=json --junit=junit ledgers
+	equal '[["run_host","no-ledger"]]' "$(unwatched)"
+	equal "2 tests, 0 failed, 2 skipped, 2" "$(junit_counts)"
+	run -2 "$sockleak" report --quiet --json=json ledgers/*.sockleak
+	equal '[["run_host","no-ledger"]]' "$(unwatched)"
+}
+
 # waits_for_go OPTION... NAME: a program that makes a file `started`, and ends when there
 # is a file `go`
 waits_for_go() {

@@ -202,7 +202,9 @@ static void the_header_lies_as_pinned(void **state)
 	AT(sl_header, series.points[0].open, 824);
 	AT(sl_header, series.points[0].leaked, 828);
 	AT(sl_header, series.points[1], 832);
-	AT(sl_header, reserved, 3376);
+	AT(sl_header, children_failed, 3376);
+	AT(sl_header, failed_child, 3384);
+	AT(sl_header, reserved, 3388);
 	AT(sl_header, blocks, 4096);
 }
 

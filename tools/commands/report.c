@@ -132,10 +132,11 @@ int command_report(int argc, char **argv)
 	struct findings *findings = judge_linked(merge);
 	findings->n_unread = n_bad;
 	for (int i = optind; i < argc; i++) {
-		n_bad += ledgers_add_failed(findings, argv[i]);
+		ledgers_add_failed(findings, argv[i]);
 		ledgers_add_unborn(findings, argv[i]);
 		ledgers_add_unwatched(findings, argv[i]);
 	}
+	n_bad += findings_n_without_ledger(findings);
 	peers_tell(findings, NULL, false);
 	int status = output_write(output, findings, stdout) < 0 || n_bad ? SAY_USAGE : 0;
 	if (status == 0)

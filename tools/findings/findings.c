@@ -168,6 +168,16 @@ size_t findings_n_unwatched(const struct findings *findings)
 	return n;
 }
 
+size_t findings_n_without_ledger(const struct findings *findings)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < findings->n_unwatched; i++)
+		if (findings->unwatched[i].reason == UNWATCHED_NO_LEDGER)
+			n += findings->unwatched[i].n;
+	return n;
+}
+
 void findings_why_partial(const struct findings *findings, char *line, size_t size)
 {
 	size_t n = findings_n_unwatched(findings);
@@ -186,12 +196,18 @@ void findings_why_partial(const struct findings *findings, char *line, size_t si
 void findings_add_unwatched(struct findings *findings, uint32_t pid, const char *exe,
 			    enum unwatched_reason reason)
 {
+	findings_add_unwatched_n(findings, pid, exe, reason, 1);
+}
+
+void findings_add_unwatched_n(struct findings *findings, uint32_t pid, const char *exe,
+			      enum unwatched_reason reason, size_t n)
+{
 	for (size_t i = 0; i < findings->n_unwatched; i++) {
 		struct unwatched *known = &findings->unwatched[i];
 
 		if (known->reason == reason && reason != UNWATCHED_RUNNING &&
 		    known->exe && exe && strcmp(known->exe, exe) == 0) {
-			known->n++;
+			known->n += n;
 			return;
 		}
 	}
@@ -201,7 +217,7 @@ void findings_add_unwatched(struct findings *findings, uint32_t pid, const char 
 		.pid = pid,
 		.exe = exe ? findings_keep_string(findings, exe) : NULL,
 		.reason = reason,
-		.n = 1,
+		.n = n,
 	};
 }
 

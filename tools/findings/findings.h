@@ -151,7 +151,8 @@ uint64_t findings_n_leaked(const struct findings *findings); /* sockets */
 /* By a process that runs. */
 bool findings_is_held(const struct findings *findings,
 		      const struct findings_socket *socket);
-size_t findings_n_unwatched(const struct findings *findings); /* processes */
+size_t findings_n_unwatched(const struct findings *findings);      /* processes */
+size_t findings_n_without_ledger(const struct findings *findings); /* of these */
 /* Whether the absence of leaks proves nothing: no process was watched, or some process
  * was not. */
 bool findings_is_partial(const struct findings *findings);
@@ -161,6 +162,8 @@ void findings_why_partial(const struct findings *findings, char *line, size_t si
  * one entry, but for those that still run. */
 void findings_add_unwatched(struct findings *findings, uint32_t pid, const char *exe,
 			    enum unwatched_reason reason);
+void findings_add_unwatched_n(struct findings *findings, uint32_t pid, const char *exe,
+			      enum unwatched_reason reason, size_t n);
 void findings_free(struct findings *findings);
 
 const char *findings_ended_name(enum findings_ended ended); /* "exit", ... */

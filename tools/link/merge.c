@@ -237,6 +237,9 @@ static void tell_process(struct merge *merge, const struct reader_ledger *ledger
 	};
 	if (head->filter_laid_ns)
 		findings_add_unwatched(findings, head->pid, head->exe, UNWATCHED_FILTER);
+	if (head->children_failed)
+		findings_add_unwatched_n(findings, head->failed_child, head->exe,
+					 UNWATCHED_NO_LEDGER, head->children_failed);
 }
 
 static uint32_t add_process(struct merge *merge, const struct reader_ledger *ledger)

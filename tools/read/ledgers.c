@@ -94,12 +94,9 @@ static void add_failed(uint32_t pid, const char *exe, const char *path, void *of
 	findings_add_unwatched(of, pid, exe, UNWATCHED_NO_LEDGER);
 }
 
-size_t ledgers_add_failed(struct findings *findings, const char *directory)
+void ledgers_add_failed(struct findings *findings, const char *directory)
 {
-	size_t before = findings_n_unwatched(findings);
-
 	ledgers_each_failed(directory, add_failed, findings);
-	return findings_n_unwatched(findings) - before;
 }
 
 struct executions {

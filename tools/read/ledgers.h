@@ -26,8 +26,8 @@ void ledgers_add_unborn(struct findings *findings, const char *directory);
 typedef void ledgers_failed(uint32_t pid, const char *exe, const char *path, void *of);
 /* Calls `each` for all of them in a directory; one that cannot be listed has none. */
 void ledgers_each_failed(const char *directory, ledgers_failed *each, void *of);
-/* Adds them to the findings; returns how many there were. */
-size_t ledgers_add_failed(struct findings *findings, const char *directory);
+/* Adds them to the findings. */
+void ledgers_add_failed(struct findings *findings, const char *directory);
 
 /* What a file says that a process left when it executed a program without the library. */
 struct ledgers_executed {

@@ -95,7 +95,6 @@ static void add_ledger(const char *path, void *of)
 struct failures {
 	const struct run *run;
 	struct findings *findings;
-	size_t n;
 };
 
 static void add_failed(uint32_t pid, const char *exe, const char *path, void *of)
@@ -107,7 +106,6 @@ static void add_failed(uint32_t pid, const char *exe, const char *path, void *of
 	if (!exe)
 		exe = descendants_program(failures->run->descendants, pid);
 	findings_add_unwatched(failures->findings, pid, exe, UNWATCHED_NO_LEDGER);
-	failures->n++;
 }
 
 static void add_unborn(const char *path, void *of)
@@ -262,11 +260,11 @@ static struct findings *gather(struct run *run)
 		      WIFSIGNALED(launch->status) ? WTERMSIG(launch->status) : 0);
 	struct findings *findings = judge_linked(adding.merge);
 	findings->n_unread = run->n_bad;
-	struct failures failures = {run, findings, 0};
+	struct failures failures = {run, findings};
 	ledgers_each_failed(run->files.directory, add_failed, &failures);
 	ledgers_each_unwatched(run->files.directory, add_executed, &failures);
 	ledgers_each(run->files.directory, add_unborn, &failures);
-	run->n_bad += failures.n;
+	run->n_bad += findings_n_without_ledger(findings);
 	if (run->is_refused)
 		note_program(run);
 	descendants_tell(run->descendants, findings);
