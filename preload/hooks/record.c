@@ -3,6 +3,7 @@
 #include "hooks/hooks.h"
 
 #include "base/imports.h"
+#include "ledger/ledger_writer.h"
 #include "scan/helper.h"
 #include "scan/scan.h"
 #include "unwind/origin.h"
@@ -29,7 +30,7 @@ bool is_refused_for_want_of_numbers(int fd)
 
 void wake_scanner(void)
 {
-	if (origin_has_work())
+	if (origin_has_work() || ledger_is_low)
 		helper_wake();
 	if (helper_hooks_scan())
 		scan_poll();

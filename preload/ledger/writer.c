@@ -31,9 +31,20 @@ ARENA_TABLE static struct unresolved {
 } unresolved[MAX_UNRESOLVED];
 static unsigned n_unresolved;
 
+static _Atomic uint32_t refused; /* blocks: so many were not to be had */
+_Atomic bool ledger_is_low;
+static _Atomic bool lacks_rows; /* some found no room */
+
 static _Atomic uint64_t *counter(uint64_t *field)
 {
 	return (_Atomic uint64_t *)field;
+}
+
+static void note_use(uint32_t n_used)
+{
+	if (n_used + LOW_BLOCKS > atomic_load(&ledger_n_reserved) &&
+	    n_used + LOW_BLOCKS > atomic_load(&refused))
+		atomic_store(&ledger_is_low, true);
 }
 
 /* A fresh block, or 0; else its number + 1. */
@@ -43,6 +54,7 @@ static uint32_t take_block(void)
 	uint32_t n = atomic_load(n_blocks);
 
 	do {
+		note_use(n + 1);
 		if (n >= atomic_load(&ledger_n_reserved))
 			return 0;
 	} while (!atomic_compare_exchange_weak(n_blocks, &n, n + 1));
@@ -67,6 +79,8 @@ static struct sl_descriptor *row_of(int fd, bool make)
 	if (!block && make) {
 		uint32_t fresh = take_block();
 
+		if (!fresh)
+			atomic_store(&lacks_rows, true);
 		/* The block of the thread that came second is not used: one block a
 		 * race. */
 		if (fresh && atomic_compare_exchange_strong(&blocks_of_rows[range],
@@ -371,10 +385,9 @@ uint64_t ledger_dropped(void)
 	return atomic_load(&n_lost_records) + n_unwritten;
 }
 
-static uint32_t refused; /* blocks: so many were not to be had */
-
 void ledger_grow(unsigned row_blocks_in_use)
 {
+	atomic_store(&ledger_is_low, false);
 	if (!ledger_ours() || guard_is_sandboxed)
 		return;
 	uint32_t reserved = atomic_load(&ledger_n_reserved);
@@ -384,25 +397,32 @@ void ledger_grow(unsigned row_blocks_in_use)
 	uint32_t have = atomic_load(&n_row_blocks);
 	if (row_blocks_in_use > have)
 		needed += row_blocks_in_use - have;
-	if (needed <= reserved || needed <= refused)
+	if (needed <= reserved || needed <= atomic_load(&refused))
 		return;
 	uint32_t wanted = needed + GROW_BLOCKS;
 	if (wanted > SL_MAX_BLOCKS)
 		wanted = SL_MAX_BLOCKS;
-	long fd = wanted > reserved ? ledger_reopen() : -1;
-	if (fd < 0)
-		return;
-	if (ledger_reserve((int)fd, wanted))
+	bool is_full = wanted <= reserved;
+	long fd = is_full ? -1 : ledger_reopen();
+	if (fd >= 0 && ledger_reserve((int)fd, wanted))
 		atomic_store(&ledger_n_reserved, wanted);
-	else
-		refused = needed;
-	guard_close(fd, &ledger_made);
+	else if (fd >= 0 || is_full)
+		atomic_store(&refused, needed);
+	if (fd >= 0)
+		guard_close(fd, &ledger_made);
+}
+
+bool ledger_lacked_rows(void)
+{
+	return atomic_load(&lacks_rows) && atomic_exchange(&lacks_rows, false);
 }
 
 void ledger_writer_fork_child(void)
 {
 	n_unwritten = 0;
-	refused = 0;
+	atomic_store(&refused, 0);
+	atomic_store(&ledger_is_low, false);
+	atomic_store(&lacks_rows, false);
 	n_unresolved = 0;
 	atomic_store(&n_lost_records, 0);
 	atomic_store(&n_backtraces, 0);

@@ -31,6 +31,7 @@
 #include "base/memcheck.h"
 #include "base/sections.h"
 #include "base/single_thread.h"
+#include "ledger/ledger_writer.h"
 #include "scan/allocation.h"
 #include "scan/scan.h"
 #include "track/released.h"
@@ -227,7 +228,7 @@ static void scan_loop(const struct fd_access *access)
 			idle_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 			due_ns = clock_now_ns() + pause_ns;
 			released_due_ns = clock_now_ns() + interval_ns;
-		} else if (origin_has_work() && scan_trylock(0)) {
+		} else if ((origin_has_work() || ledger_is_low) && scan_trylock(0)) {
 			scan_unwind();
 			scan_unlock();
 			idle_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);

@@ -203,6 +203,16 @@ void publish_resolved(void)
 	}
 }
 
+void publish_missing(void)
+{
+	for (unsigned fd = 0; fd < fd_table_top(); fd++) {
+		if (!fd_table_entry((int)fd))
+			fd |= FD_TABLE_ENTRIES - 1;
+		else if (fd_table_knows((int)fd) && is_unwritten((int)fd))
+			fd_table_correct_row((int)fd);
+	}
+}
+
 void publish_fork_child(void)
 {
 	n_events = 0;

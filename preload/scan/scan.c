@@ -48,6 +48,13 @@ static void get_ready(void)
 	if (!atomic_exchange(&is_prepared, true))
 		prepare();
 }
+/* In the ledger, for the rows of all descriptors. */
+static void make_room(void)
+{
+	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	if (ledger_lacked_rows())
+		publish_missing();
+}
 
 static void count_all(const struct scan_pass *pass)
 {
@@ -130,7 +137,7 @@ uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
 	get_ready();
 	if (work)
 		origin_work();
-	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	make_room();
 	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	if (work && searches_now())
 		scan_adopt(access, SL_ORIGIN_UNKNOWN, false);
@@ -158,6 +165,7 @@ void scan_unwind(void)
 
 uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access)
 {
+	make_room();
 	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	get_ready();
@@ -198,7 +206,7 @@ AT_START uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, boo
 	get_ready();
 	if (unwind && origin_has_work())
 		origin_finish();
-	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	make_room();
 	publish_records();
 	scan_all(&pass);
 	tell_limit(access);
@@ -276,7 +284,7 @@ uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool prin
 
 	get_ready();
 	origin_work();
-	ledger_grow(fd_table_n_chunks() * (FD_TABLE_ENTRIES / SL_ROWS_PER_BLOCK));
+	make_room();
 	publish_records();
 	scan_all(&pass);
 	*n_connected = pass.n_connected;
@@ -310,51 +318,72 @@ void scan_poll(void)
 	/* A signal handler that jumps out of the scan would leave the scan lock taken for
 	 * ever. */
 	if (now_ns < due || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
-		return;
-	room_run(poll_now, &now_ns);
-	guard_restore_signals(before);
-}
+		static void make_room_now(void *nothing)
+		{
+			(void)nothing;
+			if (!scan_trylock(0))
+				return;
+			make_room();
+			scan_unlock();
+		}
 
-static void prepare_now(void *nothing)
-{
-	(void)nothing;
-	if (!scan_trylock(0))
-		return;
-	get_ready();
-	scan_unlock();
-}
+	void scan_poll(void)
+	{
+		uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
+		uint64_t now_ns = clock_now_ns();
 
-void scan_prepare(void)
-{
-	uint64_t before;
+		uint64_t before;
 
-	if (atomic_load(&is_prepared) || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
-		return;
-	room_run(prepare_now, NULL);
-	guard_restore_signals(before);
-}
+		/* A signal handler that jumps out of the scan would leave the scan lock taken for
+	 * ever. */
+		if ((now_ns < due && !ledger_is_low) ||
+		    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+			return;
+		room_run(now_ns < due ? make_room_now : poll_now, &now_ns);
+		guard_restore_signals(before);
+	}
 
-void scan_limit_hit(void)
-{
-	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
-}
+	static void prepare_now(void *nothing)
+	{
+		(void)nothing;
+		if (!scan_trylock(0))
+			return;
+		get_ready();
+		scan_unlock();
+	}
 
-AT_START bool scan_limit_was_hit(void)
-{
-	return atomic_load(&limit_was_hit);
-}
+	void scan_prepare(void)
+	{
+		uint64_t before;
 
-void scan_fork_child(void)
-{
-	released_fork_child();
-	closed_late_fork_child();
-	scan_lock_fork_child();
-	publish_fork_child();
-	atomic_store(&is_prepared, false);
-	scan_began_ns = scan_forked_ns = clock_now_ns();
-	atomic_store(&limit_was_hit, false);
-	limit_was_told = false;
-	passes_to_adoption = 0;
-	socket_fork_child();
-	leak_groups_fork_child();
-}
+		if (atomic_load(&is_prepared) ||
+		    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+			return;
+		room_run(prepare_now, NULL);
+		guard_restore_signals(before);
+	}
+
+	void scan_limit_hit(void)
+	{
+		atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
+	}
+
+	AT_START bool scan_limit_was_hit(void)
+	{
+		return atomic_load(&limit_was_hit);
+	}
+
+	void scan_fork_child(void)
+	{
+		released_fork_child();
+		closed_late_fork_child();
+		scan_lock_fork_child();
+		publish_fork_child();
+		atomic_store(&is_prepared, false);
+		scan_began_ns = scan_forked_ns = clock_now_ns();
+		atomic_store(&limit_was_hit, false);
+		limit_was_told = false;
+		passes_to_adoption = 0;
+		socket_fork_child();
+		leak_groups_fork_child();
+	}

@@ -90,6 +90,8 @@ bool is_unwritten(int fd);
 void publish_resolved(void);
 void publish_fork_child(void);
 
+/* There is room for rows that had none. */
+void publish_missing(void);
 /* adopt.c */
 
 /* The descriptor came by socket activation (LISTEN_FDS). */

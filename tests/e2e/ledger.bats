@@ -85,6 +85,20 @@ killed_now() {
 	reported '([(.leaks, .pending)[].count] | add) == 600 and .processes[0].dropped == 0'
 }
 
+@test "what a killed process opened between two scans has room, too, with the helper and without" {
+	local thread said=$BATS_TEST_TMPDIR/said
+	ulimit -S -n 8000 || skip "eight thousand descriptors are not permitted here"
+	for thread in yes no; do
+		rm -f "$ledgers"/*
+		begin "ledger='$ledgers':log=none:interval=1h:grace=1h:thread=$thread" \
+			"$actor" open 3000 leave read say done until "$go" >"$said"
+		wait_until 120 grep done "$said"
+		kill -9 "$host"
+		wait "$host" || true
+		reported '([.leaks[].count] | add) == 3000'
+	done
+}
+
 @test "a program that exports nothing is known by its imports, and has its ledger from the start" {
 	cc -no-pie -o "$BATS_TEST_TMPDIR/host" -x c - <<-'C'
 		#include <stdlib.h>
