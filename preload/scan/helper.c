@@ -33,6 +33,7 @@
 #include "base/single_thread.h"
 #include "ledger/ledger_writer.h"
 #include "scan/allocation.h"
+#include "scan/pause.h"
 #include "scan/scan.h"
 #include "track/released.h"
 #include "unwind/origin.h"
@@ -175,23 +176,19 @@ static void sleep_until(uint64_t due_ns)
 }
 
 /* One scan.  Returns how long to pause after it.  Its cost includes the wake-up:
- * processor time since `idle_ns`, when this thread had nothing to do.  Scans of the same
- * sockets differ by some per cent: the pause is computed from the dearer one of the last
- * two, so that their mean stays below the share. */
+ * processor time since `idle_ns`, when this thread had nothing to do. */
 static uint64_t scanned(uint64_t now_ns, const struct fd_access *access, uint64_t idle_ns)
 {
-	static uint64_t former_ns;
+	static struct pause pause;
 
 	if (!scan_trylock(0))
 		return interval_ns;
-	uint64_t cost_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - idle_ns;
-	cost_ns += scan_pass(now_ns, access, true);
+	uint64_t woken_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - idle_ns;
+	struct scan_cost cost = scan_pass(now_ns, access, true);
 	scan_unlock();
 	scan_print(access, should_stop);
-	uint64_t dearer_ns = cost_ns > former_ns ? cost_ns : former_ns;
-	former_ns = cost_ns;
-	return COST_FACTOR * dearer_ns > interval_ns ? COST_FACTOR * dearer_ns
-						     : interval_ns;
+	cost.repeat_ns += woken_ns;
+	return pause_after(&pause, &cost, interval_ns);
 }
 
 /* Where there are many sockets passes are far apart, and released connections would fill

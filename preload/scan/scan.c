@@ -48,6 +48,7 @@ static void get_ready(void)
 	if (!atomic_exchange(&is_prepared, true))
 		prepare();
 }
+
 /* In the ledger, for the rows of all descriptors. */
 static void make_room(void)
 {
@@ -130,7 +131,17 @@ static bool searches_now(void)
 	return true;
 }
 
-uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
+static struct scan_cost cost_of(const struct scan_pass *pass, uint64_t before_ns)
+{
+	uint64_t all_ns =
+		clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns - scan_released_search_ns();
+	/* By the clock first scans may have taken longer: this thread has waited. */
+	uint64_t first_ns = pass->first_ns < all_ns ? pass->first_ns : all_ns;
+
+	return (struct scan_cost){all_ns - first_ns, first_ns};
+}
+
+struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
 {
 	struct scan_pass pass = {.now_ns = now_ns, .access = access};
 
@@ -143,20 +154,20 @@ uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
 		scan_adopt(access, SL_ORIGIN_UNKNOWN, false);
 	publish_records();
 	scan_all(&pass);
-	uint64_t cost_ns =
-		clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns - scan_released_search_ns();
+	struct scan_cost cost = cost_of(&pass, before_ns);
 	if (work) {
 		tell_limit(access);
 		/* By the next scan they may have their origin. */
 		if (!origin_is_held_up())
 			leak_groups_print_later();
 	}
-	return cost_ns;
+	return cost;
 }
 
 void scan_unwind(void)
 {
 	get_ready();
+	make_room();
 	if (!origin_work())
 		return;
 	publish_resolved();
@@ -165,7 +176,6 @@ void scan_unwind(void)
 
 uint64_t scan_released_pass(uint64_t now_ns, const struct fd_access *access)
 {
-	make_room();
 	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	get_ready();
@@ -293,11 +303,13 @@ uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool prin
 
 static void poll_now(void *argument)
 {
+	static struct pause pause;
 	uint64_t now_ns = *(uint64_t *)argument;
 
 	if (!scan_trylock(0))
 		return;
-	uint64_t wait_ns = COST_FACTOR * scan_pass(now_ns, &fd_access_directly, false);
+	struct scan_cost cost = scan_pass(now_ns, &fd_access_directly, false);
+	uint64_t wait_ns = pause_after(&pause, &cost, 0);
 	/* A socket that is asked about once in a grace is never seen to be older than the
 	 * grace. */
 	if (wait_ns > scan_settings->grace_ns / 2)
@@ -305,6 +317,15 @@ static void poll_now(void *argument)
 	if (wait_ns < scan_settings->interval_ns)
 		wait_ns = scan_settings->interval_ns;
 	atomic_store(&next_poll_ns, now_ns + wait_ns);
+	scan_unlock();
+}
+
+static void make_room_now(void *nothing)
+{
+	(void)nothing;
+	if (!scan_trylock(0))
+		return;
+	make_room();
 	scan_unlock();
 }
 
@@ -317,73 +338,53 @@ void scan_poll(void)
 
 	/* A signal handler that jumps out of the scan would leave the scan lock taken for
 	 * ever. */
-	if (now_ns < due || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
-		static void make_room_now(void *nothing)
-		{
-			(void)nothing;
-			if (!scan_trylock(0))
-				return;
-			make_room();
-			scan_unlock();
-		}
+	if ((now_ns < due && !ledger_is_low) ||
+	    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+		return;
+	room_run(now_ns < due ? make_room_now : poll_now, &now_ns);
+	guard_restore_signals(before);
+}
 
-	void scan_poll(void)
-	{
-		uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
-		uint64_t now_ns = clock_now_ns();
+static void prepare_now(void *nothing)
+{
+	(void)nothing;
+	if (!scan_trylock(0))
+		return;
+	get_ready();
+	scan_unlock();
+}
 
-		uint64_t before;
+void scan_prepare(void)
+{
+	uint64_t before;
 
-		/* A signal handler that jumps out of the scan would leave the scan lock taken for
-	 * ever. */
-		if ((now_ns < due && !ledger_is_low) ||
-		    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
-			return;
-		room_run(now_ns < due ? make_room_now : poll_now, &now_ns);
-		guard_restore_signals(before);
-	}
+	if (atomic_load(&is_prepared) || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
+		return;
+	room_run(prepare_now, NULL);
+	guard_restore_signals(before);
+}
 
-	static void prepare_now(void *nothing)
-	{
-		(void)nothing;
-		if (!scan_trylock(0))
-			return;
-		get_ready();
-		scan_unlock();
-	}
+void scan_limit_hit(void)
+{
+	atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
+}
 
-	void scan_prepare(void)
-	{
-		uint64_t before;
+AT_START bool scan_limit_was_hit(void)
+{
+	return atomic_load(&limit_was_hit);
+}
 
-		if (atomic_load(&is_prepared) ||
-		    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
-			return;
-		room_run(prepare_now, NULL);
-		guard_restore_signals(before);
-	}
-
-	void scan_limit_hit(void)
-	{
-		atomic_store_explicit(&limit_was_hit, true, memory_order_relaxed);
-	}
-
-	AT_START bool scan_limit_was_hit(void)
-	{
-		return atomic_load(&limit_was_hit);
-	}
-
-	void scan_fork_child(void)
-	{
-		released_fork_child();
-		closed_late_fork_child();
-		scan_lock_fork_child();
-		publish_fork_child();
-		atomic_store(&is_prepared, false);
-		scan_began_ns = scan_forked_ns = clock_now_ns();
-		atomic_store(&limit_was_hit, false);
-		limit_was_told = false;
-		passes_to_adoption = 0;
-		socket_fork_child();
-		leak_groups_fork_child();
-	}
+void scan_fork_child(void)
+{
+	released_fork_child();
+	closed_late_fork_child();
+	scan_lock_fork_child();
+	publish_fork_child();
+	atomic_store(&is_prepared, false);
+	scan_began_ns = scan_forked_ns = clock_now_ns();
+	atomic_store(&limit_was_hit, false);
+	limit_was_told = false;
+	passes_to_adoption = 0;
+	socket_fork_child();
+	leak_groups_fork_child();
+}

@@ -5,6 +5,7 @@
 
 #include "base/probe.h"
 #include "report/settings.h"
+#include "scan/pause.h"
 #include "scan/scan_lock.h"
 #include "track/fd_table.h"
 
@@ -17,10 +18,9 @@
 void scan_start(const struct settings *settings, void (*prepare)(void), uint64_t now_ns);
 
 /* One scan of all descriptors. `work` = unwind what waits; scan_print() may
- * follow.  Returns the processor time of the scan in ns, of what every scan costs: not of
- * what is new to unwind. */
-uint64_t scan_pass(uint64_t now_ns, const struct fd_access *access, bool work);
-/* Unwinds what waits, and tells the ledger. */
+ * follow.  Returns its cost, without that of what is new to unwind. */
+struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool work);
+/* Unwinds what waits, and tells the ledger, which has room for more rows then. */
 void scan_unwind(void);
 /* Between two scans: asks about the connections that were released since
  * (scan_released.h).  Returns the processor time it took, in ns. */

@@ -173,8 +173,10 @@ static bool ask(const struct fd_access *access, struct fd_scan *scanned,
 	if (result == PROBE_TCP && is_first && is_another_connection(scanned, imported))
 		result = PROBE_OTHER;
 	if (result == PROBE_TCP) {
-		if (is_first)
+		if (is_first) {
 			first_scan(scanned, entry, imported);
+			scanned->first_ns = clock_now_ns() - scanned->asked_ns;
+		}
 		scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
 		scanned->is_gone = (probe_peer_is_gone(&scanned->probe) &&
 				    !is_only_ours_to_see(scanned, word)) ||
@@ -264,7 +266,7 @@ static void note_state(const struct fd_scan *scanned)
 				     0);
 }
 
-static void scan_connected(const struct fd_scan *scanned, struct fd_entry *entry)
+static void scan_connected(struct fd_scan *scanned, struct fd_entry *entry)
 {
 	struct socket *one = socket_of(&scanned->entry);
 
@@ -272,7 +274,10 @@ static void scan_connected(const struct fd_scan *scanned, struct fd_entry *entry
 		one->end.gone_id = 0;
 	if (notice_withdraw(&scanned->entry, scanned->asking_ns))
 		entry->published = 0; /* the row says so, too */
+	uint64_t before_ns = scanned->first_ns ? clock_now_ns() : 0;
 	publish_connected(scanned, entry);
+	if (before_ns)
+		scanned->first_ns += clock_now_ns() - before_ns;
 }
 
 static void scan_gone(struct fd_scan *scanned, struct scan_pass *pass)
@@ -341,5 +346,6 @@ void scan_fd(int fd, struct scan_pass *pass)
 		scan_gone(&scanned, pass);
 	else
 		scan_connected(&scanned, entry);
+	pass->first_ns += scanned.first_ns;
 	pass->n_unwritten += is_unwritten(fd);
 }

@@ -27,6 +27,7 @@ struct fd_scan {
 	struct probe probe;
 	uint32_t generation;
 	uint64_t asking_ns, asked_ns; /* between them the kernel gave `probe` */
+	uint64_t first_ns;            /* what the first scan of its entry took more */
 	bool is_gone;
 	bool runs_on; /* asked for by the program: this is not its end */
 };
@@ -42,6 +43,7 @@ struct scan_pass {
 	bool is_printed;
 	bool is_last; /* the process ends */
 	uint64_t n_leaks, n_held, n_connected, n_unwritten;
+	uint64_t first_ns; /* what first scans of entries took more, by the clock */
 };
 
 /* Asks the kernel about the socket of `fd`, judges it, counts it and publishes it. */
@@ -88,10 +90,10 @@ bool is_unwritten(int fd);
 /* Backtraces were unwound: writes them into the rows that wait for them now, and not in
  * the next scan, because the process may be killed before. */
 void publish_resolved(void);
-void publish_fork_child(void);
-
 /* There is room for rows that had none. */
 void publish_missing(void);
+void publish_fork_child(void);
+
 /* adopt.c */
 
 /* The descriptor came by socket activation (LISTEN_FDS). */
