@@ -173,6 +173,12 @@ static void prepare(void)
 void start_connection(void)
 {
 	ledger_keep();
+	/* A process that shares our memory: the thread would be its own, and end with it.
+	 * Our next use of a connection starts one. */
+	if (guard_shares_memory && guard_ask_process() != PROCESS_OURS) {
+		start_await_connection(true);
+		return;
+	}
 	helper_ensure_started();
 	if (helper_is_scanning())
 		return;

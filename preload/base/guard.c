@@ -19,7 +19,7 @@ __thread unsigned reentrancy_depth;
 __thread bool guard_is_in_libunwind;
 __thread bool guard_is_vfork_child;
 __thread bool guard_has_own_files;
-_Atomic bool guard_shares_memory;
+_Atomic bool guard_shares_memory, guard_has_other_files;
 _Atomic bool guard_is_sandboxed;
 bool guard_has_filter = true;
 pid_t guard_pid;
@@ -158,6 +158,7 @@ AT_START void guard_adopt_process(void)
 	guard_is_vfork_child = false;
 	guard_has_own_files = false;
 	guard_shares_memory = false;
+	guard_has_other_files = false;
 	mark_ours();
 }
 
@@ -196,6 +197,12 @@ enum guard_process guard_process(void)
 AT_START enum guard_process guard_ask_process(void)
 {
 	return process_of(true);
+}
+
+bool guard_shares_all(void)
+{
+	return guard_shares_memory && !guard_has_other_files && !guard_is_vfork_child &&
+	       !guard_is_sandboxed && !in_forked_copy();
 }
 
 /* A host that steps through itself, by the trap flag and a handler of SIGTRAP, would be

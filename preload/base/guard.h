@@ -104,6 +104,11 @@ extern __thread bool guard_has_own_files
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 /* A child may run beside us in our memory, until we end: only the pid tells it. */
 extern _Atomic bool guard_shares_memory;
+/* Such a child may have a descriptor table of its own. */
+extern _Atomic bool guard_has_other_files;
+/* Of a process that is not ours: it runs in our memory, and has our descriptor table, as
+ * every child that ever did.  What it opens, reads and closes is ours, as a thread's. */
+bool guard_shares_all(void);
 /* True in a real child that has not begun its own tracking state: one load. */
 bool in_forked_copy(void);
 /* The same, or not known: for the handler that runs in a child after fork(). */

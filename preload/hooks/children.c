@@ -22,10 +22,17 @@ static bool is_in_our_memory(unsigned long flags)
 }
 
 /* The caller waits until the child has gone to a memory of its own, and the child finds
- * the caller's thread-local words. */
+ * the caller's thread-local words.  What it does to descriptors is its own affair. */
 static bool is_as_vfork(unsigned long flags)
 {
-	return (flags & (CLONE_VFORK | CLONE_SETTLS)) == CLONE_VFORK;
+	return (flags & (CLONE_VFORK | CLONE_SETTLS | CLONE_FILES)) == CLONE_VFORK;
+}
+
+static void note_memory_is_shared(bool with_files)
+{
+	if (!with_files)
+		guard_has_other_files = true;
+	guard_shares_memory = true;
 }
 
 /* ---- vfork ---- */
@@ -140,7 +147,7 @@ static void before_clone(unsigned long flags)
 		return;
 	note_child();
 	if (is_in_our_memory(flags) && !is_as_vfork(flags))
-		guard_shares_memory = true;
+		note_memory_is_shared(flags & CLONE_FILES);
 }
 
 /* The last three are read as the C library's clone() reads them, whether they were given
@@ -180,10 +187,10 @@ void before_child_by_number(long number, unsigned long flags)
 		return;
 	note_child();
 	if (is_clone ? (flags & CLONE_VM) != 0 : number == SYS_clone3)
-		guard_shares_memory = true;
+		note_memory_is_shared(is_clone && (flags & CLONE_FILES));
 #ifdef SYS_vfork
 	if (number == SYS_vfork)
-		guard_shares_memory = true;
+		note_memory_is_shared(false);
 #endif
 }
 

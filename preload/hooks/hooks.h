@@ -76,7 +76,7 @@ bool may_record(void);
  * own work. */
 bool is_our_process(void);
 /* Asked before anything is taken from the tracking state.  Also false in a thread that
- * has a descriptor table of its own. */
+ * has a descriptor table of its own; true in a process that shares ours. */
 bool may_drop(void);
 /* `fd` was opened by `call`; `bits` as in fd_table.h; `peer` may be NULL.  Returns
  * whether it was recorded: what a vfork child opens is its own.  An entry in the table

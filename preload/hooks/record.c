@@ -88,10 +88,12 @@ bool is_our_process(void)
 /* Before anything in our tracking state is made or taken away: a vfork child runs in our
  * memory under another pid, and closes descriptors on its way to exec; a thread with a
  * table of its own closes copies of what other threads hold.  If these closes counted as
- * ours, real leaks would be lost. */
+ * ours, real leaks would be lost.  A process that shares memory and table with us does as
+ * a thread does. */
 bool may_drop(void)
 {
-	return is_our_process() && !guard_has_own_files;
+	return (is_our_process() || (!reentrancy_depth && guard_shares_all())) &&
+	       !guard_has_own_files;
 }
 
 /* The helper may hold a duplicate of this descriptor; then the host's close() would not

@@ -60,8 +60,14 @@ EXPORT int capset(void *header, const void *rights)
  * whether it is to be told by after_leaving_files() what became of that. */
 bool leaving_files(void)
 {
-	if (!start_hooks_are_on || guard_has_own_files ||
-	    guard_ask_process() != PROCESS_OURS || guard_sys(SYS_gettid) == guard_pid)
+	if (!start_hooks_are_on || guard_has_own_files)
+		return false;
+	if (guard_ask_process() != PROCESS_OURS) {
+		if (guard_shares_all())
+			guard_has_other_files = true;
+		return false;
+	}
+	if (guard_sys(SYS_gettid) == guard_pid)
 		return false;
 	guard_has_own_files = true;
 	return true;

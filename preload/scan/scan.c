@@ -339,6 +339,7 @@ void scan_poll(void)
 	/* A signal handler that jumps out of the scan would leave the scan lock taken for
 	 * ever. */
 	if ((now_ns < due && !ledger_is_low) ||
+	    (guard_shares_memory && guard_ask_process() != PROCESS_OURS) ||
 	    !guard_block_signals(GUARD_ALL_SIGNALS, &before))
 		return;
 	room_run(now_ns < due ? make_room_now : poll_now, &now_ns);
