@@ -212,6 +212,8 @@ __attribute__((used)) static void name_offset(void)
 /* Their children may run in our memory, and on our stack. */
 #define ALL_MAKING_CHILDREN                                                              \
 	MAKES_CHILD(SYS_clone)                                                           \
+	WATCHED(SYS_chroot)                                                              \
+	WATCHED(SYS_pivot_root)                                                          \
 	MAKES_CHILD(SYS_clone3)
 #if defined __x86_64__
 #define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
