@@ -80,12 +80,19 @@ long after_leaving_files(bool leaves, long result)
 	return result;
 }
 
+/* A new user namespace, and threads or memory of its own, are for a process of one thread
+ * alone. */
+static bool needs_one_thread(int flags)
+{
+	return flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM);
+}
+
 EXPORT int unshare(int flags)
 {
 	/* Other files may soon be mounted where the ledger is to be. */
 	if (flags & CLONE_NEWNS)
 		make_ledger_while_it_can();
-	if (flags & CLONE_NEWUSER)
+	if (needs_one_thread(flags))
 		stop_helper_for_credentials();
 	bool leaves = (flags & CLONE_FILES) && leaving_files();
 	return (int)after_leaving_files(leaves, next.unshare(flags));
@@ -123,7 +130,7 @@ bool changes_rights(long number, long first)
 	case SYS_landlock_restrict_self:
 		return true;
 	case SYS_unshare:
-		return (first & CLONE_NEWUSER) != 0;
+		return needs_one_thread((int)first);
 	case SYS_prctl:
 		return first == PR_SET_SECUREBITS;
 	default:
