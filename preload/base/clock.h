@@ -19,5 +19,9 @@ uint64_t clock_now_ns(void);
  * counter ends it, too.  From then on clock_now_ns() stands still, as long as
  * guard_is_sandboxed is set. */
 void clock_before_sandbox(void);
+/* Called before a thread gives up the right to read the processor's counter
+ * (PR_SET_TSC), which the C library's call does.  From then on each reading is a system
+ * call. */
+void clock_before_counter_is_denied(void);
 
 #endif

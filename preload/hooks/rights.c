@@ -184,6 +184,8 @@ EXPORT int prctl(int option, ...)
 	va_end(arguments);
 	if (option == PR_SET_SECUREBITS)
 		stop_helper_for_credentials();
+	if (option == PR_SET_TSC)
+		clock_before_counter_is_denied();
 	bool has_entered = option == PR_SET_SECCOMP &&
 			   installs_filter(words[0], words[1]) && entering_sandbox();
 	return (int)after_entering(

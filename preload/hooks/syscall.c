@@ -1,6 +1,8 @@
 /* The calls of the other files, made by number through syscall(2). */
 #include "hooks/hooks.h"
 
+#include "base/clock.h"
+
 #include "base/single_thread.h"
 #include "scan/helper.h"
 
@@ -73,6 +75,8 @@ static void before_numbered(struct numbered *call)
 			call->has_entered = entering_sandbox();
 		break;
 	case SYS_prctl:
+		if (call->a == PR_SET_TSC)
+			clock_before_counter_is_denied();
 		if (call->a == PR_SET_SECCOMP &&
 		    installs_filter((unsigned long)call->b, (unsigned long)call->c))
 			call->has_entered = entering_sandbox();
@@ -208,12 +212,12 @@ __attribute__((used)) static void name_offset(void)
 	WATCHED(SYS_setgroups)                                                           \
 	WATCHED(SYS_execve)                                                              \
 	WATCHED(SYS_execveat)                                                            \
+	WATCHED(SYS_chroot)                                                              \
+	WATCHED(SYS_pivot_root)                                                          \
 	WATCHED(446) /* landlock_restrict_self */
 /* Their children may run in our memory, and on our stack. */
 #define ALL_MAKING_CHILDREN                                                              \
 	MAKES_CHILD(SYS_clone)                                                           \
-	WATCHED(SYS_chroot)                                                              \
-	WATCHED(SYS_pivot_root)                                                          \
 	MAKES_CHILD(SYS_clone3)
 #if defined __x86_64__
 #define WATCHED(number) "cmpq $" STRING(number) ", %rdi\n\tje 1f\n\t"
