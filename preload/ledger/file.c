@@ -169,7 +169,8 @@ static long create_file(int directory, const char *name_of_directory, uint64_t t
 			return -1;
 		ledger_path[text.used] = '\0';
 		long fd = guard_open(directory, ledger_path + name_at,
-				     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, is);
+				     O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW,
+				     0600, is);
 		if (fd != -EEXIST)
 			return fd;
 	}
@@ -184,12 +185,35 @@ bool ledger_may_grow_to(size_t bytes)
 	       (limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur);
 }
 
+/* Behind what is there: the file is open for that. */
+static bool write_zeros(int fd, size_t wanted)
+{
+	ARENA_TABLE static char zeros[4096]; /* never written */
+	struct stat is;
+
+	if (guard_sys(SYS_newfstatat, fd, "", &is, AT_EMPTY_PATH) < 0)
+		return false;
+	for (size_t size = (size_t)is.st_size; size < wanted;) {
+		size_t rest = wanted - size;
+		long n = guard_sys(SYS_write, fd, zeros,
+				   rest < sizeof(zeros) ? rest : sizeof(zeros));
+
+		if (n <= 0)
+			return false;
+		size += (size_t)n;
+	}
+	return true;
+}
+
+/* Some file systems (9p, ramfs, NFS before 4.2) reserve nothing. */
 bool ledger_reserve(int fd, uint32_t n)
 {
 	size_t wanted = BLOCK_OFFSET(n);
 
-	return ledger_may_grow_to(wanted) &&
-	       guard_sys(SYS_fallocate, fd, 0, 0, wanted) == 0;
+	if (!ledger_may_grow_to(wanted))
+		return false;
+	long error = guard_sys(SYS_fallocate, fd, 0, 0, wanted);
+	return error == 0 || (error == -EOPNOTSUPP && write_zeros(fd, wanted));
 }
 
 static void copy_text(char *to, size_t size, const char *from)
@@ -293,7 +317,8 @@ const char *ledger_start(const char *directory_name, uint64_t grace_ns, unsigned
 long ledger_reopen(void)
 {
 	struct stat is;
-	long fd = guard_open(AT_FDCWD, ledger_path, O_RDWR | O_NOFOLLOW, 0, &is);
+	long fd =
+		guard_open(AT_FDCWD, ledger_path, O_RDWR | O_APPEND | O_NOFOLLOW, 0, &is);
 
 	if (fd < 0 ||
 	    (is.st_dev == ledger_made.st_dev && is.st_ino == ledger_made.st_ino))

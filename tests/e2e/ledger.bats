@@ -272,6 +272,20 @@ on_a_small_disk() {
 	says 'cannot be (reserved|created)'
 }
 
+# on_ramfs: a file system that reserves nothing
+on_ramfs() {
+	mount -t ramfs -o mode=700 none "$ledgers"
+	logged "ledger='$ledgers':log=none" "$actor" open 800 leave read
+	reported '.leaks[0].count == 800 and .processes[0].dropped == 0'
+}
+
+@test "where the file system reserves no room a ledger is kept all the same" {
+	unshare -m mount -t ramfs none "$ledgers" 2>/dev/null || skip "mounts are not permitted here"
+	export actor library errors ledgers B BATS_TEST_TMPDIR
+	export -f logged runtime_of reported on_ramfs
+	unshare -m bash -ec on_ramfs
+}
+
 @test "beyond RLIMIT_FSIZE there is no signal, and no ledger" {
 	not_with thread "its runtime writes a file when it starts"
 	(ulimit -f 8 && logged "ledger='$ledgers'" "$actor" open 1 drop say done)
