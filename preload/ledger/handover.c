@@ -26,6 +26,8 @@ void ledger_note_passed(const struct ledger_passed *passed)
 	if (!ledger_is_wanted() || in_forked_copy() || !passed->cookie)
 		return;
 	int slot = slots_take(taken, N_WORDS);
+	if (slot < 0 || slot >= N_PASSED * 3 / 4)
+		atomic_store(&ledger_is_low, true);
 	if (slot < 0) {
 		if (passed->is_sent)
 			ledger_drop_record();

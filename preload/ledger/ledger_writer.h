@@ -97,8 +97,8 @@ void ledger_add_point(uint64_t now_ns, uint64_t n_open, uint64_t n_leaked);
 /* Reserves what `row_blocks_in_use` blocks of rows and some records need; opens the file
  * for a moment. */
 void ledger_grow(unsigned row_blocks_in_use);
-/* It is time for that, before the next scan: else rows of descriptors that are opened
- * until then would find no room. */
+/* It is time for that, and for ledger_write_passed(), before the next scan: else rows of
+ * descriptors that are opened until then, or what is passed, would find no room. */
 extern _Atomic bool ledger_is_low __attribute__((visibility("hidden")));
 /* Some rows found no room since this was asked last. */
 bool ledger_lacked_rows(void);

@@ -168,9 +168,8 @@ void scan_unwind(void)
 {
 	get_ready();
 	make_room();
-	if (!origin_work())
-		return;
-	publish_resolved();
+	if (origin_work())
+		publish_resolved();
 	ledger_write_passed(origin_resolve, clock_now_ns());
 }
 
@@ -326,6 +325,7 @@ static void make_room_now(void *nothing)
 	if (!scan_trylock(0))
 		return;
 	make_room();
+	ledger_write_passed(origin_resolve, clock_now_ns());
 	scan_unlock();
 }
 

@@ -99,6 +99,25 @@ killed_now() {
 	done
 }
 
+@test "so has what a process passes on between two scans" {
+	local thread
+	ulimit -S -n 8000 || skip "eight thousand descriptors are not permitted here"
+	for thread in yes no; do
+		rm -f "$ledgers"/*
+		logged "ledger='$ledgers':log=none:interval=1h:grace=1h:thread=$thread" /usr/bin/python3 -c '
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+a, b = socket.socketpair()
+kept = []
+for _ in range(3000):
+	with socket.socket() as passed:
+		socket.send_fds(a, [b"x"], [passed.fileno()])
+	kept.append(socket.recv_fds(b, 1, 1)[1])'
+		reported '.processes[0].opened > 6000 and .processes[0].dropped == 0'
+	done
+}
+
 @test "a program that exports nothing is known by its imports, and has its ledger from the start" {
 	cc -no-pie -o "$BATS_TEST_TMPDIR/host" -x c - <<-'C'
 		#include <stdlib.h>
