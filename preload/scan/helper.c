@@ -10,7 +10,7 @@
  *     STARTING       a hook is starting it; from here
  *                      to RUNNING by the thread itself,
  *                      to WANTED if the hook's stack had no room for the start,
- *                      to HOOKS_SCAN if no thread could be made
+ *                      to HOOKS_SCAN if no thread could be made, or none may be
  *     RUNNING        scan_loop(): scans every interval, unwinds when it is woken
  *     STOPPING       helper_stop() asked; the thread does `last_work` and goes
  *     STOPPED        it went because it was asked; WANTED again after
@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/guard.h"
 #include "base/memcheck.h"
+#include "base/own_memory.h"
 #include "base/sections.h"
 #include "base/single_thread.h"
 #include "ledger/ledger_writer.h"
@@ -47,6 +48,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -339,9 +341,21 @@ static void await_birth(void)
 		wait_word(&thread_id, 0, 100000);
 }
 
+/* To start a thread the C library binds functions that it has not called yet, and looks
+ * for them in the program's own table of symbols first.  A program that hides its first
+ * page is without. */
+static bool may_bind(void)
+{
+	return own_memory_is_there(getauxval(AT_PHDR));
+}
+
 static void start_thread(void *nothing)
 {
 	(void)nothing;
+	if (!may_bind()) {
+		atomic_store(&state, HOOKS_SCAN);
+		return;
+	}
 	origin_allocate();
 	atomic_store(&thread_id, 0);
 	if (create_some_thread())

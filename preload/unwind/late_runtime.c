@@ -10,6 +10,7 @@
 #include "base/sections.h"
 #include "languages/languages.h"
 #include "unwind/loader.h"
+#include "unwind/module_headers.h"
 #include "unwind/room.h"
 
 #include <dlfcn.h>
@@ -43,9 +44,10 @@ static int look_at(struct dl_phdr_info *object, size_t bytes, void *argument)
 	n_loads = object->dlpi_adds;
 	if (n_loads == look->n_loads)
 		return 1;
-	if (!object->dlpi_name || !languages_is_runtime(object->dlpi_name))
+	const char *name = module_headers_name(object);
+	if (!name || !languages_is_runtime(name))
 		return 0;
-	look->found = object->dlpi_name;
+	look->found = name;
 	return 1;
 }
 

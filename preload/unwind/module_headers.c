@@ -3,11 +3,23 @@
 #include "unwind/module_headers.h"
 
 #include "base/arena.h"
+#include "base/own_memory.h"
 #include "unwind/pages.h"
 
 #include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
+
+#define PAGE_BYTES 4096
+
+const char *module_headers_name(const struct dl_phdr_info *from)
+{
+	uint64_t at = (uint64_t)(uintptr_t)from->dlpi_name;
+	bool is_of_program = (at ^ getauxval(AT_PHDR)) < PAGE_BYTES;
+
+	return is_of_program && !own_memory_is_there(at) ? NULL : from->dlpi_name;
+}
 
 static bool read_header(const struct dl_phdr_info *from, unsigned i, ElfW(Phdr) * header)
 {

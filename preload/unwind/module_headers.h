@@ -30,6 +30,9 @@ struct module {
 
 struct dl_phdr_info;
 
+/* As the loader has it; "" of the program itself.  NULL = it cannot be read: the loader's
+ * own name is a string in the program's first page, which the program may hide. */
+const char *module_headers_name(const struct dl_phdr_info *from);
 /* Where it is, and its build-id.  false: they cannot be read (any more). */
 bool module_headers_read(const struct dl_phdr_info *from, struct module *module);
 /* The rest, once it is known to be a new one: its segments, and where its unwind table

@@ -125,7 +125,7 @@ static const char *kept_path(const char *name)
 UNCHECKED_MEMORY static const char *name_of(const struct dl_phdr_info *from, bool is_main)
 {
 	ARENA_TABLE static char name[sizeof(program_path)];
-	const char *passed = from->dlpi_name;
+	const char *passed = module_headers_name(from);
 	size_t bytes = 0;
 
 	if (is_main && passed && !passed[0]) {
