@@ -7,6 +7,10 @@
  * In daemon() the parent ends right after its handlers, by a call inside the C library:
  * fork_parent() notes the end in the ledger, unless errno says that there is no child.
  *
+ * CPython from 3.12 on warns after a fork if /proc says that the process has more than one
+ * thread.  If the helper is the only other one, fork_prepare() stops it; Python reads
+ * /proc/self/stat after fork_parent(), and closes it, where it is started again.
+ *
  * Where no handler ran (_Fork(), a raw clone) the first hook or the end of the child does
  * the same by start_child(): a page that the kernel wipes in a child tells it. */
 #include "start.h"
@@ -15,6 +19,7 @@
 #include "base/guard.h"
 #include "base/probe.h"
 #include "base/sections.h"
+#include "languages/languages.h"
 #include "ledger/ledger_writer.h"
 #include "report/log.h"
 #include "scan/helper.h"
@@ -88,9 +93,40 @@ static void end_by_fork(void)
 	ledger_end(0);
 }
 
+bool fork_helper_returns;
+static bool helper_has_left; /* of a host of one thread, which forks */
+
+static void hide_helper(void)
+{
+	helper_has_left = languages_minds_threads && !guard_is_sandboxed &&
+			  helper_is_scanning() && ledger_process_threads() == 2 &&
+			  helper_leave(FORK_PATIENCE_MS);
+}
+
+static void allow_helper(void)
+{
+	if (!helper_has_left)
+		return;
+	helper_has_left = false;
+	helper_allow_restart();
+	start_await_connection(fd_table_has_connection());
+	fork_helper_returns = true;
+}
+
+void fork_return_helper(void)
+{
+	int saved_errno = errno;
+
+	fork_helper_returns = false;
+	if (guard_process() == PROCESS_OURS)
+		helper_ensure_started();
+	errno = saved_errno;
+}
+
 static void fork_prepare(void)
 {
 	helper_fork_prepare(FORK_PATIENCE_MS);
+	hide_helper();
 	fd_table_fork_prepare();
 	scan_fork_prepare();
 	origin_fork_prepare();
@@ -105,6 +141,7 @@ static void fork_parent(void)
 	scan_fork_parent();
 	if (ends_by_fork && errno == 0)
 		end_by_fork();
+	allow_helper();
 }
 
 static void fork_child(void)

@@ -319,6 +319,7 @@ AT_START static void start_all(void)
 	 * program without connections (/bin/true) does without. */
 	scan_start(&start_settings, prepare,
 		   start_imports_connections ? clock_now_ns() : 0);
+	languages_ask_about_threads();
 	if (start_settings.languages) {
 		languages_look_for_runtime(start_settings.java);
 		late_runtime_start(allocation_is_safe);

@@ -32,6 +32,10 @@ extern __thread int end_quick_status __attribute__((tls_model("initial-exec")));
  * call inside the C library, which no hook can intercept. */
 void start_ends_by_fork(bool ends);
 
+/* The helper was stopped for a fork, which is over; starts it again. */
+extern bool fork_helper_returns;
+void fork_return_helper(void);
+
 /* The process has a socket: finds out what only a process with sockets needs to know.
  * Later calls do nothing.  Does nothing either in a child that may not write in our
  * tracking state. */

@@ -63,7 +63,10 @@ static void ending_stream(FILE *stream)
 EXPORT int fclose(FILE *stream)
 {
 	ending_stream(stream);
-	return next.fclose(stream);
+	int result = next.fclose(stream);
+	if (__builtin_expect(fork_helper_returns, 0))
+		fork_return_helper();
+	return result;
 }
 
 /* Without a path only the mode changes and the number stays what it was. */

@@ -67,6 +67,12 @@ bool languages_is_part_of_runtime(const char *path);
  * One thread at a time. */
 void languages_take_runtime(void *library);
 
+/* A runtime that was loaded at the start warns its user at a fork if the process has more
+ * than one thread, and asks /proc for that: CPython from 3.12 on. */
+extern bool languages_minds_threads __attribute__((visibility("hidden")));
+/* Finds that out: by the constructor, after imports_read(). */
+void languages_ask_about_threads(void);
+
 /* Captures that gave no frames for want of memory. */
 uint64_t languages_lost(void);
 

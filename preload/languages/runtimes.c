@@ -7,9 +7,12 @@
 #include "languages/java.h"
 #include "languages/python.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
-bool languages_has_runtime;
+#define PYTHON_3_12 0x030c0000UL
+
+bool languages_has_runtime, languages_minds_threads;
 static bool may_come;                /* atomic */
 static bool is_java_wanted, is_java; /* written before there is a runtime */
 
@@ -27,6 +30,15 @@ AT_START void languages_look_for_runtime(bool with_java)
 		languages_has_runtime = python_start(NULL);
 	else
 		may_come = true;
+}
+
+AT_START void languages_ask_about_threads(void)
+{
+	if (!imports_has_python())
+		return;
+	const unsigned long *version = dlsym(RTLD_DEFAULT, "Py_Version");
+	dlerror(); /* the host shall not find our failure */
+	languages_minds_threads = version && *version >= PYTHON_3_12;
 }
 
 bool languages_may_come(void)

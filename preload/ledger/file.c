@@ -63,22 +63,32 @@ static size_t read_file(const char *name, char *buffer, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Field 22; the second field may hold anything of 64 bytes but ends with the last
- * parenthesis. */
-uint64_t ledger_start_ticks(const char *stat_file)
+/* From the third field on: the second may hold anything of 64 bytes but ends with the
+ * last parenthesis. */
+static uint64_t field_of(const char *stat_file, int wanted)
 {
 	char stat[384];
-	uint64_t ticks = 0;
+	uint64_t value = 0;
 
 	if (!read_file(stat_file, stat, sizeof(stat)))
 		return 0;
 	const char *at = strrchr(stat, ')');
-	for (int field = 2; at && field < 22; field++)
+	for (int field = 2; at && field < wanted; field++)
 		at = strchr(at + 1, ' ');
 	if (at)
 		for (at++; *at >= '0' && *at <= '9'; at++)
-			ticks = ticks * 10 + (uint64_t)(*at - '0');
-	return ticks;
+			value = value * 10 + (uint64_t)(*at - '0');
+	return value;
+}
+
+uint64_t ledger_start_ticks(const char *stat_file)
+{
+	return field_of(stat_file, 22);
+}
+
+uint64_t ledger_process_threads(void)
+{
+	return field_of("/proc/self/stat", 20);
 }
 
 uint64_t ledger_process_began_ns(void)

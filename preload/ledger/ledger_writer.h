@@ -115,6 +115,9 @@ void ledger_keep(void);
 /* CLOCK_MONOTONIC, as /proc/self/stat tells it, within 10 ms. */
 uint64_t ledger_process_began_ns(void);
 
+/* How many threads the process has, as /proc/self/stat tells it; 0 = not known. */
+uint64_t ledger_process_threads(void);
+
 struct stat;
 /* The ledger directory, as guard_open() opens it; -1 and a sentence in `*problem` if it
  * cannot be opened or others could put files in our way there. */

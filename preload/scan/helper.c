@@ -442,6 +442,7 @@ bool helper_leave(unsigned patience_ms)
 
 void helper_allow_restart(void)
 {
+	atomic_store(&next_try_ns, 0);
 	atomic_store(&retry_pause_ns, 0);
 	if (is_wanted && !awaits_handlers)
 		atomic_store(&state, WANTED);
