@@ -6,6 +6,7 @@
 #include "scan/scan.h"
 #include "unwind/origin.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -162,6 +163,10 @@ EXPORT ssize_t sendmsg(int sockfd, const struct msghdr *message, int flags)
 {
 	ssize_t n = HOST_CALL(sendmsg, sockfd, message, flags);
 
+	/* Fast open connects without connect(). */
+	if (__builtin_expect(flags & MSG_FASTOPEN, 0) && (n >= 0 || errno != EFAULT))
+		after_connect(sockfd, n < 0 ? -1 : 0, message->msg_name,
+			      message->msg_namelen);
 	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
 		for_each_received(message, SL_CALL_sendmsg, passed);
 	return AFTER_SEND(sockfd, n, sendmsg);
