@@ -167,6 +167,18 @@ left_behind() {
 	equal '[["program","running"]]' "$(unwatched)"
 }
 
+@test "a program in a root directory without the library is named, however soon it ends" {
+	[ "$(id -u)" = 0 ] || skip "only root may change its root"
+	mkdir root
+	ldd /bin/sleep | grep -o '/[^ ]*' | while read -r file; do
+		mkdir -p "root$(dirname "$file")"
+		cp "$file" "root$file"
+	done
+	cp /bin/sleep root
+	run -125 "$sockleak" run --quiet --strict --json=json -- chroot root /sleep 0.5
+	equal '[["sleep","not-loaded"]]' "$(unwatched)"
+}
+
 @test "what still runs at the end is named, and its ledger stays" {
 	mkdir tmp
 	TMPDIR=$PWD/tmp run -0 --separate-stderr "$sockleak" run --json=json -- "$host" outlive go

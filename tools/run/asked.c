@@ -3,11 +3,13 @@
 
 #include "support/say.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LIBRARY_FILE      "libsockleak.so"
 #define ENVIRONMENT_BYTES (64 * 1024) /* of a longer one it is not known */
@@ -29,13 +31,25 @@ int asked_is_loaded(uint32_t pid)
 	return result;
 }
 
+/* Whether the directory is there in the process's own root. */
+static bool is_reachable(uint32_t pid, const char *directory)
+{
+	char *path = say_printf("/proc/%" PRIu32 "/root%s", pid, directory);
+	bool is_there = access(path, F_OK) == 0 || errno != ENOENT;
+
+	free(path);
+	return is_there || access(directory, F_OK) < 0;
+}
+
 /* The variables that the library takes its options from: without a ledger in the second
  * it looks for those beside the path that the first names. */
-static enum asked judge(const char *preload, const char *options,
+static enum asked judge(uint32_t pid, const char *preload, const char *options,
 			const struct asked_run *run)
 {
 	if (!preload || !strstr(preload, "/" LIBRARY_FILE))
 		return NOT_ASKED;
+	if (strstr(preload, run->around) && !is_reachable(pid, run->around))
+		return ASKED_OUT_OF_REACH;
 	bool is_ours = options && strstr(options, "ledger=")
 			       ? strstr(options, run->ledgers) != NULL
 			       : strstr(preload, run->around) != NULL;
@@ -61,7 +75,7 @@ enum asked asked_of(uint32_t pid, const struct asked_run *run)
 		if (strncmp(at, "SOCKLEAK_OPTIONS=", 17) == 0)
 			options = at;
 	}
-	enum asked result = is_known ? judge(preload, options, run) : ASKED;
+	enum asked result = is_known ? judge(pid, preload, options, run) : ASKED;
 	free(environment);
 	return result;
 }

@@ -12,8 +12,9 @@ struct asked_run {
 };
 
 enum asked {
-	ASKED,           /* also where it is not known */
-	ASKED_ELSEWHERE, /* the library, but no ledger in that directory */
+	ASKED,              /* also where it is not known */
+	ASKED_ELSEWHERE,    /* the library, but no ledger in that directory */
+	ASKED_OUT_OF_REACH, /* in its root directory that file is not there */
 	NOT_ASKED,
 };
 

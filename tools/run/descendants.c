@@ -238,7 +238,8 @@ static void examine(struct descendants *descendants, struct process *process)
 		decide(process, WATCHED, 0);
 	else if (asked == NOT_ASKED)
 		decide(process, UNWATCHED, UNWATCHED_ENVIRONMENT);
-	else if (clock_now_ms() - process->first_ms > LOAD_PATIENCE_MS)
+	else if (asked == ASKED_OUT_OF_REACH ||
+		 clock_now_ms() - process->first_ms > LOAD_PATIENCE_MS)
 		decide(process, UNWATCHED, UNWATCHED_NOT_LOADED);
 	if (process->state == UNWATCHED)
 		note_pid(descendants, process->pid, process->image.start_ticks);
