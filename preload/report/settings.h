@@ -8,10 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the scanning thread repeats costs 0.1 % of one core at most: what took a time comes
- * again after so many times that. */
-#define COST_FACTOR 1000
-
 #define SETTINGS_PATH_BYTES 1024
 
 struct settings {

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#define COST_FACTOR 1000 /* 0.1 % of one core */
+/* What took a time comes again after so many times that: 0.1 % of one core. */
+#define COST_FACTOR 1000
 
 /* Processor time of a scan in ns. */
 struct scan_cost {

@@ -13,6 +13,7 @@
 #include "ledger/ledger_writer.h"
 #include "report/leak_groups.h"
 #include "scan/age.h"
+#include "scan/pause.h"
 #include "track/released.h"
 #include "unwind/origin.h"
 

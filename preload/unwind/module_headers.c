@@ -4,15 +4,13 @@
 
 #include "base/arena.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 #include "unwind/pages.h"
 
 #include <elf.h>
 #include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
-
-#define PAGE_BYTES 4096
-
 const char *module_headers_name(const struct dl_phdr_info *from)
 {
 	uint64_t at = (uint64_t)(uintptr_t)from->dlpi_name;
