@@ -5,6 +5,8 @@
  * Ledgers keep the numbers: what moves one raises SL_LEDGER_VERSION, and new rows stand
  * at the end, whatever they do.
  *
+ * hooks/hooks.h lists all that a new call touches.
+ *
  * A row: CALL(name, need).  REQUIRED: the C library must have it, or the library switches
  * itself off.  OPTIONAL: newer or older C libraries may lack it. */
 #ifndef SOCKLEAK_CALLS_H

@@ -1,4 +1,4 @@
-/* What the files of this room share.  Each hook carries the name and the parameters of
+/* What the files of this folder share.  Each hook carries the name and the parameters of
  * its manual page.  A hook that makes a descriptor calls first and remembers second; one
  * that ends a descriptor forgets first and calls second: the kernel gives the lowest free
  * number to the next call of any thread, and forgetting afterwards could erase that
@@ -24,8 +24,9 @@
  *  - common/calls.h: a line at the end (OPTIONAL where an older C library lacks it);
  *  - base/next.c: a fallback in EARLY_TABLE; base/next.h (and tests/lib/undeclared.h):
  *    its prototype, if the C library's headers have none;
- *  - a hook in a file of this room; syscall.c, if programs make it by syscall(2): before
+ *  - a hook in a file of this folder; syscall.c, if programs make it by syscall(2): before
  *    the call, after it, and in the list of numbers;
+ *  - preload/order.ld, if every connection makes it;
  *  - base/imports.c: is_of_sockets(), if only programs with connections call it;
  *  - common/calls.h: sl_call_accepts() and its like, if it is one of that kind, and
  *    common/text_parts.c: how the report words a call that opens;

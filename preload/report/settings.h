@@ -1,4 +1,9 @@
-/* SOCKLEAK_OPTIONS, parsed once into one constant struct. */
+/* SOCKLEAK_OPTIONS, parsed once into one constant struct.
+ *
+ * A new option: a member of struct settings, and in settings.c a row of OPTIONS and the
+ * default in `defaults`; an enum form, form_words and parse_value() for values of a new
+ * kind; the table in README.md, tools/libsockleak.7 and tools/sockleak.bash-completion
+ * (tests/e2e/install.bats asks for the last two), and tests/unit/settings_test.c. */
 #ifndef SOCKLEAK_SETTINGS_H
 #define SOCKLEAK_SETTINGS_H
 
