@@ -1,7 +1,7 @@
 /* sockleak, the library: which TCP sockets does this process still hold although their
  * peer has gone, and where were they opened?
  *
- * Each folder is a room with one idea; it uses only what stands below it here:
+ * Each folder has one idea; it uses only what stands below it here:
  *
  *     hooks/    the calls that the library stands in for: call, record, return
  *     start.c   the constructor; fork.c, end.c: the other moments of a process's life;

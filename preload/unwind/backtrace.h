@@ -1,4 +1,4 @@
-/* What an origin stands for, as the files of this room hand it to each other and to the
+/* What an origin stands for, as the files of this folder hand it to each other and to the
  * rooms above; the functions are in origin.h. */
 #ifndef SOCKLEAK_BACKTRACE_H
 #define SOCKLEAK_BACKTRACE_H
