@@ -2,9 +2,14 @@
  *
  * Whoever ends the process comes here first: the handlers of exit() and quick_exit(), and
  * the hooks of _exit().  One thread reports (exit_reporter), any other waits for it: the
- * process would end in the middle of the report.  The helper thread is stopped first; it
- * unwinds what still waits.  If it makes no progress for a second, or takes 30, the report
- * goes without it. */
+ * process would end in the middle of the report.  The reporting thread
+ *  1. stops the helper thread, which unwinds what still waits before it goes, or, where
+ *     the host ran out of descriptors, does all of step 2;
+ *  2. takes the scan lock, makes the last scan and prints the final report.  Where it does
+ *     not get the lock it only counts the leaks (scan_exit_without_lock());
+ *  3. ends the ledger and the log.
+ * Each of these waits ends when what is waited for makes no progress for a second, or
+ * after 30 seconds (guard_is_patient()); then the end goes on without. */
 #include "start.h"
 
 #include "base/clock.h"
@@ -38,7 +43,7 @@ static _Atomic uintptr_t exit_reporter;
 static _Atomic bool report_is_over;
 static pthread_key_t main_key;
 static uint64_t n_leaked;
-static bool was_looked_at, unwinds_at_end, was_unwound;
+static bool was_scanned, unwinds_at_end, was_unwound;
 bool start_is_ending;
 __thread int end_quick_status = SL_STATUS_UNKNOWN;
 
@@ -47,7 +52,7 @@ extern int __cxa_at_quick_exit(void (*function)(void *), void *object)
 	__attribute__((weak));
 static int (*on_exit_of_libc)(void (*function)(int, void *), void *argument);
 
-AT_START static void last_look(const struct fd_access *access)
+AT_START static void last_scan(const struct fd_access *access)
 {
 	if (scan_lock_timed(EXIT_PATIENCE_MS)) {
 		n_leaked = scan_exit(clock_now_ns(), access, unwinds_at_end);
@@ -59,7 +64,7 @@ AT_START static void last_look(const struct fd_access *access)
 		return; /* the helper cannot reach the host's descriptors: the host's
 			 * thread tries */
 	}
-	was_looked_at = true;
+	was_scanned = true;
 }
 
 /* Run by the helper, which may wait for the loader's lock without a limit: the thread
@@ -79,7 +84,7 @@ static void unwind_the_rest(const struct fd_access *access)
 /* Where the host's limit allows no descriptor even in the helper's nearly empty table,
  * the host's thread has to scan: it needs no new descriptor to ask about its own
  * sockets. */
-static void look_from_own_table(const struct fd_access *access)
+static void scan_from_own_table(const struct fd_access *access)
 {
 	long copy = access->pidfd < 0
 			    ? -1
@@ -88,7 +93,7 @@ static void look_from_own_table(const struct fd_access *access)
 	if (copy >= 0)
 		guard_sys(SYS_close, copy);
 	if (copy >= 0 || access->pidfd < 0)
-		last_look(access);
+		last_scan(access);
 	else
 		unwind_the_rest(access);
 }
@@ -116,7 +121,7 @@ static void await_last_words(void)
 /* A process whose objects import no call of sockets was not scanned so far.  It may
  * have been given a connection all the same, which it reads as it would read a file, or
  * does not know of; that is a leak if it was held for the grace. */
-AT_START static bool look_at_inherited(void)
+AT_START static bool scan_inherited(void)
 {
 	reentrancy_depth++;
 	scan_adopt_inherited();
@@ -138,12 +143,12 @@ AT_START static int status_to_end_with(int status)
 		       : status;
 }
 
-static void look_and_report(void *argument)
+static void scan_and_report(void *argument)
 {
 	int *status = argument;
 
 	n_leaked = 0;
-	was_looked_at = false;
+	was_scanned = false;
 	was_unwound = false;
 	unwinds_at_end = true;
 	/* Without a free descriptor the host's thread could open neither the log nor the
@@ -151,10 +156,10 @@ static void look_and_report(void *argument)
 	 * table. */
 	bool is_stopped =
 		helper_stop(EXIT_PATIENCE_MS,
-			    scan_limit_was_hit() ? look_from_own_table : unwind_the_rest);
+			    scan_limit_was_hit() ? scan_from_own_table : unwind_the_rest);
 	unwinds_at_end = is_stopped && !was_unwound;
-	if (!was_looked_at && !guard_is_sandboxed)
-		last_look(&(struct fd_access){-1});
+	if (!was_scanned && !guard_is_sandboxed)
+		last_scan(&(struct fd_access){-1});
 	*status = status_to_end_with(*status);
 	if (n_leaked && start_why_no_ledger)
 		log_warn_of(start_why_no_ledger, start_ledger_directory);
@@ -164,10 +169,10 @@ AT_START static int final_report(int status)
 {
 	start_is_ending = true;
 	bool has_nothing = !start_imports_connections && !fd_table_top() &&
-			   !(start_hooks_are_on && look_at_inherited());
+			   !(start_hooks_are_on && scan_inherited());
 	/* Else there is nothing to scan, and no thread that scans. */
-	if (!has_nothing && !scan_has_nothing() && !room_run(look_and_report, &status))
-		look_and_report(&status);
+	if (!has_nothing && !scan_has_nothing() && !room_run(scan_and_report, &status))
+		scan_and_report(&status);
 	ledger_end(status);
 	log_end();
 	return status;

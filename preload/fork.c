@@ -2,7 +2,10 @@
  * started, notes the time, takes the scan lock, so that what a scan writes is whole in
  * the copy, and waits until no thread is inside libunwind.  Each wait is of at most
  * FORK_PATIENCE_MS; then the fork goes on without.  fork_parent() gives the lock back.
- * fork_child() begins tracking state of the child's own.
+ * fork_child() begins tracking state of the child's own, by begin_child(): first it lets
+ * go of the parent's ledger and log, then each folder makes its state that of the child.
+ * The child has no helper thread; its first use of a connection starts one
+ * (helper_fork_child() has the exceptions).
  *
  * In daemon() the parent ends right after its handlers, by a call inside the C library:
  * fork_parent() notes the end in the ledger, unless errno says that there is no child.
@@ -69,7 +72,7 @@ void start_ends_by_fork(bool ends)
 	ends_by_fork = ends;
 }
 
-static void look_once_more(void *nothing)
+static void scan_once_more(void *nothing)
 {
 	const struct fd_access directly = {-1};
 
@@ -87,7 +90,7 @@ static void end_by_fork(void)
 	uint64_t before;
 
 	if (fd_table_top() && guard_block_signals(GUARD_ALL_SIGNALS, &before)) {
-		room_run(look_once_more, NULL);
+		room_run(scan_once_more, NULL);
 		guard_restore_signals(before);
 	}
 	ledger_end(0);
