@@ -8,7 +8,7 @@
 #include <linux/close_range.h>
 #include <sys/syscall.h>
 
-/* Apart: a descriptor of no concern is closed without a frame of ours. */
+/* Not inlined: so close() needs no frame of its own for a descriptor of no concern. */
 __attribute__((noinline)) static int close_known(int fd, int (*real)(int fd))
 {
 	ending_known(fd);
@@ -86,7 +86,8 @@ EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode,
 	return next.freopen64(path, mode, stream);
 }
 
-/* The call returns 0 to whoever reads meanwhile, before after_shutdown() can say why. */
+/* As soon as the kernel has shut it, a read in another thread returns 0, maybe before
+ * after_shutdown() has noted why. */
 void before_shutdown(int fd, int how)
 {
 	if (how != SHUT_WR && !host_is_single_threaded() && fd_table_knows(fd) &&

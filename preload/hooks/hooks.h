@@ -80,14 +80,15 @@ bool is_our_process(void);
  * has a descriptor table of its own; true in a process that shares ours. */
 bool may_drop(void);
 /* `fd` was opened by `call`; `bits` as in fd_table.h; `peer` may be NULL.  Returns
- * whether it was recorded: what a vfork child opens is its own.  An entry in the table
- * that it shares with its parent would be taken for the parent's, and the helper that it
- * starts would end with it. */
+ * whether it was recorded.  What a vfork child opens is not: it runs in its parent's
+ * memory, where the entry would be taken for the parent's, and a helper that it started
+ * would end with it. */
 bool opened(int fd, enum sl_call call, enum sl_origin_kind origin_kind, uint64_t bits,
 	    const struct sockaddr *peer);
 /* `fd`, or some descriptor of `first` to `last`, is about to be closed. */
 void ending_known(int fd);
 void ending_range(unsigned first, unsigned last);
+/* It is recorded, or the helper holds a duplicate of it at this moment. */
 static inline bool is_of_concern(int fd)
 {
 	return __builtin_expect(fd_table_knows(fd) || fd == probe_imported_fd, 0);

@@ -70,10 +70,8 @@ void begin_accept(struct accepting *one, int listener, struct sockaddr *address,
 		one->length = &one->own_length;
 	} else if (is_on_own_stack(length, sizeof(*length)) &&
 		   is_on_own_stack(address, sizeof(one->own))) {
-		/* The buffer may not be read in place: the next scan asks the kernel for
-		 * the peer's address. */
 		one->room = *length;
-	}
+	} /* else it may not be read in place: the next scan asks for the address */
 }
 
 int end_accept(const struct accepting *one, int fd, enum sl_call call)
@@ -111,8 +109,8 @@ EXPORT int accept4(int sockfd, __SOCKADDR_ARG address, socklen_t *restrict lengt
 			  SL_CALL_accept4);
 }
 
-/* Whether the call was an attempt that failed: the others went on with one, came to
- * nothing, or did not read the address. */
+/* Whether the call was an attempt to connect that failed.  With one of the other errors
+ * an attempt goes on, there is a connection already, or none was tried. */
 static bool is_refused(void)
 {
 	static const int others[] = {EINPROGRESS, EINTR,  EALREADY,     EISCONN,

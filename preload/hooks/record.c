@@ -168,15 +168,15 @@ void keep_peer(int fd)
 		fd_table_set_peer(fd, (struct sockaddr *)&peer, length);
 }
 
-/* The descriptor was opened unseen, and its end was read (or it was shut) here.  It may
- * be a file, which has an end, too: the next scan asks what it is. */
+/* The descriptor was opened unseen, and a call told of its end, or shut it.  It may be a
+ * file, which has an end, too: the next scan asks what it is. */
 void adopt_if_unknown(int fd, bool is_socket)
 {
 	if (!fd_table_knows(fd) && fd_table_top())
 		fd_table_adopt_unseen(fd, is_socket);
 }
 
-/* An attempt to connect has failed since, and no time of it was noted. */
+/* An attempt to connect has failed by now, and notice_refused() was not called for it. */
 static bool is_refused_connection(uint64_t word, const struct probe *probe)
 {
 	return probe->state == STATE_CLOSE && !(word & ENTRY_MPTCP) &&
@@ -215,7 +215,8 @@ static bool is_certain(const struct fd_entry *entry, enum verdict_error error)
 	}
 }
 
-/* The kernel's state decides.  `again`: the program was told before. */
+/* Notes an end that a call told of if the kernel says that the peer has gone, or that the
+ * attempt to connect failed.  `again`: the program was told before. */
 static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bool again)
 {
 	struct fd_entry entry;
