@@ -103,7 +103,7 @@ static void scan_all(struct scan_pass *pass)
 	/* Without a verdict at exit none is by the end. */
 	leak_groups_tell_late(pass->is_last && !pass->at_exit ? UINT64_MAX : pass->now_ns,
 			      pass->access);
-	origin_end_epoch();
+	origin_end_sweep();
 	count_all(pass);
 }
 

@@ -195,10 +195,11 @@ static void find_holder(struct released *one)
 	 * asked, which the next question shows. */
 	bool is_sure = holder.pid || (!one->was_sent && one->was_searched_for);
 	one->was_searched_for = true;
-	one->is_told_elsewhere = holder.is_ours || holder.scans_itself || !is_sure;
+	one->is_not_ours_to_report = holder.is_ours || holder.scans_itself || !is_sure;
 	/* One that ends has no helper any more, and has reported it. */
-	one->is_unconfirmed = holder.pid && !one->is_told_elsewhere && !one->end.was_leak;
-	one->is_told_elsewhere |= one->is_unconfirmed;
+	one->is_unconfirmed =
+		holder.pid && !one->is_not_ours_to_report && !one->end.was_leak;
+	one->is_not_ours_to_report |= one->is_unconfirmed;
 }
 
 static void judge(struct released *one, uint64_t now_ns)
@@ -216,12 +217,12 @@ static void judge(struct released *one, uint64_t now_ns)
 		if (is_new_holder)
 			find_holder(one);
 		else if (!was_leak)
-			one->is_told_elsewhere = true; /* not known yet */
+			one->is_not_ours_to_report = true; /* not known yet */
 	} else if (one->is_unconfirmed) {
-		one->is_unconfirmed = one->is_told_elsewhere = false;
+		one->is_unconfirmed = one->is_not_ours_to_report = false;
 		is_new_holder = true;
 	}
-	if (one->is_told_elsewhere) {
+	if (one->is_not_ours_to_report) {
 		one->end.verdict = SL_PENDING;
 		return;
 	}
@@ -311,7 +312,7 @@ void scan_released_ask(uint64_t now_ns, const struct fd_access *access, bool is_
 		if (netlink < 0 && (netlink = sock_diag_open(&is)) < 0)
 			return;
 		ask(one, netlink);
-		if (is_the_end && one->is_told_elsewhere &&
+		if (is_the_end && one->is_not_ours_to_report &&
 		    (!one->holder_pid || one->is_unconfirmed)) {
 			one->next_search_ns = 0;
 			ask(one, netlink);

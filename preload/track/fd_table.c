@@ -134,12 +134,30 @@ static uint64_t renewed(uint64_t word)
 	return new_word(word) | (word & ENTRY_RECORD_MASK);
 }
 
+/* The entry is not empty: its descriptor was closed unseen, and the number is in use
+ * again. */
+static void forget_former(int fd, const struct fd_entry *entry)
+{
+	uint64_t former = atomic_load_explicit(&entry->word, memory_order_relaxed);
+
+	if (former)
+		fd_table_forget_stale(fd, former);
+}
+
 /* What the scanning thread knew belongs to an earlier generation.  Clear it: the numbers
  * of generations wrap, and it could be taken for that of this one. */
 static UNCHECKED void begin_entry(struct fd_entry *entry, const struct fd_entry *birth)
 {
 	fd_table_copy_birth(entry, birth);
 	entry->scanned_gen = entry->published = 0;
+}
+
+/* The entry holds a socket from now on. */
+static void store_word(int fd, struct fd_entry *entry, uint64_t word)
+{
+	/* What another thread wrote meanwhile holds nothing any more. */
+	fd_table_lose(atomic_exchange(&entry->word, word));
+	raise_top((unsigned)fd);
 }
 
 void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kind,
@@ -151,11 +169,7 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 		atomic_fetch_add(&fd_table_counts.missed, 1);
 		return;
 	}
-	/* The entry is not empty: its descriptor was closed unseen, and the number is in
-	 * use again. */
-	uint64_t former = atomic_load_explicit(&entry->word, memory_order_relaxed);
-	if (former)
-		fd_table_forget_stale(fd, former);
+	forget_former(fd, entry);
 	uint64_t word = new_word(bits);
 	struct fd_entry fresh = {
 		.opened_ns = clock_now_ns(),
@@ -172,9 +186,7 @@ void fd_table_remember(int fd, enum sl_call call, enum sl_origin_kind origin_kin
 	if (!(bits & ENTRY_NOT_TCP))
 		atomic_fetch_add_explicit(&fd_table_counts.opened, 1,
 					  memory_order_relaxed);
-	/* What another thread wrote meanwhile holds nothing any more. */
-	fd_table_lose(atomic_exchange(&entry->word, word));
-	raise_top((unsigned)fd);
+	store_word(fd, entry, word);
 	if (!(bits & ENTRY_NOT_TCP))
 		fd_table_publish(fd, entry);
 }
@@ -197,13 +209,19 @@ void fd_table_adopt_unseen(int fd, bool is_socket)
 		atomic_fetch_add(&n_files, !is_socket);
 }
 
+bool fd_table_read_of(const struct socket *one, int fd, struct fd_entry *copy)
+{
+	return fd_table_read(fd, copy) && socket_of(copy) == one;
+}
+
 /* Every entry of the socket of `of`: in their present generations. */
 static void change_bits_of_all(const struct fd_entry *of, uint64_t set, uint64_t clear)
 {
+	const struct socket *one = socket_of(of);
 	struct fd_entry entry;
 
-	for (unsigned fd = 0; socket_of(of) && fd < fd_table_top(); fd++)
-		if (fd_table_read((int)fd, &entry) && socket_of(&entry) == socket_of(of))
+	for (unsigned fd = 0; one && fd < fd_table_top(); fd++)
+		if (fd_table_read_of(one, (int)fd, &entry))
 			fd_table_change_bits((int)fd,
 					     ENTRY_GENERATION(atomic_load(&entry.word)),
 					     set, clear);
@@ -300,14 +318,9 @@ void fd_table_copy(int from, int to)
 	}
 	if (!is_read)
 		return;
-	uint64_t former = atomic_load_explicit(&entry->word, memory_order_relaxed);
-	if (former)
-		fd_table_forget_stale(to, former);
-	uint64_t word = atomic_load(&was.word);
+	forget_former(to, entry);
 	begin_entry(entry, &was);
-	/* What another thread wrote meanwhile holds nothing any more. */
-	fd_table_lose(atomic_exchange(&entry->word, renewed(word)));
-	raise_top((unsigned)to);
+	store_word(to, entry, renewed(atomic_load(&was.word)));
 	if (is_tcp)
 		fd_table_publish(to, entry);
 }
@@ -414,7 +427,7 @@ void fd_table_dissolve(int fd)
 	socket_change_facts(one, was.socket_id, SOCKET_DISSOLVED,
 			    (uint32_t) ~(SOCKET_DISSOLVED | SOCKET_ONE_CLOSED));
 	for (unsigned other = 0; other < fd_table_top(); other++)
-		if (fd_table_read((int)other, &entry) && socket_of(&entry) == one)
+		if (fd_table_read_of(one, (int)other, &entry))
 			dissolve(fd_table_entry((int)other), record);
 }
 

@@ -18,8 +18,8 @@
  * entry if the generation stands before and after the copying.  The thread that takes the
  * word away, and no other, gives back the hold on the record that the word refers to.
  * Where two writers meet all the same (dup2 onto one target from two threads, a handler
- * that interrupts a writer) the last one wins by that one word, and the cookie decides
- * whether an entry is believed.
+ * that interrupts a writer) the last one wins by that one word, and the cookie (the kernel's
+ * own number of a socket) decides in the next scan whether the entry is believed.
  *
  * The first part of an entry belongs to the hooks, the second to the scanning thread (the
  * owner of the scan lock), which notes in `scanned_gen` the generation that the second
@@ -74,14 +74,14 @@ static inline bool fd_table_knows(int fd)
 	return entry && atomic_load_explicit(&entry->word, memory_order_relaxed);
 }
 
-/* A consistent copy of what the hooks wrote.  false = empty, or changed under the
- * reading. */
+/* A copy of the entry, all of one generation.  false = it is empty, or began another
+ * generation meanwhile. */
 bool fd_table_read(int fd, struct fd_entry *copy);
 /* The record of the socket that `fd` holds, made where there is none yet; `entry` becomes
  * a copy of the entry, which refers to it.  NULL = `fd` is empty, or no memory. */
 struct socket *fd_table_make_socket(int fd, struct fd_entry *entry);
 
-/* Whether the entry is of this generation; 0 = it is empty. */
+/* Whether the entry is of this generation; with 0, whether it is empty. */
 bool fd_table_has_generation(int fd, uint32_t generation);
 /* By the scanning thread, where a hook may have used the number meanwhile: the row in the
  * ledger is written as the entry is now; or ended, as the entry is empty; or the end of
@@ -138,7 +138,8 @@ uint32_t fd_table_last_generation(void);
 unsigned fd_table_n_chunks(void); /* of entries, in use */
 /* One above the highest descriptor ever recorded. */
 unsigned fd_table_top(void);
-/* 0 for what another thread has done since the scan began. */
+/* How long ago `then_ns` was at `now_ns`, when the scan began; 0 for what another thread
+ * has done since. */
 static inline uint64_t fd_table_since_ns(uint64_t then_ns, uint64_t now_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;
@@ -151,7 +152,7 @@ extern _Atomic uint16_t fd_table_name; /* of the running test, for what is opene
 void fd_table_on_release(void (*note)(int fd, const struct fd_entry *was, bool was_sent));
 /* Once, at the start: `note` is called before a descriptor of a connection is closed that
  * no other process holds and of whose end the program was told, by the thread that closes
- * it; the record of its socket still counts it. */
+ * it; the record of its socket still counts this descriptor as a holder. */
 void fd_table_on_told_close(void (*note)(int fd, const struct fd_entry *was));
 
 /* Another process may hold the socket: it was open at a fork, or travelled.  `entry` is a

@@ -1,4 +1,5 @@
-/* The end of an entry: its descriptor was closed, or found to be another's. */
+/* The end of an entry: its descriptor was closed, or found to be another's; and reading an
+ * entry, which may end meanwhile. */
 #include "track/fd_table.h"
 
 #include "base/clock.h"

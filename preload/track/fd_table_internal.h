@@ -1,6 +1,7 @@
 /* What the files of the descriptor table share: entries (fd_table.c), their ends
- * (fd_table_end.c), their rows (fd_table_row.c), the records of sockets (socket.c), what
- * the program was told (notices.c). */
+ * (fd_table_end.c), their rows (fd_table_row.c), what the program says of their origin
+ * (fd_table_note.c), the records of sockets (socket.c), what the program was told
+ * (notices.c). */
 #ifndef SOCKLEAK_FD_TABLE_INTERNAL_H
 #define SOCKLEAK_FD_TABLE_INTERNAL_H
 
@@ -12,12 +13,18 @@
 #include <stdint.h>
 
 struct fd_entry;
+struct socket;
+
+/* fd_table.c */
 
 /* Of entries and of sockets: given in this order, from 1 again after 2^32 - 1. */
 extern _Atomic uint32_t last_generation;
 
 /* What birth wrote into an entry, but for its word. */
 void fd_table_copy_birth(struct fd_entry *to, const struct fd_entry *from);
+/* As fd_table_read(); false also where `fd` does not hold the socket of this record. */
+bool fd_table_read_of(const struct socket *one, int fd, struct fd_entry *copy);
+
 /* fd_table_row.c */
 
 /* The row of an entry, in the ledger, as a hook writes it. */
@@ -25,8 +32,8 @@ void fd_table_publish(int fd, const struct fd_entry *entry);
 
 /* fd_table_end.c */
 
-/* An entry no longer has this word, nor what it holds.  Returns whether no other entry
- * holds the socket. */
+/* By the thread that took this word out of an entry: gives back the hold on the record
+ * that the word refers to.  Returns whether no other entry holds the socket. */
 bool fd_table_lose(uint64_t word);
 
 /* The time of the last fork of this tracking state; 0 = none. */

@@ -1,6 +1,7 @@
 /* What the program says of where a socket was opened: kept with all its descriptors. */
 #include "track/fd_table.h"
 
+#include "track/fd_table_internal.h"
 #include "track/socket.h"
 
 /* The scanning thread may settle it meanwhile. */
@@ -25,6 +26,6 @@ void fd_table_note_origin(int fd, uint32_t (*note)(uint32_t origin, const char *
 	if (!one)
 		return note_origin(fd_table_entry(fd), note, text);
 	for (unsigned other = 0; other < fd_table_top(); other++)
-		if (fd_table_read((int)other, &entry) && socket_of(&entry) == one)
+		if (fd_table_read_of(one, (int)other, &entry))
 			note_origin(fd_table_entry((int)other), note, text);
 }

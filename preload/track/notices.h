@@ -1,6 +1,6 @@
 /* What the program was told of a socket, by one of its descriptors: an end of stream, an
- * error, its own shutdown(), a connect() that failed.  It is kept in the socket's record
- * (socket.h).  For any thread and signal handler, like fd_table.h. */
+ * error, its own shutdown(), a connect() that failed.  "Told" means this wherever it
+ * stands.  It is kept in the socket's record (socket.h).  For any thread and signal handler, like fd_table.h. */
 #ifndef SOCKLEAK_NOTICES_H
 #define SOCKLEAK_NOTICES_H
 
@@ -45,13 +45,13 @@ uint8_t notice_shut_how(const struct fd_entry *entry);
 void notice_read(const struct fd_entry *entry, struct eof_notice *notice);
 /* That cookie; 0 = not known. */
 uint64_t notice_cookie_of(const struct fd_entry *entry);
-/* Whether this process, before the last fork, was told what only it could know. */
+/* Whether the program was told before the fork that made this process. */
 bool notice_before_fork(const struct fd_entry *entry);
 /* The kernel says that the peer is there: what was told before `before_ns` was told of
  * another socket.  Returns whether there was such a notice. */
 bool notice_withdraw(const struct fd_entry *entry, uint64_t before_ns);
 /* By the owner of the scan lock: what stands for a capture becomes what that was unwound
- * to, once a sweep (see origin_end_epoch()). */
+ * to, once a sweep (see origin_end_sweep()). */
 void notice_resolve(const struct fd_entry *entry);
 
 #endif

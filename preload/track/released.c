@@ -102,14 +102,13 @@ bool released_has(uint64_t cookie)
 
 void released_note(int fd, const struct fd_entry *was, bool was_sent)
 {
-	bool was_looked_at =
-		was->scanned_gen == ENTRY_GENERATION(atomic_load(&was->word));
+	bool was_scanned = was->scanned_gen == ENTRY_GENERATION(atomic_load(&was->word));
 	struct probe_ends ends;
 
 	/* A seccomp filter may forbid the calls that ask. */
 	if (guard_has_filter || guard_is_sandboxed || !probe_ends(fd, &ends))
 		return;
-	uint64_t cookie = was_looked_at ? was->cookie : probe_cookie(fd, false);
+	uint64_t cookie = was_scanned ? was->cookie : probe_cookie(fd, false);
 	struct released *one = cookie ? take_slot() : NULL;
 	if (!one) {
 		atomic_fetch_add(&fd_table_counts.missed, cookie != 0);

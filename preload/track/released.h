@@ -33,11 +33,11 @@ struct released {
 	int holder_pid, holder_fd; /* 0 = not known */
 	char program[16];          /* the holder's name */
 	bool was_searched_for;
-	bool is_told_elsewhere; /* this process holds it by another descriptor, or its
-				 * holder has a helper thread, which reports it; or none
-				 * is known (yet) */
-	bool is_unconfirmed;    /* its holder is to be seen once more before it is told */
-	bool is_final;          /* a leak that ended with its holder: asked no more */
+	bool is_not_ours_to_report; /* this process holds it by another descriptor, or
+				     * its holder has a helper thread, which reports
+				     * it; or no holder is known (yet) */
+	bool is_unconfirmed; /* its holder is to be seen once more before it is reported */
+	bool is_final;       /* a leak that ended with its holder: asked no more */
 };
 
 /* Whether the socket with this cookie is in one. */

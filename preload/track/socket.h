@@ -14,9 +14,9 @@
  * socket id is stale; it need not be cleared.  An entry that stands proves that its record
  * is HELD.
  *
- * Given up on purpose: of two threads that are told at once of one socket the fields may
- * be mixed, and a record that a forked child's parent was just taking or giving back is
- * lost to the child. */
+ * Given up on purpose: where two threads are told of one socket at once, some fields may be
+ * of the one and some of the other; and a record that the parent was just taking or giving
+ * back at a fork is lost to the child. */
 #ifndef SOCKLEAK_SOCKET_H
 #define SOCKLEAK_SOCKET_H
 

@@ -295,7 +295,7 @@ static void wake_oldest(void)
 
 /* A slot is reused two passes later: a hook may still have its word, and not have put it
  * where a pass finds it. */
-void capture_swept(void)
+void capture_end_sweep(void)
 {
 	quarantine.n_settled += quarantine.n_swept;
 	quarantine.n_swept = quarantine.n_done;

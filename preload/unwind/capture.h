@@ -80,7 +80,7 @@ void capture_done(struct capture *capture, uint32_t result);
 /* Or, instead, to this: it waits on, behind all others. */
 void capture_postpone(struct capture *capture);
 /* Every word was settled: slots done before the sweep before this one are free. */
-void capture_swept(void);
+void capture_end_sweep(void);
 
 /* In a child of fork: what waited waits on. */
 void capture_fork_child(void);

@@ -447,9 +447,9 @@ void origin_finish(void)
 	origin_work();
 }
 
-void origin_end_epoch(void)
+void origin_end_sweep(void)
 {
-	capture_swept();
+	capture_end_sweep();
 }
 
 void origin_fork_prepare(void)

@@ -62,7 +62,7 @@ uint32_t origin_resolve(uint32_t origin);
 
 /* The caller of origin_work() says that since the last such call every word it keeps was
  * settled: slots that were unwound before that may now be reused. */
-void origin_end_epoch(void);
+void origin_end_sweep(void);
 
 /* In a call of the program's, not in a signal handler: the origin with these frames, which
  * the program handed over, before its own, in the place of earlier ones; `n` 0 = without.

@@ -87,7 +87,7 @@ static void recognised(void)
 		n = N_HITS;
 		rounds[i] = ns_a_capture;
 		origin_work();
-		origin_end_epoch();
+		origin_end_sweep();
 	}
 	if (!was_recognised)
 		printf("not recognised\n");
@@ -111,7 +111,7 @@ static void new_thread(void)
 		pthread_join(thread, NULL);
 		threads[i] = ns_a_capture;
 		origin_work();
-		origin_end_epoch();
+		origin_end_sweep();
 	}
 	if (!was_recognised)
 		printf("not recognised\n");
@@ -147,7 +147,7 @@ static void *copied(void *what)
 		uint64_t start = now_ns();
 		unsigned n = origin_work();
 		work_us = (double)(now_ns() - start) / n / 1000;
-		origin_end_epoch();
+		origin_end_sweep();
 	}
 	printf("%s\n", (const char *)what);
 	report("  copied, 8 KiB, into fresh memory", median(first, N_MISSES), "ns");

@@ -35,7 +35,7 @@ static void *work(void *nothing)
 {
 	while (!is_over) {
 		origin_work();
-		origin_end_epoch();
+		origin_end_sweep();
 		usleep(100);
 	}
 	origin_work();

@@ -147,7 +147,7 @@ static void waits_until_somebody_works(void **state)
 	assert_int_equal(origin_work(), 1);
 	assert_false(origin_has_work());
 	assert_non_null(origin_backtrace(origin_resolve(origin)));
-	origin_end_epoch();
+	origin_end_sweep();
 	assert_non_null(origin_backtrace(origin_resolve(origin)));
 }
 
@@ -171,7 +171,7 @@ static void never_takes_an_old_word_for_another_place(void **state)
 
 	for (unsigned i = 0; i < 3000; i++) {
 		settled(farther(160 + i * 16));
-		origin_end_epoch();
+		origin_end_sweep();
 		uint32_t now = origin_resolve(old);
 		assert_true(now == id || now == 0);
 	}
@@ -236,8 +236,8 @@ static void keeps_short(uint32_t (*capture)(size_t), size_t step)
 	print_message("# %u whole, %u short\n", n_whole, n_short);
 	assert_true(n_whole > 500);
 	assert_true(origin_lost() == n_lost);
-	origin_end_epoch();
-	origin_end_epoch();
+	origin_end_sweep();
+	origin_end_sweep();
 }
 
 static void keeps_short_origins_when_nobody_works(void **state)
@@ -337,8 +337,8 @@ static void eight_threads_at_a_thousand_places_lose_no_origin(void **state)
 			    id != origin_resolve(by_thread[0][leak_group - 1]));
 	}
 	assert_true(origin_lost() == n_lost);
-	origin_end_epoch();
-	origin_end_epoch();
+	origin_end_sweep();
+	origin_end_sweep();
 }
 
 static uint32_t (*plugin(void **handle, const char *name))(uint32_t (*)(void))

@@ -139,7 +139,7 @@ compare_here(void)
 	n_short += got && got->is_short;
 	if (!is_equal(got, &witness) && n_different++ < 3)
 		say_difference(got, &witness);
-	origin_end_epoch();
+	origin_end_sweep();
 }
 
 void grow(unsigned depth);
