@@ -29,7 +29,7 @@ size_t sockleak_text(char *buffer, size_t size);
 
 struct check {
 	uint32_t since;
-	bool told_or_not, is_printed;
+	bool all_gone, is_printed;
 	uint64_t n, n_connected;
 };
 
@@ -40,7 +40,7 @@ static void check_locked(void *argument)
 	if (!scan_lock_timed(PATIENCE_MS))
 		return;
 	log_keep();
-	check->n = scan_check(clock_now_ns(), check->since, check->told_or_not,
+	check->n = scan_check(clock_now_ns(), check->since, check->all_gone,
 			      check->is_printed, &check->n_connected);
 	log_keep_no_more();
 	scan_unlock();
@@ -48,10 +48,9 @@ static void check_locked(void *argument)
 
 /* One scan, by the calling thread.  A handler of the host's that jumped out of it would
  * leave the scan lock taken for ever. */
-static uint64_t check(uint32_t since, bool told_or_not, bool print, uint64_t *n_connected)
+static uint64_t check(uint32_t since, bool all_gone, bool print, uint64_t *n_connected)
 {
-	struct check check = {
-		.since = since, .told_or_not = told_or_not, .is_printed = print};
+	struct check check = {.since = since, .all_gone = all_gone, .is_printed = print};
 	int saved_errno = errno; /* libunwind changes it */
 	uint64_t before;
 

@@ -91,7 +91,6 @@ void age_update(struct socket_end *end, uint32_t socket_id,
 	age_sending(end, probe, now_ns);
 }
 
-/* How the program was told: `by_shutdown` = by its own. */
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,
 		       bool *by_shutdown)
 {

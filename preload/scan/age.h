@@ -11,19 +11,17 @@
 
 #include <stdint.h>
 
-/* Since when at the earliest the peer can have been gone (the socket was opened then), and
- * since when at the earliest it counts (a forked child holds nothing longer than since the
- * fork; 0 = no such time). */
 struct age_bounds {
-	uint64_t opened_ns, counts_from_ns;
+	uint64_t opened_ns;      /* the peer cannot have been gone for longer */
+	uint64_t counts_from_ns; /* of a forked child: the fork; 0 = no such bound */
 };
 
 /* A scan saw that the peer of a socket has gone: brings `end` up to date. */
 void age_update(struct socket_end *end, uint32_t socket_id,
 		const struct age_bounds *bounds, const struct eof_notice *notice,
 		const struct probe *probe, uint64_t now_ns);
-/* When the program was told of the end (EOF, an error, or its own shutdown); 0 = it was
- * not. */
+/* When the program was told of the end; 0 = it was not.  Sets `by_shutdown`: by its own
+ * shutdown(), and by no call that returned an end or an error. */
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,
 		       bool *by_shutdown);
 /* What verdict_of() asks of it; whether it is inherited, and the like, is not in it. */

@@ -3,20 +3,24 @@
  * The life of the thread is one word, `state`, which any thread may change by
  * compare-and-swap:
  *
- *     NOT_WANTED     before the constructor
+ *     NOT_WANTED     before helper_start()
  *     WANTED         the next connection starts it (helper_ensure_started()), or, where
- *                      it may not be started then, a later use of one; hooks scan
- *                      meanwhile
+ *                      it may not be started then, a later use of one; after the first
+ *                      try hooks scan meanwhile
  *     STARTING       a hook is starting it; from here
  *                      to RUNNING by the thread itself,
  *                      to WANTED if the hook's stack had no room for the start,
- *                      to HOOKS_SCAN if no thread could be made, or none may be
- *     RUNNING        scan_loop(): scans every interval, unwinds when it is woken
+ *                      to HOOKS_SCAN if no thread could be made, or none may be,
+ *                      to STOPPING by helper_stop()
+ *     RUNNING        scan_loop(): scans every interval, unwinds when it is woken; to
+ *                      HOOKS_SCAN when it finds that main() has left
  *     STOPPING       helper_stop() asked; the thread does `last_work` and goes
- *     STOPPED        it went because it was asked; WANTED again after
- *                      helper_allow_restart(), or in a forked child
+ *     STOPPED        it went because it was asked, and nobody scans: the process ends, or
+ *                      enters a sandbox; or the asker sets WANTED next
+ *                      (helper_allow_restart()), or HOOKS_SCAN (helper_retire())
  *     HOOKS_SCAN     there will be no thread, hooks scan: thread=no, or it could not
- *                      start or not reach the host's descriptors, or main() has left
+ *                      start or not reach the host's descriptors, or main() has left, or
+ *                      helper_stop() came before the thread was ever started
  *
  * A forked child has no thread.  It begins in WANTED if fork's handlers ran, else in
  * HOOKS_SCAN: starting a thread allocates, and another thread's lock of the allocator may
@@ -130,8 +134,9 @@ void helper_wake(void)
 	wake_word_waiter(&wake_word);
 }
 
-/* An empty descriptor table and a pidfd in it.  -1 = the host's own table is shared, also
- * under valgrind, which knows no pidfd and says so to the user. */
+/* Gives the thread an empty descriptor table with a pidfd in it.  access->pidfd -1 = the
+ * host's own table is shared, as under valgrind, which does not know the call and warns
+ * the user of it.  false = the host's sockets cannot be reached. */
 static bool own_table(struct fd_access *access)
 {
 	access->pidfd = -1;
@@ -279,13 +284,13 @@ static void *run(void *nothing)
 		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
 		take_usual_schedule();
 	}
-	bool can_look = own_table(&access);
-	if (can_look && atomic_compare_exchange_strong(&state, &starting, RUNNING))
+	bool can_scan = own_table(&access);
+	if (can_scan && atomic_compare_exchange_strong(&state, &starting, RUNNING))
 		scan_loop(&access);
-	if (can_look && atomic_load(&state) == STOPPING && last_work)
+	if (can_scan && atomic_load(&state) == STOPPING && last_work)
 		last_work(&access);
-	/* The thread was stopped, cannot reach the host's sockets, or main() has left:
-	 * from now on hooks scan, unless the process ends. */
+	/* Where it was not asked to stop it cannot reach the host's sockets, or main() has
+	 * left: from now on hooks scan. */
 	atomic_store(&state, atomic_load(&state) == STOPPING ? STOPPED : HOOKS_SCAN);
 	wake_word_waiter(&state);
 	single_thread_goes();

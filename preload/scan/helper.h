@@ -41,8 +41,8 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct fd_access *acce
 /* As helper_stop(), and waits until the kernel knows no such thread: what the host does
  * to all threads next (set credentials, install a filter) must not reach it. */
 bool helper_leave(unsigned patience_ms);
-/* The call that the thread was stopped for has failed: the next connection starts it
- * again, if it is wanted. */
+/* After helper_leave(): the next use of a connection starts a thread again, if it is wanted.
+ */
 void helper_allow_restart(void);
 
 /* main() leaves: the thread must not be the last one alive, whose status is that of the

@@ -64,28 +64,28 @@ static unsigned reasons(const struct fd_entry *entry, const struct socket_end *e
 }
 
 /* What came over exec as a standard stream, or by socket activation, is not the program's
- * to close: a server that
- * runs a program with its client as standard input and output ends the connection by
- * the program's exit.  While it runs it may still wait for ever with it. */
+ * to close: a server that runs a program with its client as standard input and output
+ * ends the connection by the program's exit.  While the program runs it may still wait
+ * for ever with it. */
 bool ends_with_the_program(const struct fd_scan *scanned)
 {
 	return scanned->entry.origin_kind == SL_ORIGIN_INHERITED &&
 	       (scanned->fd <= 2 || adopt_is_activated(scanned->fd));
 }
 
-/* A socket that the last scan itself found has no other scan: the program may have held
- * it all the time. */
+/* Since when the process holds it, at the earliest. */
 static uint64_t held_from_ns(const struct fd_scan *scanned, const struct scan_pass *pass)
 {
+	/* The last scan itself has found it: the program may have held it all the time. */
 	bool is_found_at_exit = pass->at_exit &&
 				scanned->entry.origin_kind == SL_ORIGIN_UNKNOWN &&
 				scanned->entry.opened_ns >= pass->now_ns;
-
 	/* It was there at the start, whenever it was found. */
-	if (scanned->entry.origin_kind == SL_ORIGIN_INHERITED && !scan_forked_ns)
-		return scan_began_ns;
+	bool came_over_exec =
+		scanned->entry.origin_kind == SL_ORIGIN_INHERITED && !scan_forked_ns;
 
-	return is_found_at_exit ? scan_began_ns : scanned->entry.opened_ns;
+	return is_found_at_exit || came_over_exec ? scan_began_ns
+						  : scanned->entry.opened_ns;
 }
 
 static enum sl_verdict verdict(const struct fd_scan *scanned,

@@ -18,17 +18,16 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#define ADOPT_INTERVALS                                                                  \
-	4 /* unseen descriptors are searched for in one of so many scans, or in each: */
-#define MIN_GRACE_NS UINT64_C(1000000000) /* while the kernel's has not been read */
+#define PASSES_PER_SEARCH 4 /* descriptors opened unseen are searched for */
+#define MIN_GRACE_NS      UINT64_C(1000000000) /* while the kernel's has not been read */
 
 const struct settings *scan_settings;
 uint64_t scan_began_ns, scan_forked_ns;
 unsigned scan_n_passes;
 static _Atomic uint64_t next_poll_ns;
 static _Atomic bool limit_was_hit;
-static bool limit_was_told;
-static unsigned passes_to_adoption;
+static bool limit_was_printed;
+static unsigned passes_to_search;
 
 static void (*prepare)(void);
 static _Atomic bool is_prepared;
@@ -65,7 +64,8 @@ static void count_all(const struct scan_pass *pass)
 		.looked_ns = pass->now_ns,
 	};
 
-	/* A report that finds no ledger says that no connection was made. */
+	/* A report that finds no ledger says that no connection was made: that would be
+	 * wrong of a process that has missed some. */
 	if (counts.missed)
 		ledger_keep();
 	fd_table_count_sockets(&counts.opened, &counts.closed);
@@ -100,34 +100,35 @@ static void scan_all(struct scan_pass *pass)
 		scan_released_ask(pass->now_ns, pass->access, pass->at_exit);
 		pass->n_leaks += scan_released_count(pass->now_ns, pass->at_exit);
 	}
-	/* Without a verdict at exit none is by the end. */
+	/* With at_exit=none no leak counts as closed by the end. */
 	leak_groups_tell_late(pass->is_last && !pass->at_exit ? UINT64_MAX : pass->now_ns,
 			      pass->access);
 	origin_end_sweep();
 	count_all(pass);
 }
 
-static void tell_limit(const struct fd_access *access)
+static void print_limit(const struct fd_access *access)
 {
 	struct rlimit limit = {0};
 
-	if (!atomic_load(&limit_was_hit) || limit_was_told)
+	if (!atomic_load(&limit_was_hit) || limit_was_printed)
 		return;
-	limit_was_told = true;
+	limit_was_printed = true;
 	guard_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
 	leak_groups_print_holders(access, limit.rlim_cur);
 }
 
-/* What is found is adopted when it is found again: where calls are missed, by a ring or
- * past libc, that is not left to wait for eight scans.  The pause after a scan counts
- * what the search costs. */
+/* What is found is recorded when the next search finds it again.  Where calls are known to
+ * be missed, which io_uring makes or the program makes itself, each scan searches: else
+ * recording would take up to eight scans.  The pause after a scan counts what the search
+ * costs. */
 static bool searches_now(void)
 {
-	if (passes_to_adoption && !fd_table_misses_calls()) {
-		passes_to_adoption--;
+	if (passes_to_search && !fd_table_misses_calls()) {
+		passes_to_search--;
 		return false;
 	}
-	passes_to_adoption = ADOPT_INTERVALS - 1;
+	passes_to_search = PASSES_PER_SEARCH - 1;
 	return true;
 }
 
@@ -141,22 +142,22 @@ static struct scan_cost cost_of(const struct scan_pass *pass, uint64_t before_ns
 	return (struct scan_cost){all_ns - first_ns, first_ns};
 }
 
-struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool work)
+struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool in_full)
 {
 	struct scan_pass pass = {.now_ns = now_ns, .access = access};
 
 	get_ready();
-	if (work)
+	if (in_full)
 		origin_work();
 	make_room();
 	uint64_t before_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	if (work && searches_now())
+	if (in_full && searches_now())
 		scan_adopt(access, SL_ORIGIN_UNKNOWN, false);
 	publish_records();
 	scan_all(&pass);
 	struct scan_cost cost = cost_of(&pass, before_ns);
-	if (work) {
-		tell_limit(access);
+	if (in_full) {
+		print_limit(access);
 		/* By the next scan they may have their origin. */
 		if (!origin_is_held_up())
 			leak_groups_print_later();
@@ -218,7 +219,7 @@ AT_START uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, boo
 	make_room();
 	publish_records();
 	scan_all(&pass);
-	tell_limit(access);
+	print_limit(access);
 	if (scan_settings->at_exit == SL_AT_EXIT_NONE)
 		return 0;
 	leak_groups_end(now_ns);
@@ -267,10 +268,10 @@ AT_START bool scan_is_young(void)
 	return clock_now_ns() - scan_began_ns < grace_ns;
 }
 
-/* Whether there was never a socket.  One that was opened unseen would be found, but in so
- * short a life none can be past its grace; the same goes for what a child inherited, that
- * touched nothing: it is as old as the child, and what was told before the fork does not
- * count. */
+/* Whether there was never a socket.  One that was opened unseen is not searched for: in a
+ * process younger than the grace it cannot be a leak.  The same goes for what a forked
+ * child inherited and never touched: it counts from the fork on, and what was told before
+ * the fork does not count. */
 AT_START bool scan_has_nothing(void)
 {
 	if (!scan_is_young())
@@ -280,14 +281,14 @@ AT_START bool scan_has_nothing(void)
 	return never_had_one();
 }
 
-uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+uint64_t scan_check(uint64_t now_ns, uint32_t since, bool all_gone, bool print,
 		    uint64_t *n_connected)
 {
 	struct scan_pass pass = {.now_ns = now_ns,
 				 .access = &fd_access_directly,
 				 .at_exit = true,
 				 .since = since,
-				 .all_gone = told_or_not,
+				 .all_gone = all_gone,
 				 .runs_on = true,
 				 .is_printed = print};
 
@@ -333,7 +334,6 @@ void scan_poll(void)
 {
 	uint64_t due = atomic_load_explicit(&next_poll_ns, memory_order_relaxed);
 	uint64_t now_ns = clock_now_ns();
-
 	uint64_t before;
 
 	/* A signal handler that jumps out of the scan would leave the scan lock taken for
@@ -384,8 +384,8 @@ void scan_fork_child(void)
 	atomic_store(&is_prepared, false);
 	scan_began_ns = scan_forked_ns = clock_now_ns();
 	atomic_store(&limit_was_hit, false);
-	limit_was_told = false;
-	passes_to_adoption = 0;
+	limit_was_printed = false;
+	passes_to_search = 0;
 	socket_fork_child();
 	leak_groups_fork_child();
 }

@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 /* `prepare` is called by the first scan of this tracking state, before it begins: what
- * the start left undone.  `now_ns`: of the start; 0 = it is
- * asked for with the first socket. */
+ * the start left undone.  `now_ns`: the time of the start; 0 = scan_note_socket() finds it
+ * out. */
 void scan_start(const struct settings *settings, void (*prepare)(void), uint64_t now_ns);
 
-/* One scan of all descriptors. `work` = unwind what waits; scan_print() may
- * follow.  Returns its cost, without that of what is new to unwind. */
-struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool work);
+/* One scan of all descriptors.  `in_full`, by the helper: it also unwinds what waits,
+ * searches for descriptors that were opened unseen and says that the limit of descriptors
+ * was reached; scan_print() may follow.  Returns its cost, without that of what is new to
+ * unwind. */
+struct scan_cost scan_pass(uint64_t now_ns, const struct fd_access *access, bool in_full);
 /* Unwinds what waits, and tells the ledger, which has room for more rows then. */
 void scan_unwind(void);
 /* Between two scans: asks about the connections that were released since
@@ -35,10 +37,11 @@ uint64_t scan_exit(uint64_t now_ns, const struct fd_access *access, bool unwind)
 /* The last scan where another thread keeps the scan lock: how many sockets leaked is
  * said, and why not where. */
 uint64_t scan_exit_without_lock(void);
-/* Scans, and prints leaks and what the program was told of and keeps; of sockets younger
- * than `since` (a generation) and `told_or_not` all whose peer has gone.  Into
- * `n_connected` goes how many of them have their peer. */
-uint64_t scan_check(uint64_t now_ns, uint32_t since, bool told_or_not, bool print,
+/* Scans the sockets that are younger than `since` (a generation; 0 = all of them).  Counts
+ * as leaks what would be one at the end of the process; with `all_gone` every socket whose
+ * peer has gone.  Returns how many, and prints them if `print`.  Into `n_connected` goes
+ * how many still have their peer. */
+uint64_t scan_check(uint64_t now_ns, uint32_t since, bool all_gone, bool print,
 		    uint64_t *n_connected);
 
 /* The process has a socket: finds out since when the process runs. */
@@ -56,8 +59,8 @@ void scan_poll(void);
 void scan_limit_hit(void);
 bool scan_limit_was_hit(void);
 
-/* Descriptors that were opened unseen are recorded: all (at start, at exit), or, for the
- * helper, those that stood unrecorded in two scans. */
+/* Descriptors that were opened unseen are recorded: `at_once` (at start, at exit), or those
+ * that were found by two searches. */
 void scan_adopt(const struct fd_access *access, enum sl_origin_kind origin_kind,
 		bool at_once);
 

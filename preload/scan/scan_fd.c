@@ -37,8 +37,8 @@ static void first_scan(struct fd_scan *scanned, struct fd_entry *entry, int impo
 	fd_table_learn_peer(scanned->fd, scanned->generation, &scanned->entry);
 }
 
-/* The program was told before the first look: the number may have been closed and used
- * again, unseen, in between.  The address that accept() gave tells. */
+/* The program was told before the first scan: the number may have been closed and used
+ * again, unseen, in between.  The address that accept() gave shows it. */
 static bool is_another_connection(const struct fd_scan *scanned, int imported)
 {
 	const struct fd_entry *entry = &scanned->entry;
@@ -52,8 +52,8 @@ static bool is_another_connection(const struct fd_scan *scanned, int imported)
 		memcmp(peer, entry->peer, sizeof(peer)) != 0);
 }
 
-/* What was recorded for its end alone: whether it is a TCP socket. */
-static bool find_out(const struct fd_access *access, struct fd_scan *scanned)
+/* Whether an ENTRY_UNSEEN is a TCP socket; one that is not is forgotten. */
+static bool is_tcp_after_all(const struct fd_access *access, struct fd_scan *scanned)
 {
 	struct adopted what;
 
@@ -88,7 +88,7 @@ static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
 
 /* For MPTCP only poll tells whether the peer has gone, and it says the same of a side
  * that was shut here: what was not known before the shutdown cannot be known after it. */
-static bool is_only_ours_to_see(const struct fd_scan *scanned, uint64_t word)
+static bool may_be_our_shutdown(const struct fd_scan *scanned, uint64_t word)
 {
 	struct fd_entry now; /* the scan's copy may be older than the shutdown */
 
@@ -147,52 +147,73 @@ void ask_details(struct fd_scan *scanned, int imported)
 	end->timed_out = details.timed_out;
 }
 
-static bool ask(const struct fd_access *access, struct fd_scan *scanned,
-		struct fd_entry *entry)
+/* The peer of a socket made for MPTCP may speak plain TCP: then so does the socket. */
+static void settle_protocol(struct fd_scan *scanned, int imported)
 {
 	uint64_t word = atomic_load(&scanned->entry.word);
-	bool is_first = scanned->entry.scanned_gen != scanned->generation;
-	int imported = probe_import_fd(access, scanned->fd, fd_table_has_generation,
-				       scanned->generation);
 
-	if (imported < 0) {
-		if (imported == -EBADF)
-			drop_stale(scanned);
+	if (!(word & ENTRY_MPTCP) || probe_protocol(imported) == IPPROTO_MPTCP)
+		return;
+	fd_table_change_bits(scanned->fd, scanned->generation, 0, ENTRY_MPTCP);
+	atomic_store(&scanned->entry.word, word & ~(uint64_t)ENTRY_MPTCP);
+}
+
+/* What the kernel says of the socket, into `scanned`.  false = it cannot be scanned now:
+ * closed meanwhile, or no memory for a record. */
+static bool take_answer(struct fd_scan *scanned, int imported)
+{
+	uint64_t word = atomic_load(&scanned->entry.word);
+
+	scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
+	scanned->is_gone = (probe_peer_is_gone(&scanned->probe) &&
+			    !may_be_our_shutdown(scanned, word)) ||
+			   has_failed_to_connect(word, &scanned->probe);
+	if (!scanned->is_gone)
+		return true;
+	if (!take_record(scanned))
 		return false;
-	}
-	if (is_first && (word & ENTRY_MPTCP) &&
-	    probe_protocol(imported) != IPPROTO_MPTCP) {
-		/* The peer spoke plain TCP, and so does the socket. */
-		word &= ~(uint64_t)ENTRY_MPTCP;
-		fd_table_change_bits(scanned->fd, scanned->generation, 0, ENTRY_MPTCP);
-		atomic_store(&scanned->entry.word, word);
-	}
+	ask_details(scanned, imported);
+	return true;
+}
+
+static bool ask_imported(struct fd_scan *scanned, struct fd_entry *entry, int imported)
+{
+	bool is_first = scanned->entry.scanned_gen != scanned->generation;
+
+	if (is_first)
+		settle_protocol(scanned, imported);
 	enum probe_result result = ask_in_time(
-		scanned, imported, word & ENTRY_MPTCP,
+		scanned, imported, atomic_load(&scanned->entry.word) & ENTRY_MPTCP,
 		is_first ? notice_cookie_of(&scanned->entry) : scanned->entry.cookie);
 	if (result == PROBE_TCP && is_first && is_another_connection(scanned, imported))
 		result = PROBE_OTHER;
-	if (result == PROBE_TCP) {
-		if (is_first) {
-			first_scan(scanned, entry, imported);
-			scanned->first_ns = clock_now_ns() - scanned->asked_ns;
-		}
-		scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
-		scanned->is_gone = (probe_peer_is_gone(&scanned->probe) &&
-				    !is_only_ours_to_see(scanned, word)) ||
-				   has_failed_to_connect(word, &scanned->probe);
-		if (scanned->is_gone && take_record(scanned)) {
-			ask_details(scanned, imported);
-			probe_release_fd(access, imported);
-			return true;
-		}
-		if (scanned->is_gone) /* closed meanwhile, or no memory for a record */
-			result = PROBE_REFUSED;
-	} else if (result != PROBE_REFUSED) {
+	if (result == PROBE_REFUSED)
+		return false;
+	if (result != PROBE_TCP) {
 		drop_stale(scanned);
+		return false;
 	}
+	if (is_first) {
+		first_scan(scanned, entry, imported);
+		scanned->first_ns = clock_now_ns() - scanned->asked_ns;
+	}
+	return take_answer(scanned, imported);
+}
+
+/* false = nothing was learned of the socket, or it is not there any more. */
+static bool ask(const struct fd_access *access, struct fd_scan *scanned,
+		struct fd_entry *entry)
+{
+	int imported = probe_import_fd(access, scanned->fd, fd_table_has_generation,
+				       scanned->generation);
+
+	if (imported == -EBADF)
+		drop_stale(scanned);
+	if (imported < 0)
+		return false;
+	bool is_known = ask_imported(scanned, entry, imported);
 	probe_release_fd(access, imported);
-	return result == PROBE_TCP;
+	return is_known;
 }
 
 /* A leak whose last descriptor was closed, or whose peer turned out to be there after
@@ -221,8 +242,8 @@ static void take_back(struct socket *one, const struct scan_pass *pass)
 	publish_closed(&was, ended_ns);
 }
 
-/* Whether what is known of an end is that of the socket that the record is of now. */
-static bool speaks_of_present(const struct socket *one)
+/* Whether `end` is about the socket that the record is of now, and still holds. */
+static bool end_is_current(const struct socket *one)
 {
 	uint64_t holders = atomic_load(&one->holders);
 
@@ -230,9 +251,11 @@ static bool speaks_of_present(const struct socket *one)
 	       socket_is_gone(one, one->end.gone_id);
 }
 
+/* What a record says of an end that is over, or was taken back, is counted as closed late
+ * if it was a leak, and cleared. */
 static void settle(struct socket *one, const struct scan_pass *pass)
 {
-	if (speaks_of_present(one))
+	if (end_is_current(one))
 		return;
 	closed_late_take(one, one->end.leak_group != NULL, pass);
 	if (one->end.leak_group) {
@@ -304,30 +327,35 @@ static void scan_gone(struct fd_scan *scanned, struct scan_pass *pass)
 	}
 }
 
-void scan_fd(int fd, struct scan_pass *pass)
+/* Reads the entry.  false = it holds nothing that is to be scanned in this pass. */
+static bool begin_fd(struct fd_scan *scanned, const struct fd_access *access)
 {
-	struct fd_entry *entry = fd_table_entry(fd);
-	struct fd_scan scanned = {.fd = fd, .runs_on = pass->runs_on};
-	bool is_held = fd_table_read(fd, &scanned.entry);
+	int fd = scanned->fd;
 
-	scanned.generation =
-		is_held ? ENTRY_GENERATION(atomic_load(&scanned.entry.word)) : 0;
-	if (!is_held) {
+	if (!fd_table_read(fd, &scanned->entry)) {
 		/* A hook that was interrupted has not ended the row of its entry: end it
 		 * here. */
 		if (ledger_has(fd) && !fd_table_knows(fd))
 			fd_table_end_row(fd, 0);
-		return;
+		return false;
 	}
-	if ((atomic_load(&scanned.entry.word) & ENTRY_UNSEEN) &&
-	    !find_out(pass->access, &scanned))
-		return;
-	if (atomic_load(&scanned.entry.word) & ENTRY_NOT_TCP)
-		return;
+	scanned->generation = ENTRY_GENERATION(atomic_load(&scanned->entry.word));
+	if ((atomic_load(&scanned->entry.word) & ENTRY_UNSEEN) &&
+	    !is_tcp_after_all(access, scanned))
+		return false;
+	uint64_t word = atomic_load(&scanned->entry.word);
 	/* While a duplicate of a listener is held its port stays in use, even if the host
 	 * closes it: listeners are imported rarely.  A listener is never reported. */
-	if ((atomic_load(&scanned.entry.word) & ENTRY_LISTENS) &&
-	    scan_n_passes % LISTENER_PASSES)
+	return !(word & ENTRY_NOT_TCP) &&
+	       (!(word & ENTRY_LISTENS) || scan_n_passes % LISTENER_PASSES == 0);
+}
+
+void scan_fd(int fd, struct scan_pass *pass)
+{
+	struct fd_entry *entry = fd_table_entry(fd);
+	struct fd_scan scanned = {.fd = fd, .runs_on = pass->runs_on};
+
+	if (!begin_fd(&scanned, pass->access))
 		return;
 	struct socket *one = socket_of(&scanned.entry);
 	if (one)

@@ -16,7 +16,7 @@
 
 extern const struct settings *scan_settings;
 extern uint64_t scan_began_ns;  /* when this tracking state began */
-extern uint64_t scan_forked_ns; /* the same; 0 = not by a fork */
+extern uint64_t scan_forked_ns; /* the same of a forked child; 0 = this is none */
 extern unsigned scan_n_passes;
 
 /* One descriptor in one scan. */
@@ -29,7 +29,7 @@ struct fd_scan {
 	uint64_t asking_ns, asked_ns; /* between them the kernel gave `probe` */
 	uint64_t first_ns;            /* what the first scan of its entry took more */
 	bool is_gone;
-	bool runs_on; /* asked for by the program: this is not its end */
+	bool runs_on; /* the program asked for the scan (api.c), and goes on */
 };
 
 /* One scan. */
@@ -61,17 +61,16 @@ void scan_ended(const struct scan_pass *pass);
 /* judge.c */
 
 /* Judges a socket whose peer has gone, for this scan: age, why and verdict go into
- * scanned->end, what the program was told into
- * `notice`. */
+ * scanned->end, what the program was told into `notice`. */
 void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 	   struct eof_notice *notice);
 bool is_inherited(const struct fd_entry *entry);
 /* `word` is that of its entry. */
 bool has_failed_to_connect(uint64_t word, const struct probe *probe);
 bool ends_with_the_program(const struct fd_scan *scanned);
-/* At the end, by a thread that has not the scan lock: whether the socket counts as a
- * leak.  What is the scanning thread's is read, where one byte of it tells enough, and
- * never written.  `entry` is a copy. */
+/* At the end, by a thread that does not have the scan lock: whether the socket counts as a
+ * leak.  Of what is the scanning thread's it reads single members, none of which can be
+ * half written, and writes nothing.  `entry` is a copy. */
 bool judge_is_left(int fd, const struct fd_entry *entry);
 
 /* publish.c */
