@@ -11,7 +11,7 @@
 #define N_FIRST_FRAMES 4
 
 static struct id_table backtraces;
-static uint32_t *by_content; /* the worker's: open addressing, ids, 0 = free */
+static uint32_t *by_content; /* the unwinding thread's: open addressing, ids, 0 = free */
 static uint32_t by_content_size;
 
 uint32_t backtraces_count(void)
@@ -52,8 +52,8 @@ static uint64_t hash_of(const uint64_t *frames, unsigned n, bool is_short)
 	return hash;
 }
 
-/* Where the id of this content is, or is to be put. */
-static uint32_t *place_of(const uint64_t *frames, unsigned n, bool is_short)
+/* The slot of by_content in which the id of this content is, or is to be put. */
+static uint32_t *slot_of(const uint64_t *frames, unsigned n, bool is_short)
 {
 	uint32_t at = (uint32_t)hash_of(frames, n, is_short) & (by_content_size - 1);
 
@@ -83,7 +83,7 @@ static bool make_room(void)
 	by_content_size = size;
 	for (uint32_t id = 1; id <= backtraces.n; id++) {
 		const struct origin_backtrace *known = backtraces_by_id(id);
-		*place_of(known->frames, known->n_frames, known->is_short) = id;
+		*slot_of(known->frames, known->n_frames, known->is_short) = id;
 	}
 	arena_unmap(old, old_size * sizeof(*old));
 	return true;
@@ -109,12 +109,12 @@ uint32_t backtraces_intern(const uint64_t *frames, unsigned n, bool is_short)
 {
 	if (!make_room())
 		return 0;
-	uint32_t *leak_group = place_of(frames, n, is_short);
-	if (*leak_group == 0 && backtraces.n >= MAX_WHOLE && n > N_FIRST_FRAMES)
+	uint32_t *slot = slot_of(frames, n, is_short);
+	if (*slot == 0 && backtraces.n >= MAX_WHOLE && n > N_FIRST_FRAMES)
 		return backtraces_intern(frames, N_FIRST_FRAMES, true);
-	if (*leak_group == 0)
-		*leak_group = publish(frames, n, is_short);
-	return *leak_group;
+	if (*slot == 0)
+		*slot = publish(frames, n, is_short);
+	return *slot;
 }
 
 void backtraces_forget_index(void)

@@ -1,5 +1,5 @@
 /* Backtraces, each different one once, by number, for ever.  Looking up: any thread.
- * Entering: the one thread that works. */
+ * Entering: the unwinding thread (origin.h). */
 #ifndef SOCKLEAK_BACKTRACES_H
 #define SOCKLEAK_BACKTRACES_H
 

@@ -14,7 +14,7 @@
 
 #define INDEX_BITS      13
 #define N_CAPTURES      (1u << INDEX_BITS)
-#define MIN_RESTING     512
+#define MIN_QUARANTINED 512
 #define BACKLOG_HIGH    (N_CAPTURES / 4)
 #define GENERATION_MASK ((1u << (31 - INDEX_BITS)) - 1)
 
@@ -27,15 +27,16 @@ static uint64_t free_captures; /* atomic; a free list, see freelist.h */
 static uint32_t n_captures;    /* atomic; those above were never taken; may run past */
 static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
 static uint32_t n_waiting;     /* atomic */
-static uint32_t todo;          /* the worker's: oldest first */
+static uint32_t todo;          /* the unwinding thread's: oldest first */
 
-/* The worker's: what is done, oldest first.  A slot is not taken again at once, so that a
- * word which was not resolved yet is not lost. */
+/* The unwinding thread's: what is done, oldest first.  A slot is not taken again at once, so that a
+ * word which was not resolved yet is not lost.  A sweep resolves all words (see
+ * origin_end_sweep()). */
 static struct {
 	uint32_t first, last;
-	uint32_t n_settled; /* the oldest: done before the sweep before the last */
-	uint32_t n_swept;   /* the next: done before the last sweep */
-	uint32_t n_done;    /* the youngest: since */
+	uint32_t n_settled; /* the oldest: done before the last two sweeps */
+	uint32_t n_swept;   /* the next: done before the last sweep alone */
+	uint32_t n_done;    /* the youngest: done since */
 } quarantine;
 
 AT_START bool capture_waits(void)
@@ -284,7 +285,7 @@ void capture_done(struct capture *capture, uint32_t result)
 	__atomic_fetch_sub(&n_waiting, 1, __ATOMIC_RELAXED);
 }
 
-static void wake_oldest(void)
+static void free_oldest(void)
 {
 	uint32_t number = quarantine.first;
 
@@ -293,15 +294,15 @@ static void wake_oldest(void)
 	quarantine.n_settled--;
 }
 
-/* A slot is reused two passes later: a hook may still have its word, and not have put it
- * where a pass finds it. */
+/* A slot is reused two sweeps later: a hook may still have its word, and not have put it
+ * where a sweep finds it. */
 void capture_end_sweep(void)
 {
 	quarantine.n_settled += quarantine.n_swept;
 	quarantine.n_swept = quarantine.n_done;
 	quarantine.n_done = 0;
-	while (quarantine.n_settled > MIN_RESTING)
-		wake_oldest();
+	while (quarantine.n_settled > MIN_QUARANTINED)
+		free_oldest();
 }
 
 /* The child does not have the threads that were about to queue a capture: these captures

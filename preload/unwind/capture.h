@@ -31,7 +31,7 @@ struct extension {
 struct capture {
 	uint64_t state; /* atomic: generation << 32 | result; result 0 = waits */
 	uint32_t module_list_version; /* module_list_version() when it was taken */
-	uint64_t key;                 /* of the place, see unwind_cache_key() */
+	uint64_t key;                 /* of the call site: unwind_cache_key() */
 	uint64_t words[REGISTERS_N];  /* registers */
 	uint32_t words_at;            /* where they lay: bytes from the stack pointer */
 	uint64_t frame_end;           /* see stack.h */
@@ -51,7 +51,7 @@ struct capture *capture_extend(const struct pair_key *key,
 /* The word that stands for it. */
 uint32_t capture_word(const struct capture *capture);
 void capture_queue(struct capture *capture);
-/* So many wait that no thread seems to unwind them. */
+/* So many wait that it seems no thread unwinds them. */
 bool capture_is_crowded(void);
 /* Keeps no copy of the stack, but the first return addresses. */
 void capture_leave_copy(struct capture *capture);
@@ -73,13 +73,13 @@ bool capture_still_waits(uint32_t word);
 /* Its word is given out once more; false: it does not wait any more. */
 bool capture_share(uint32_t word);
 
-/* By the one thread that works: the oldest that waits, NULL = none; it is then to be
+/* By the unwinding thread: the oldest that waits, NULL = none; it is then to be
  * given to capture_done(). */
 struct capture *capture_next(void);
 void capture_done(struct capture *capture, uint32_t result);
 /* Or, instead, to this: it waits on, behind all others. */
 void capture_postpone(struct capture *capture);
-/* Every word was settled: slots done before the sweep before this one are free. */
+/* Every word was resolved: slots that were done before the last such call are free. */
 void capture_end_sweep(void);
 
 /* In a child of fork: what waited waits on. */

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define N_BUCKETS 256
-#define N_ALIKE   32 /* of one place, and those that collide with it */
+#define N_ALIKE   32 /* of one call site, and those that collide with it */
 
 ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
 static bool is_used;                                     /* atomic; not all are free */
@@ -115,8 +115,8 @@ static uint32_t find(const struct capture *capture)
 	return 0;
 }
 
-/* Lets `word`, which stands for `capture`, be found.  false: as many of this place wait
- * as there is room for. */
+/* Lets `word`, which stands for `capture`, be found.  false: as many of this call
+ * site wait as there is room for. */
 static bool add(const struct capture *capture, uint32_t word)
 {
 	uint32_t *bucket = bucket_of(capture);
@@ -134,7 +134,7 @@ static bool add(const struct capture *capture, uint32_t word)
 	return false;
 }
 
-/* The same where there is no room: it takes the place of another. */
+/* The same where there is no room: another one is found no more. */
 static void replace(const struct capture *capture, uint32_t word)
 {
 	uint32_t *bucket = bucket_of(capture);

@@ -1,5 +1,5 @@
-/* An origin with frames of a language added to it becomes a backtrace.  By the one thread
- * that works. */
+/* An origin with frames of a language added to it becomes a backtrace.  By the unwinding
+ * thread (origin.h). */
 #ifndef SOCKLEAK_EXTEND_H
 #define SOCKLEAK_EXTEND_H
 

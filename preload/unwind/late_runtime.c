@@ -18,58 +18,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOOKED_AT_NONE UINT64_MAX
+#define NEVER_SEARCHED UINT64_MAX
 #define MAX_MET        64 /* what calls may be in no library that is known */
 
 static bool (*may_allocate)(void);
 static uint32_t n_met;                    /* atomic */
-static uint64_t n_loads = LOOKED_AT_NONE; /* at the last look */
+static uint64_t n_loads = NEVER_SEARCHED; /* at the last search */
 
 AT_START void late_runtime_start(bool (*ask)(void))
 {
 	may_allocate = ask;
 }
 
-struct look {
-	uint64_t n_loads; /* at the look before */
+struct search {
+	uint64_t n_loads; /* at the search before */
 	const char *found;
 };
 
 /* All objects of one walk say the same number of loads. */
-static int look_at(struct dl_phdr_info *object, size_t bytes, void *argument)
+static int visit(struct dl_phdr_info *object, size_t bytes, void *argument)
 {
-	struct look *look = argument;
+	struct search *search = argument;
 
 	(void)bytes;
 	n_loads = object->dlpi_adds;
-	if (n_loads == look->n_loads)
+	if (n_loads == search->n_loads)
 		return 1;
 	const char *name = module_headers_name(object);
 	if (!name || !languages_is_runtime(name))
 		return 0;
-	look->found = name;
+	search->found = name;
 	return 1;
 }
 
-static void look(void)
+static void search_loaded(void)
 {
-	struct look look = {n_loads, NULL};
+	struct search search = {n_loads, NULL};
 	void *library;
 
-	dl_iterate_phdr(look_at, &look);
-	if (!look.found)
+	dl_iterate_phdr(visit, &search);
+	if (!search.found)
 		return;
-	library = dlopen(look.found, RTLD_LAZY | RTLD_NOLOAD);
+	library = dlopen(search.found, RTLD_LAZY | RTLD_NOLOAD);
 	if (library)
 		languages_take_runtime(library);
 	dlerror(); /* the host shall not find our failure */
 }
 
-void late_runtime_look(void)
+void late_runtime_search(void)
 {
 	if (!languages_may_come() || !loader_take_to_load())
 		return;
-	look();
+	search_loaded();
 	loader_give_back_loaded();
 }
 
@@ -86,7 +86,7 @@ static bool is_runtime(uint64_t address)
 }
 
 /* Where the loader's locks are not known it would wait for them. */
-void late_runtime_meet(uint64_t returns_to, void (*to_look)(void *nothing))
+void late_runtime_meet(uint64_t returns_to, void (*search)(void *nothing))
 {
 	uint64_t before;
 
@@ -95,7 +95,7 @@ void late_runtime_meet(uint64_t returns_to, void (*to_look)(void *nothing))
 		return;
 	__atomic_fetch_add(&n_met, 1, __ATOMIC_RELAXED);
 	reentrancy_depth++;
-	room_run(to_look, NULL);
+	room_run(search, NULL);
 	reentrancy_depth--;
 	guard_restore_signals(before);
 }

@@ -9,11 +9,12 @@
 /* Once, by the constructor: whether a hook may allocate, now. */
 void late_runtime_start(bool (*may_allocate)(void));
 
-/* Looks for one, if anything was loaded since the last look, and keeps it loaded.
+/* Searches for one, if anything was loaded since the last search, and keeps it loaded.
  * Allocates where it finds one. */
-void late_runtime_look(void);
-/* In a hook that returns to this address: if one that is not known yet has called it, and
- * a hook may do that now, has `look` look for it.  Any thread, any signal handler. */
-void late_runtime_meet(uint64_t returns_to, void (*look)(void *nothing));
+void late_runtime_search(void);
+/* In a hook that returns to this address: calls `search` if a runtime that is not known
+ * yet has called the hook, and the hook may do that now.  Any thread, any signal
+ * handler. */
+void late_runtime_meet(uint64_t returns_to, void (*search)(void *nothing));
 
 #endif

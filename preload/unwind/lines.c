@@ -23,7 +23,7 @@ struct line {
 };
 
 static struct id_table lines;
-ARENA_TABLE static uint32_t buckets[N_BUCKETS]; /* ids; the worker's */
+ARENA_TABLE static uint32_t buckets[N_BUCKETS]; /* ids; the unwinding thread's */
 
 uint32_t lines_count(void)
 {

@@ -1,5 +1,5 @@
 /* Lines of languages, in numbered order: what a frame of a backtrace names that is not
- * native code.  Looking up: any thread.  Entering: the one thread that works. */
+ * native code.  Looking up: any thread.  Entering: the unwinding thread (origin.h). */
 #ifndef SOCKLEAK_LINES_H
 #define SOCKLEAK_LINES_H
 

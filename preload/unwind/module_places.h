@@ -1,5 +1,5 @@
-/* Which modules have had a part of their place for themselves alone.  By the thread that
- * reads the loader's list. */
+/* Which modules have had a part of their addresses, their place, for themselves alone.  By
+ * the thread that reads the loader's list. */
 #ifndef SOCKLEAK_MODULE_PLACES_H
 #define SOCKLEAK_MODULE_PLACES_H
 

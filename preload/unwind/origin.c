@@ -1,9 +1,9 @@
 /* The steps of an origin.  In a hook: the registers are read (registers.h), and the
- * backtrace is recognised by what an earlier one looked like (unwind_cache.c).  Else the
+ * backtrace is recognised by the words that lead to it (unwind_cache.c).  Else the
  * stack is copied (stack.c) into a slot that waits (capture.c), unless one that is the
- * same waits already (capture_dedup.c).  By the thread that works: copies are unwound
+ * same waits already (capture_dedup.c).  By the unwinding thread: copies are unwound
  * (unwinder.c) by the tables of the modules (modules.c) and interned here, each different
- * backtrace once, by number, for ever; and what they looked like is remembered. */
+ * backtrace once, by number, for ever; and the words that led to it are remembered. */
 #include "unwind/origin.h"
 
 #include "base/clock.h"
@@ -32,7 +32,7 @@
 #define RETURNS_TO(frame_end) (((const uint64_t *)(frame_end))[-1]) /* of a hook */
 #define MAX_TRIES             100 /* of an extension whose origin is not queued yet */
 
-static bool is_started;     /* until then, and in a broken child for a moment: nothing */
+static bool is_started;     /* until then nothing is captured */
 static bool may_load;       /* atomic; libunwind, by the first work */
 static unsigned max_frames; /* kept of a backtrace */
 static uint64_t n_lost;     /* atomic */
@@ -47,7 +47,7 @@ static bool is_child;
 /* The last work came to an end because the loader was busy.  Atomic. */
 static bool is_held_up;
 
-ARENA_TABLE static struct unwinder_backtrace backtrace; /* the worker's */
+ARENA_TABLE static struct unwinder_backtrace backtrace; /* the unwinding thread's */
 
 AT_START void origin_start(unsigned n_frames, bool load_now)
 {
@@ -74,7 +74,7 @@ void origin_find_program(void)
 	modules_find_program();
 }
 
-/* What could not be compared on the stack can be in the copy. */
+/* Copies, and looks the backtrace up once more: in the copy every word may be compared. */
 static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGISTERS_N])
 {
 	struct capture *capture = capture_take(key, frame_end, words);
@@ -159,12 +159,12 @@ static void leave(void)
 	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
 }
 
-static void look_for_runtime(void *nothing)
+static void search_for_runtime(void *nothing)
 {
 	(void)nothing;
 	if (!enter())
 		return;
-	late_runtime_look();
+	late_runtime_search();
 	leave();
 }
 
@@ -183,7 +183,7 @@ UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture(void)
 		word = copy(key, frame_end, words);
 		if (languages_may_come())
 			late_runtime_meet(registers_plain(RETURNS_TO(frame_end)),
-					  look_for_runtime);
+					  search_for_runtime);
 	}
 	return languages_may_walk() ? with_language(word) : word;
 }
@@ -294,8 +294,8 @@ static void work_on(void *argument)
 	capture_done(capture, id ? id : CAPTURE_LOST);
 }
 
-/* The thread that queues what it extends may stand still for a moment, or be gone.  false
- * = it is tried again later. */
+/* The origin that it extends may not be queued yet, by a thread that stands still or has
+ * ended.  false = it is tried again later. */
 static bool work_on_extension(struct capture *capture)
 {
 	struct extension *extension = capture->extension;
@@ -400,7 +400,8 @@ static void load(uint64_t *until_ms)
 	leave_loader(loader_give_back_loaded);
 }
 
-/* What is done though nothing waits: libunwind, and what was loaded or unloaded since. */
+/* What is done even if nothing waits: libunwind is loaded, the list of modules is read if
+ * it has changed, and runtimes are searched for. */
 static void prepare_work(uint64_t *until_ms)
 {
 	load(until_ms);
@@ -409,7 +410,7 @@ static void prepare_work(uint64_t *until_ms)
 		return;
 	modules_hold(no_work, NULL);
 	leave_loader(loader_give_back);
-	look_for_runtime(NULL);
+	search_for_runtime(NULL);
 }
 
 unsigned origin_work(void)

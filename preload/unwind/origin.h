@@ -1,7 +1,7 @@
 /* Where a call came from.  A hook captures: it either recognises a backtrace that was
- * unwound before, or copies registers and stack for later.  The thread that works
- * (origin_work) unwinds the copies with libunwind's remote interface, interns the
- * backtraces and remembers what the unwinder looked at.
+ * unwound before, or copies registers and stack for later.  The unwinding thread (whoever
+ * owns the scan lock and calls origin_work()) unwinds the copies with libunwind's remote
+ * interface, interns the backtraces and remembers which words the unwinder read.
  *
  * An origin is a 32-bit word: 0 = none; with ORIGIN_PENDING_BIT a copy not unwound yet;
  * else the id of a backtrace, from 1. */
@@ -60,8 +60,8 @@ void origin_finish(void);
  * word of an old generation says 0: never a wrong place.  One load or two. */
 uint32_t origin_resolve(uint32_t origin);
 
-/* The caller of origin_work() says that since the last such call every word it keeps was
- * settled: slots that were unwound before that may now be reused. */
+/* The end of a sweep: since the last such call the unwinding thread has resolved every word
+ * that is kept anywhere.  Slots that were unwound before that call may now be reused. */
 void origin_end_sweep(void);
 
 /* In a call of the program's, not in a signal handler: the origin with these frames, which

@@ -1,6 +1,6 @@
 /* What stands in the pages of loaded files: headers, unwind tables, code.  Each page is
  * copied once, without a fault, and kept until the list of modules changes: a file may be
- * cut, and a page protected, at any moment.  Used by the one thread that works. */
+ * cut, and a page protected, at any moment.  Used by the unwinding thread (origin.h). */
 #ifndef SOCKLEAK_PAGES_H
 #define SOCKLEAK_PAGES_H
 

@@ -1,5 +1,5 @@
 /* Which backtrace a native one makes together with frames of a language.  Looking up:
- * any thread, any signal, no lock.  Remembering: the one thread that works. */
+ * any thread, any signal, no lock.  Remembering: the unwinding thread (origin.h). */
 #ifndef SOCKLEAK_PAIRS_H
 #define SOCKLEAK_PAIRS_H
 

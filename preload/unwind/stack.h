@@ -44,7 +44,7 @@ void stack_free(struct stack_copy *copy);
 uint32_t stack_returns(const uint64_t words[REGISTERS_N], uint64_t frame_end,
 		       uint64_t returns[], uint32_t max);
 
-/* By the thread that works: a copy of `bytes` was too short, `distance` from the stack
+/* By the unwinding thread: a copy of `bytes` was too short, `distance` from the stack
  * pointer is where it ought to have reached. */
 void stack_was_short(uint32_t bytes, uint64_t distance);
 

@@ -1,15 +1,15 @@
 /* Unwinding is a function of the words it reads and of the unwind tables.  So of every
- * backtrace we keep the words: where each lies, counted from the stack pointer, and what
- * was there, counted from the stack pointer too where it points into the stack.  When all
- * are the same now, so is the backtrace.  The registers are read from where
- * origin_capture() put them, on the stack like all the rest.
+ * backtrace we keep the words that the unwinder read: where each lies, counted from the
+ * stack pointer, and its value, counted from the stack pointer too where it points into
+ * the stack.  When all are the same now, so is the backtrace.  The registers are read from
+ * where origin_capture() put them, on the stack like all the rest.
  *
  * Where the next word lies follows from the words before it.  So the backtraces of one
- * key form a tree, in which a backtrace is kept from the word on by which it parts from
- * another:
+ * key form a tree.  Each is a node, which keeps the words from the one on by which it
+ * differs from an earlier node, whose branch it becomes:
  *
- *	kept first:  w0 w1 w2 w3 w4 -> 17
- *	             parts at 3: w3' w4' -> 18
+ *	root:                w0 w1 w2 w3  w4   backtrace 17
+ *	its branch at word 3:         w3' w4'  backtrace 18
  *
  * and looking one up compares each word once, plus the alternatives where backtraces
  * part.  It goes from the innermost word outwards and stops at the first that is not
@@ -33,13 +33,13 @@
 #include <stdbool.h>
 #include <sys/auxv.h>
 
-#define N_BUCKETS     8192
-#define MAX_BYTES     (8u << 20)  /* of all layouts together */
-#define MAX_PER_TREE  256         /* backtraces: recursion, and what else varies above */
-#define MAX_PER_PLACE 256         /* trees of one return address: alloca in the caller */
-#define N_PLACES      4096        /* counters of them, shared by those that collide */
-#define MAX_OURS      (8u << 10)  /* bytes from our frame to the one of the hook */
-#define MAX_DISTANCE  (64u << 10) /* from our frame to the frame pointer of its caller */
+#define N_BUCKETS      8192
+#define MAX_BYTES      (8u << 20) /* of all nodes together */
+#define MAX_PER_TREE   256  /* backtraces: recursion, and what else differs in callers */
+#define MAX_PER_RETURN 256  /* trees of one return address: alloca in the caller */
+#define N_COUNTERS     4096 /* of trees, by return address; those that collide share one */
+#define MAX_OURS       (8u << 10)  /* bytes from our frame to the one of the hook */
+#define MAX_DISTANCE   (64u << 10) /* from our frame to the frame pointer of its caller */
 
 struct word {
 	uint32_t at;          /* bytes from the stack pointer */
@@ -47,9 +47,9 @@ struct word {
 	uint64_t value;
 };
 
-struct layout {
-	struct layout *next;     /* atomic; of the bucket, or of the branches */
-	struct layout *branches; /* atomic; those that part from this one */
+struct node {
+	struct node *next;     /* atomic; of the bucket, or of the branches */
+	struct node *branches; /* atomic; those that part from this one */
 	uint64_t key;
 	uint32_t backtrace; /* atomic; 0 = forgotten */
 	/* What the unwinder could not read, when the stack pointer was `stack`; 0 = all.
@@ -62,9 +62,9 @@ struct layout {
 	struct word words[];
 };
 
-ARENA_TABLE static struct layout *buckets[N_BUCKETS]; /* atomic */
+ARENA_TABLE static struct node *buckets[N_BUCKETS]; /* atomic */
 static uint32_t n_bytes;
-ARENA_TABLE static uint16_t n_trees[N_PLACES]; /* by return address */
+ARENA_TABLE static uint16_t n_trees[N_COUNTERS]; /* by return address */
 static uint64_t ours_from, ours_end; /* our code; empty where it is the program's */
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -111,7 +111,7 @@ UNCHECKED_MEMORY uint64_t unwind_cache_key(const uint64_t words[REGISTERS_N],
 	return registers_plain(frame->returns_to) ^ distance << 40;
 }
 
-static struct layout **bucket_of(uint64_t key)
+static struct node **bucket_of(uint64_t key)
 {
 	return &buckets[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 51];
 }
@@ -126,14 +126,14 @@ struct view {
 
 #define NO_BOUND UINT64_MAX
 
-/* From how many bytes of `view` the words of this layout may be read.  There is no bound
+/* From how many bytes of `view` the words of this node may be read.  There is no bound
  * where each word proves that the next is there. */
-UNCHECKED_MEMORY static inline uint64_t bound_of(const struct layout *layout,
+UNCHECKED_MEMORY static inline uint64_t bound_of(const struct node *node,
 						 const struct view *view)
 {
 	if (view->copy_bytes)
 		return view->copy_bytes;
-	if (!layout->is_guessed)
+	if (!node->is_guessed)
 		return NO_BOUND;
 	return memcheck_is_there ? 0 /* the copy is defined */
 				 : stack_certain_bytes(view->stack, view->frame_end);
@@ -161,41 +161,40 @@ static inline bool is_within(const struct word *word, uint64_t bound)
 /* A backtrace that ended because something was not in the copy ends there only as long as
  * it would not be in a copy made now: counted from the stack pointer, or wherever it is.
  */
-UNCHECKED_MEMORY static bool ends_there(const struct layout *layout,
-					const struct view *view)
+UNCHECKED_MEMORY static bool ends_there(const struct node *node, const struct view *view)
 {
-	if (layout->unreadable == 0)
+	if (node->unreadable == 0)
 		return true;
 	uint32_t reach = stack_reach(view->stack, view->frame_end);
-	return layout->unreadable - view->stack >= reach &&
-	       layout->unreadable - layout->stack >= reach;
+	return node->unreadable - view->stack >= reach &&
+	       node->unreadable - node->stack >= reach;
 }
 
-/* The branch of `layout` that goes on with the word `at` as it is now. */
-UNCHECKED_MEMORY static const struct layout *
-branch_at(const struct layout *layout, uint32_t at, const struct view *view)
+/* The branch of `node` that goes on with the word `at` as it is now. */
+UNCHECKED_MEMORY static const struct node *branch_at(const struct node *node, uint32_t at,
+						     const struct view *view)
 {
-	layout = __atomic_load_n(&layout->branches, __ATOMIC_ACQUIRE);
-	while (layout && (layout->first != at ||
-			  !is_within(layout->words, bound_of(layout, view)) ||
-			  !is_there(layout->words, view)))
-		layout = __atomic_load_n(&layout->next, __ATOMIC_ACQUIRE);
-	return layout;
+	node = __atomic_load_n(&node->branches, __ATOMIC_ACQUIRE);
+	while (node &&
+	       (node->first != at || !is_within(node->words, bound_of(node, view)) ||
+		!is_there(node->words, view)))
+		node = __atomic_load_n(&node->next, __ATOMIC_ACQUIRE);
+	return node;
 }
 
-/* The first word of `layout`, from `at` on, that is another one now.  In two loops: most
- * layouts have no bound, and asking for it takes 120 instructions a capture. */
-UNCHECKED_MEMORY static inline uint32_t end_of_same(const struct layout *layout,
-						    uint32_t at, const struct view *view)
+/* The first word of `node`, from `at` on, that is another one now.  In two loops: most
+ * nodes have no bound, and asking for it takes 120 instructions a capture. */
+UNCHECKED_MEMORY static inline uint32_t end_of_same(const struct node *node, uint32_t at,
+						    const struct view *view)
 {
-	const struct word *word = &layout->words[at - layout->first];
-	uint64_t bound = bound_of(layout, view);
+	const struct word *word = &node->words[at - node->first];
+	uint64_t bound = bound_of(node, view);
 
 	if (bound == NO_BOUND)
-		for (; at < layout->end && is_there(word, view); word++)
+		for (; at < node->end && is_there(word, view); word++)
 			at++;
 	else
-		for (; at < layout->end && is_within(word, bound) && is_there(word, view);
+		for (; at < node->end && is_within(word, bound) && is_there(word, view);
 		     word++)
 			at++;
 	return at;
@@ -203,17 +202,17 @@ UNCHECKED_MEMORY static inline uint32_t end_of_same(const struct layout *layout,
 
 UNCHECKED_MEMORY static inline uint32_t find(uint64_t key, const struct view *view)
 {
-	const struct layout *layout = __atomic_load_n(bucket_of(key), __ATOMIC_ACQUIRE);
+	const struct node *node = __atomic_load_n(bucket_of(key), __ATOMIC_ACQUIRE);
 	uint32_t at = 0;
 
-	while (layout && layout->key != key)
-		layout = __atomic_load_n(&layout->next, __ATOMIC_ACQUIRE);
-	while (layout) {
-		at = end_of_same(layout, at, view);
-		uint32_t found = __atomic_load_n(&layout->backtrace, __ATOMIC_RELAXED);
-		if (at == layout->end && found && ends_there(layout, view))
+	while (node && node->key != key)
+		node = __atomic_load_n(&node->next, __ATOMIC_ACQUIRE);
+	while (node) {
+		at = end_of_same(node, at, view);
+		uint32_t found = __atomic_load_n(&node->backtrace, __ATOMIC_RELAXED);
+		if (at == node->end && found && ends_there(node, view))
 			return found;
-		layout = branch_at(layout, at, view);
+		node = branch_at(node, at, view);
 	}
 	return 0;
 }
@@ -275,12 +274,11 @@ static bool is_same(const struct word *a, const struct word *b)
 }
 
 /* What is learnt from the word `first` on, linked in at `link`. */
-static struct layout *keep(struct layout **link, uint64_t key, uint32_t first,
-			   uint32_t id)
+static struct node *keep(struct node **link, uint64_t key, uint32_t first, uint32_t id)
 {
 	uint32_t n = learnt.n_words - first;
-	size_t bytes = sizeof(struct layout) + n * sizeof(struct word);
-	struct layout *new = n_bytes + bytes <= MAX_BYTES ? arena_take(bytes) : NULL;
+	size_t bytes = sizeof(struct node) + n * sizeof(struct word);
+	struct node *new = n_bytes + bytes <= MAX_BYTES ? arena_take(bytes) : NULL;
 
 	if (!new)
 		return NULL;
@@ -301,42 +299,40 @@ static struct layout *keep(struct layout **link, uint64_t key, uint32_t first,
 
 /* Follows the tree as unwind_cache_find() does; what is new parts from where that ends.
  */
-static void keep_in_tree(struct layout *root, uint32_t id)
+static void keep_in_tree(struct node *root, uint32_t id)
 {
-	struct layout *layout = root;
+	struct node *node = root;
 	uint32_t at = 0;
 
 	for (;;) {
-		while (at < layout->end && at < learnt.n_words &&
-		       is_same(&layout->words[at - layout->first], &learnt.words[at]))
+		while (at < node->end && at < learnt.n_words &&
+		       is_same(&node->words[at - node->first], &learnt.words[at]))
 			at++;
 		if (at == learnt.n_words) {
-			if (at == layout->end)
-				__atomic_store_n(&layout->backtrace, id,
-						 __ATOMIC_RELAXED);
+			if (at == node->end)
+				__atomic_store_n(&node->backtrace, id, __ATOMIC_RELAXED);
 			return; /* else: it ended where its copy did */
 		}
-		struct layout *branch = layout->branches;
+		struct node *branch = node->branches;
 		while (branch && (branch->first != at ||
 				  !is_same(branch->words, &learnt.words[at])))
 			branch = branch->next;
 		if (!branch)
 			break;
-		layout = branch;
+		node = branch;
 	}
-	if (root->n_backtraces < MAX_PER_TREE &&
-	    keep(&layout->branches, root->key, at, id))
+	if (root->n_backtraces < MAX_PER_TREE && keep(&node->branches, root->key, at, id))
 		root->n_backtraces++;
 }
 
-static struct layout *new_tree(uint64_t key, uint32_t id)
+static struct node *new_tree(uint64_t key, uint32_t id)
 {
 	uint16_t *count =
-		&n_trees[(uint32_t)key % N_PLACES]; /* the distance lies above */
+		&n_trees[(uint32_t)key % N_COUNTERS]; /* the distance lies above */
 
-	if (*count >= MAX_PER_PLACE)
+	if (*count >= MAX_PER_RETURN)
 		return NULL;
-	struct layout *root = keep(bucket_of(key), key, 0, id);
+	struct node *root = keep(bucket_of(key), key, 0, id);
 	if (root) {
 		root->n_backtraces = 1;
 		++*count;
@@ -347,7 +343,7 @@ static struct layout *new_tree(uint64_t key, uint32_t id)
 void unwind_cache_remember(const struct capture *capture,
 			   const struct unwinder_backtrace *backtrace, uint32_t id)
 {
-	struct layout *root = *bucket_of(capture->key);
+	struct node *root = *bucket_of(capture->key);
 
 	if (backtrace->n_reads == 0)
 		return;
@@ -363,28 +359,28 @@ void unwind_cache_remember(const struct capture *capture,
 }
 
 /* Does a word of it look like an address in a module that has just gone? */
-static bool is_gone(const struct layout *layout)
+static bool is_gone(const struct node *node)
 {
-	for (uint32_t i = 0; i < layout->end - layout->first; i++)
-		if (!layout->words[i].is_relative && modules_left(layout->words[i].value))
+	for (uint32_t i = 0; i < node->end - node->first; i++)
+		if (!node->words[i].is_relative && modules_left(node->words[i].value))
 			return true;
 	return false;
 }
 
 /* Trees have few levels: a branch parts from a branch where a third backtrace came. */
-static bool is_tree_gone(const struct layout *layout)
+static bool is_tree_gone(const struct node *node)
 {
-	for (; layout; layout = layout->next)
-		if (is_gone(layout) || is_tree_gone(layout->branches))
+	for (; node; node = node->next)
+		if (is_gone(node) || is_tree_gone(node->branches))
 			return true;
 	return false;
 }
 
-static void forget_tree(struct layout *layout)
+static void forget_tree(struct node *node)
 {
-	for (; layout; layout = layout->next) {
-		__atomic_store_n(&layout->backtrace, 0, __ATOMIC_RELAXED);
-		forget_tree(layout->branches);
+	for (; node; node = node->next) {
+		__atomic_store_n(&node->backtrace, 0, __ATOMIC_RELAXED);
+		forget_tree(node->branches);
 	}
 }
 
@@ -392,7 +388,7 @@ static void forget_tree(struct layout *layout)
 void unwind_cache_forget_gone(void)
 {
 	for (unsigned i = 0; i < N_BUCKETS; i++)
-		for (struct layout *root = buckets[i]; root; root = root->next)
+		for (struct node *root = buckets[i]; root; root = root->next)
 			if (root->is_cut || is_gone(root) ||
 			    is_tree_gone(root->branches)) {
 				__atomic_store_n(&root->backtrace, 0, __ATOMIC_RELAXED);

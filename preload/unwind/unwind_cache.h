@@ -1,5 +1,5 @@
-/* Backtraces recognised by what the unwinder looked at.  Looking up: any thread, any
- * signal, no lock.  Remembering and forgetting: the one thread that works. */
+/* Backtraces recognised by the words that the unwinder read.  Looking up: any thread, any
+ * signal, no lock.  Remembering and forgetting: the unwinding thread (origin.h). */
 #ifndef SOCKLEAK_UNWIND_CACHE_H
 #define SOCKLEAK_UNWIND_CACHE_H
 

@@ -11,7 +11,7 @@
 #define UNWINDER_MAX_FRAMES 128
 #define UNWINDER_MAX_READS  1024
 
-/* A register or a word of the stack that the unwinder looked at. */
+/* A register or a word of the stack that the unwinder read. */
 struct unwinder_read {
 	uint32_t at; /* bytes from the stack pointer, or UNWINDER_REGISTER + its number */
 	uint64_t value;
