@@ -29,8 +29,8 @@ static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
 static uint32_t n_waiting;     /* atomic */
 static uint32_t todo;          /* the unwinding thread's: oldest first */
 
-/* The unwinding thread's: what is done, oldest first.  A slot is not taken again at once, so that a
- * word which was not resolved yet is not lost.  A sweep resolves all words (see
+/* The unwinding thread's: what is done, oldest first.  A slot is not taken again at once,
+ * so that a word which was not resolved yet is not lost.  A sweep resolves all words (see
  * origin_end_sweep()). */
 static struct {
 	uint32_t first, last;

@@ -1,5 +1,5 @@
-/* What is known of a process before its sockets are judged, and the verdict on one row.
- */
+/* What judge/ knows of a process, and its verdict on one row; in this folder, since read/
+ * and link/ fill in the former. */
 #ifndef SOCKLEAK_FACTS_H
 #define SOCKLEAK_FACTS_H
 
@@ -15,7 +15,7 @@ struct process_facts {
 	uint64_t grace_ns;
 	uint64_t looked_ns; /* its last completed scan */
 	/* With FINDINGS_UNKNOWN: it may run where this system does not show it, as in
-	 * another pid namespace.  What the library said last stands. */
+	 * another pid namespace.  The library's last verdict stands. */
 	bool may_run;
 	uint64_t last_ns; /* when it was last seen; CLOCK_MONOTONIC of its boot */
 };

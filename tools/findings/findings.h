@@ -71,13 +71,13 @@ struct findings_socket {
 	uint16_t family;       /* AF_INET, AF_INET6; 0 = addresses not known */
 	uint16_t local_port, peer_port;
 	uint8_t local[16], peer[16];
-	uint8_t state;       /* as tcpi_state counts */
-	uint8_t kind;        /* enum sl_kind */
-	uint8_t verdict;     /* SL_LEAK_GRACE, SL_LEAK_EXIT or SL_PENDING */
-	uint16_t why;        /* enum sl_why bits */
-	uint8_t peer_state;  /* enum text_peer */
-	uint8_t closed;      /* enum findings_closed */
-	bool opener_closed;  /* held by another process than its opener's, which closed */
+	uint8_t state;      /* as tcpi_state counts */
+	uint8_t kind;       /* enum sl_kind */
+	uint8_t verdict;    /* SL_LEAK_GRACE, SL_LEAK_EXIT or SL_PENDING */
+	uint16_t why;       /* enum sl_why bits */
+	uint8_t peer_state; /* enum text_peer */
+	uint8_t closed;     /* enum findings_closed */
+	bool opener_closed; /* the process that opened it has closed it; others hold it */
 	uint32_t opener_pid; /* with opener_closed */
 };
 
@@ -97,7 +97,8 @@ struct findings_place {
 	const char *source; /* the line of the origin's first own frame; NULL = unknown */
 	const char *const *lines; /* the same and those beside it, as they stand there */
 	unsigned n_lines, first_line; /* n_lines 0 = unknown */
-	bool origin_is_pending; /* captured, and not unwound; note is SL_ORIGIN_UNKNOWN */
+	bool origin_is_pending;       /* captured, and not unwound; origin_kind is
+					   SL_ORIGIN_UNKNOWN */
 	uint64_t oldest_ms, newest_ms;
 	uint64_t unread_bytes; /* or TEXT_UNREAD_UNKNOWN */
 	uint64_t kernel_bytes;
@@ -148,7 +149,7 @@ const char *findings_keep_string(struct findings *findings, const char *string);
  * or taken out, drops empty places and puts the rest in order. */
 void findings_settle(struct findings *findings);
 uint64_t findings_n_leaked(const struct findings *findings); /* sockets */
-/* By a process that runs. */
+/* Whether a process that runs holds the socket. */
 bool findings_is_held(const struct findings *findings,
 		      const struct findings_socket *socket);
 size_t findings_n_unwatched(const struct findings *findings);      /* processes */

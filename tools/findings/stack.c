@@ -43,8 +43,8 @@ static bool header_library(const char *file, char name[32])
 	return true;
 }
 
-/* A program or plugin that a package brought is no library: it may be what is looked
- * at. */
+/* A program or plugin that a package brought is no library: it may be the one that
+ * leaks. */
 static bool module_library(const char *module, char name[32])
 {
 	static const char *const prefixes[] = {"/lib/", "/lib64/", "/usr/lib/",

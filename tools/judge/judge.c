@@ -1,14 +1,15 @@
-/* The verdict on what a process held.  One that ended by exit() was judged by the
- * library, which asked the kernel a last time; its word stands, and so does that on a
- * process that runs.  A process that was killed, or crashed, was last judged at the last
- * look: here its rows are judged by the rules of common/verdict.h, as of that look. */
+/* The verdict on what a process held.  Of a process that ended by exit(), or still runs,
+ * the library's last verdict stands.  A process that was killed, crashed or became
+ * another program made no scan at its end: here its rows are judged by the rules of
+ * common/verdict.h, as of the last scan that it made. */
 #include "judge/judge.h"
 
 #include "common/verdict.h"
 
 #include <netinet/tcp.h>
 
-/* Told after the last scan: what the kernel would have said is known from the call. */
+/* The program was told after the last scan, which found its peer still there: what the
+ * kernel would say now is known from the call. */
 static enum sl_kind kind_by_call(const struct sl_descriptor *row)
 {
 	if ((row->why & SL_WHY_RESET) || (row->flags & SL_ROW_FORGOTTEN_PEER))
@@ -28,11 +29,12 @@ static enum sl_kind kind_by_call(const struct sl_descriptor *row)
 	}
 }
 
-static uint8_t state_of(enum sl_kind kind, uint8_t looked)
+static uint8_t state_of(enum sl_kind kind, uint8_t scanned)
 {
 	if (kind == SL_KIND_DEAD)
 		return TCP_CLOSE;
-	return looked == TCP_LAST_ACK || looked == TCP_CLOSING ? looked : TCP_CLOSE_WAIT;
+	return scanned == TCP_LAST_ACK || scanned == TCP_CLOSING ? scanned
+								 : TCP_CLOSE_WAIT;
 }
 
 /* A standard stream that came over exec, or a connection that came by socket activation,
@@ -44,7 +46,7 @@ static bool ends_with_the_program(const struct sl_descriptor *row, uint32_t fd)
 }
 
 /* By the rules that the library would have applied at its end, with what it knew at the
- * row's last look. */
+ * row's last scan. */
 static enum sl_verdict verdict_of_killed(const struct process_facts *process,
 					 const struct sl_descriptor *row, uint32_t fd)
 {

@@ -1,4 +1,5 @@
-/* The verdict on the rows of a process where the library could not give the last one. */
+/* The verdict on one row of a process's ledger: the library's, or, where the library
+ * could not give the last one, the command's. */
 #ifndef SOCKLEAK_JUDGE_H
 #define SOCKLEAK_JUDGE_H
 
@@ -14,7 +15,7 @@ bool judge_was_closed_late(const struct sl_descriptor *row);
 bool judge_was_closed_by_end(const struct process_facts *process,
 			     const struct sl_descriptor *row);
 
-/* The verdict on the held row of descriptor `fd` of such a process. */
+/* Of the row of descriptor `fd`, which the process holds, or held at its end. */
 struct judged_row judge_row(const struct process_facts *process,
 			    const struct sl_descriptor *row, uint32_t fd);
 

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* A socket counts as open once in each process that held it at its last look.  The rows
+/* A socket counts as open once in each process that held it at its last scan.  The rows
  * of a process stand together, as merge_add() added them. */
 static void count_open(struct merge *merge, const struct joined *socket)
 {
@@ -59,9 +59,9 @@ static void add_late(struct late_sum *sums, const struct findings_place *places,
 		}
 }
 
-/* The process counts all leaks that were closed after all, at its last scan: more than
- * have a row left, and without what was closed since.  Those that count as leaks are
- * taken out. */
+/* How many leaks were closed late.  The process's own count is of its last scan: it has
+ * those that have no row any more, and lacks those that were closed since.  Leaks that
+ * only the end of the process closed count as leaks, and are taken out. */
 static void count_late(struct findings *findings)
 {
 	struct late_sum *sums = say_calloc(findings->n_processes, sizeof(*sums));

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static enum sl_origin_kind note_of(const struct row *row)
+/* SL_ORIGIN_KIND_NONE: it has a whole one. */
+static enum sl_origin_kind why_no_origin(const struct row *row)
 {
 	if (row->row.origin_kind != SL_ORIGIN_KIND_NONE)
 		return row->row.origin_kind;
@@ -40,7 +41,7 @@ static struct place *intern_place(struct merge *merge, struct places *all,
 	memset(&key, 0, sizeof(key));
 	memcpy(key.id, place_id(from->origin, kind, empty), sizeof(key.id));
 	if (!from->origin) {
-		key.origin_kind = (uint8_t)note_of(from);
+		key.origin_kind = (uint8_t)why_no_origin(from);
 		key.call = from->row.call;
 		key.origin_is_pending = from->row.origin == SL_ORIGIN_PENDING;
 	}
@@ -52,7 +53,7 @@ static struct place *intern_place(struct merge *merge, struct places *all,
 	memcpy(place->found.id, key.id, sizeof(key.id));
 	place->found.kind = kind;
 	place->found.call = from->row.call;
-	place->found.origin_kind = note_of(from);
+	place->found.origin_kind = why_no_origin(from);
 	place->found.origin_is_pending = key.origin_is_pending;
 	if (from->origin) {
 		place->found.origin = from->origin->frames;
@@ -83,8 +84,9 @@ void judging_add_to_place(struct merge *merge, struct places *places,
 	const struct row *from = linked_origin_row(socket);
 	struct place *place = intern_place(merge, places, socket, from);
 
-	/* A place whose origin is known from the opener somewhere needs no excuse. */
-	if (note_of(from) == SL_ORIGIN_KIND_NONE)
+	/* The same frames may be a whole backtrace in one ledger and a short one in another:
+	 * then the place has a whole one. */
+	if (why_no_origin(from) == SL_ORIGIN_KIND_NONE)
 		place->found.origin_kind = SL_ORIGIN_KIND_NONE;
 	if (place->found.call == SL_CALL_NONE)
 		place->found.call = from->row.call;

@@ -42,8 +42,7 @@ void judging_rows(const struct merge *merge, struct joined *socket)
 		if (!row->is_overruled)
 			continue;
 		for (struct row *next = socket->rows; next; next = next->next)
-			if (!next->is_told_by_kernel &&
-			    linked_overrules(merge, next, row))
+			if (!next->is_from_kernel && linked_overrules(merge, next, row))
 				carry_verdict(row, next);
 	}
 }

@@ -79,14 +79,13 @@ struct row { /* one process's view */
 	const char *test;
 	uint32_t process;
 	uint32_t fd;
-	bool is_overruled; /* by the program that came after */
+	bool is_overruled; /* by a row of the program that came after, over exec */
 	/* Not the process whose ledger it is from, but another one holds the socket. */
 	bool is_elsewhere;
 	uint32_t holder_pid; /* with is_elsewhere; 0 = not known */
 	const char *program; /* its name; NULL = not known */
 	uint32_t record;     /* with is_elsewhere: the later ones have higher numbers */
-	bool is_told_by_kernel; /* with is_elsewhere: not from a record: the kernel was
-				 * asked now */
+	bool is_from_kernel; /* with is_elsewhere: the kernel said so now, no record */
 };
 
 struct socket_key {
@@ -144,7 +143,7 @@ bool linked_was_opened_here(const struct row *row);
 /* merge_exec.c */
 
 void linked_join_over_exec(struct merge *merge);
-/* Whether `later` is of a program that the process of `row` became. */
+/* Whether `later` is of a program that the process of `row` became, by exec. */
 bool linked_overrules(const struct merge *merge, const struct row *later,
 		      const struct row *row);
 /* Marks the rows of programs that became another one, which has a row, too. */

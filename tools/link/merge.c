@@ -3,17 +3,18 @@
  * Theory of operation.  A row is one process's view of one descriptor.  Rows with the
  * same boot id and cookie speak of one socket, in whatever process; where the cookie was
  * never asked, the socket id joins the duplicates within a process.  Rows of descriptors
- * closed since, and passed descriptors over Unix sockets (events), hold nothing, but know
- * where the socket was opened: the origin in the giver's ledger serves the taker's row.
+ * closed since hold nothing, nor do the rows that are made of events: that a descriptor
+ * was sent over a Unix socket.  But they know where the socket was opened: the row of the
+ * process that received it has its origin from the ledger of the process that sent it.
  *
  * An exec keeps the process and closes some of its descriptors: what the ledger of the
  * former program says of a socket is overruled by what the ledger of the later one
  * says.  What the ledger does not tell is found out once all have been added, in this
- * order: how each process ended (settle_ends); which row of a former program is of a
- * socket that a later one has (merge_exec.c); which rows are overruled; and which sockets
- * are held by processes that keep no ledger (merge_elsewhere.c), the only step that asks
- * the kernel.
- */
+ * order: how each process ended (settle_ends()); which process started it
+ * (merge_parents.c); how many sockets were open over time (merge_series.c); which row of
+ * a former program is of a socket that a later one has, and which rows are overruled
+ * (merge_exec.c); and which sockets are held by processes that keep no ledger
+ * (merge_elsewhere.c), the only step that asks the kernel. */
 #include "link/merge.h"
 
 #include "kernel/process.h"
@@ -211,9 +212,9 @@ static struct program *intern_program(struct merge *merge, const struct sl_heade
 	return known;
 }
 
-/* Of the last of merge->processes. */
-static void tell_process(struct merge *merge, const struct reader_ledger *ledger,
-			 bool is_of_this_boot)
+/* Adds to the findings what they say of the last of merge->processes. */
+static void describe_process(struct merge *merge, const struct reader_ledger *ledger,
+			     bool is_of_this_boot)
 {
 	struct findings *findings = merge->findings;
 	const struct sl_header *head = ledger->head;
@@ -259,10 +260,10 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 		.started_ns = head->started_ns,
 	};
 	linked_take_series(merge, &merge->processes[at], head);
-	/* It may not have been asked for. */
+	/* The ledger of the program that it became may not be among those to be read. */
 	if (head->ended == SL_RUNNING && ledgers_has_next(ledger->path))
 		merge->processes[at].facts.ended = FINDINGS_EXEC;
-	tell_process(merge, ledger, boot->is_this);
+	describe_process(merge, ledger, boot->is_this);
 	return at;
 }
 

@@ -16,8 +16,8 @@ struct merge *merge_open(void);
 void merge_add(struct merge *merge, const struct reader_ledger *ledger);
 
 /* What a parent saw of a process it waited for: of the ledgers that have this pid, the
- * last one still marked running ended so.  `signal` 0: it exited all the same, so it had
- * become another program (or never came back to us). */
+ * last one still marked running ended so.  `signal` 0: it did not end by a signal.  Its
+ * ledger does not have its end, so it had become another program, or ended past us. */
 void merge_saw_end(struct merge *merge, uint32_t pid, int signal);
 
 /* Joins what was added into sockets: for judge/. */

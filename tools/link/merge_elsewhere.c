@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* A process that runs and keeps a ledger is judged by its own ledger. */
+/* Then what is held is judged by the ledger of that process. */
 static bool is_held_by_one_that_runs(const struct merge *merge,
 				     const struct joined *socket)
 {
@@ -53,7 +53,7 @@ static void keep_the_last(struct joined *socket)
 				row->row.held = 0;
 }
 
-/* The kernel tells more of it now. */
+/* What the kernel says now takes the place of the records. */
 static void drop_recorded(struct joined *socket)
 {
 	for (struct row *row = socket->rows; row; row = row->next)
@@ -76,7 +76,7 @@ static void add_holder(struct merge *merge, struct joined *socket,
 		.process = opener->process,
 		.fd = holder->fd,
 		.is_elsewhere = true,
-		.is_told_by_kernel = true,
+		.is_from_kernel = true,
 		.holder_pid = holder->pid,
 		.program = *name ? findings_keep_string(merge->findings, name) : NULL,
 	};
