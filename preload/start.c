@@ -229,7 +229,8 @@ static void keep_directory(void)
 	ledger_expect(start_ledger_directory);
 }
 
-static void start_books(void)
+/* Opens the ledger, and records the sockets that the process was given. */
+static void start_records(void)
 {
 	if (start_settings.ledger[0])
 		start_first_socket();
@@ -295,6 +296,22 @@ AT_START static void find_options(void)
 		take_options(options);
 }
 
+/* Of a program that makes connections. */
+static void start_connecting(void)
+{
+	single_start();
+	helper_note_processors();
+	if (start_settings.thread)
+		allocation_start();
+	/* Read the list of modules now: a seccomp filter may forbid it at exit. */
+	if (!start_settings.thread) {
+		origin_allocate();
+		origin_work();
+	}
+	guard_watch_copies();
+	start_records();
+}
+
 AT_START static void start_all(void)
 {
 	bool has_all_calls = next_start(&start_imports_connections);
@@ -333,20 +350,8 @@ AT_START static void start_all(void)
 	    !start_settings.thread)
 		fork_register_handlers();
 	loader_start();
-	if (start_imports_connections) {
-		single_start();
-		helper_note_processors();
-		if (start_settings.thread)
-			allocation_start();
-		/* Read the list of modules now: a seccomp filter may forbid it at
-		 * exit. */
-		if (!start_settings.thread) {
-			origin_allocate();
-			origin_work();
-		}
-		guard_watch_copies();
-		start_books();
-	}
+	if (start_imports_connections)
+		start_connecting();
 	start_hooks_are_on = true;
 }
 

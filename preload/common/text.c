@@ -445,20 +445,26 @@ void text_hint(struct text *text)
 	text_string(text, TEXT_HINT "\n");
 }
 
-void text_summary(struct text *text, const struct text_summary *summary)
+/* "2 sockets leaked at 1 place (1 of them closed only by the program's end)" */
+static void put_leaked(struct text *text, const struct text_summary *summary)
 {
-	tag(text, summary->pid, "SUMMARY");
 	number_of(text, summary->n_leaked, "socket");
 	text_string(text, " leaked at ");
 	number_of(text, summary->n_places, "place");
-	if (summary->closed_by_end > 0) {
-		text_string(text, " (");
-		if (summary->closed_by_end < summary->n_leaked) {
-			text_unsigned(text, summary->closed_by_end);
-			text_string(text, " of them ");
-		}
-		text_string(text, "closed only by the program's end)");
+	if (summary->closed_by_end == 0)
+		return;
+	text_string(text, " (");
+	if (summary->closed_by_end < summary->n_leaked) {
+		text_unsigned(text, summary->closed_by_end);
+		text_string(text, " of them ");
 	}
+	text_string(text, "closed only by the program's end)");
+}
+
+void text_summary(struct text *text, const struct text_summary *summary)
+{
+	tag(text, summary->pid, "SUMMARY");
+	put_leaked(text, summary);
 	text_string(text, "; ");
 	text_unsigned(text, summary->opened);
 	text_string(text, " opened, ");

@@ -32,6 +32,20 @@ struct numbered {
 	bool had, has_entered, leaves;
 };
 
+/* Of seccomp(2) and prctl(2). */
+static bool enters_sandbox(const struct numbered *call)
+{
+	unsigned long filter = (unsigned long)call->c;
+
+	if (call->number == SYS_prctl)
+		return call->a == PR_SET_SECCOMP &&
+		       installs_filter((unsigned long)call->b, filter);
+	return (call->a == SECCOMP_SET_MODE_FILTER &&
+		installs_filter(SECCOMP_MODE_FILTER, filter)) ||
+	       (call->a == SECCOMP_SET_MODE_STRICT &&
+		installs_filter(SECCOMP_MODE_STRICT, filter));
+}
+
 static void before_numbered(struct numbered *call)
 {
 	switch (call->number) {
@@ -65,20 +79,10 @@ static void before_numbered(struct numbered *call)
 		call->a = leaving_thread((int)call->a);
 		break;
 	case SYS_seccomp:
-		if (call->a != SECCOMP_SET_MODE_STRICT &&
-		    call->a != SECCOMP_SET_MODE_FILTER)
-			break;
-		if (installs_filter(call->a == SECCOMP_SET_MODE_FILTER
-					    ? SECCOMP_MODE_FILTER
-					    : SECCOMP_MODE_STRICT,
-				    (unsigned long)call->c))
-			call->has_entered = entering_sandbox();
-		break;
 	case SYS_prctl:
-		if (call->a == PR_SET_TSC)
+		if (call->number == SYS_prctl && call->a == PR_SET_TSC)
 			clock_before_counter_is_denied();
-		if (call->a == PR_SET_SECCOMP &&
-		    installs_filter((unsigned long)call->b, (unsigned long)call->c))
+		if (enters_sandbox(call))
 			call->has_entered = entering_sandbox();
 		break;
 	case SYS_chroot:

@@ -300,44 +300,54 @@ static void sum_up(struct text *text, const struct text_summary *summary)
 		text_summary(text, summary);
 }
 
-void leak_groups_summary(const struct fd_access *access)
+/* What one group adds to it. */
+static void add_group(struct text_summary *summary, struct leak_group *leak_group)
 {
-	struct text text = group_new_report();
-	struct text_summary summary = counts();
-	/* What could not be recorded may have leaked: it is told of, too. */
-	uint64_t late_max_ms;
-	bool has_leaked =
-		leak_groups_late(&late_max_ms) > 0 || groups_n_unplaced || summary.missed;
+	if (leak_group->key.is_pending) {
+		summary->pending += leak_group->n;
+		return;
+	}
+	uint64_t count = group_leaked(leak_group), n_by_end = leak_group->n_by_end;
+	summary->n_leaked += count;
+	summary->n_places += count > 0;
+	summary->closed_by_end += count < n_by_end ? count : n_by_end;
+	if (leak_group->rule >= 0) {
+		uint64_t n_suppressed = leak_group->n + n_by_end - count;
 
-	summary.n_leaked = groups_n_unplaced_leaks;
-	summary.missed += groups_n_unplaced + origin_lost();
+		suppressions[leak_group->rule].n_used += n_suppressed;
+		summary->suppressed += n_suppressed;
+	}
+}
+
+/* What all groups add to it.  false = nothing leaked, and all was recorded. */
+static bool add_groups(struct text_summary *summary)
+{
+	uint64_t late_max_ms;
+	bool has_leaked = leak_groups_late(&late_max_ms) > 0 || groups_n_unplaced ||
+			  summary->missed;
+
+	summary->n_leaked = groups_n_unplaced_leaks;
+	summary->missed += groups_n_unplaced + origin_lost();
 	for (struct leak_group *leak_group = leak_groups; leak_group;
 	     leak_group = leak_group->hh.next) {
-		uint64_t count =
-			leak_group->key.is_pending ? 0 : group_leaked(leak_group);
-
 		has_leaked |= leak_group->next_print > 0;
-		summary.n_leaked += count;
-		summary.n_places += count > 0;
-		summary.closed_late += leak_group->earlier.n;
-		if (leak_group->earlier.max_ms > summary.closed_late_max_ms)
-			summary.closed_late_max_ms = leak_group->earlier.max_ms;
-		summary.closed_by_end +=
-			count < leak_group->n_by_end ? count : leak_group->n_by_end;
-		if (leak_group->key.is_pending)
-			summary.pending += leak_group->n;
-		else if (leak_group->rule >= 0) {
-			suppressions[leak_group->rule].n_used +=
-				leak_group->n + leak_group->n_by_end - count;
-			summary.suppressed +=
-				leak_group->n + leak_group->n_by_end - count;
-		}
+		summary->closed_late += leak_group->earlier.n;
+		if (leak_group->earlier.max_ms > summary->closed_late_max_ms)
+			summary->closed_late_max_ms = leak_group->earlier.max_ms;
+		add_group(summary, leak_group);
 	}
-	if (!summary.n_leaked && !has_leaked)
+	return summary->n_leaked || has_leaked;
+}
+
+void leak_groups_summary(const struct fd_access *access)
+{
+	struct text_summary summary = counts();
+
+	if (!add_groups(&summary))
 		return;
 	groups_list_late(access);
 	list_pending(access);
-	text = group_new_report();
+	struct text text = group_new_report();
 	if (!groups_are_json && lacks_lines)
 		text_hint(&text);
 	sum_up(&text, &summary);

@@ -203,6 +203,20 @@ static void note_pid(struct descendants *descendants, uint32_t pid, uint64_t sta
 }
 
 /* Between exec and the loader's work the library is not there yet. */
+static void decide_by_library(struct process *process, bool is_loaded, enum asked asked)
+{
+	if (is_loaded && asked == ASKED_ELSEWHERE)
+		decide(process, UNWATCHED, UNWATCHED_ELSEWHERE);
+	else if (is_loaded)
+		decide(process, WATCHED, 0);
+	else if (asked == NOT_ASKED)
+		decide(process, UNWATCHED, UNWATCHED_ENVIRONMENT);
+	else if (asked == ASKED_OUT_OF_REACH ||
+		 clock_now_ms() - process->first_ms > LOAD_PATIENCE_MS)
+		decide(process, UNWATCHED, UNWATCHED_NOT_LOADED);
+}
+
+/* Whether its image is watched, as far as that can be seen now. */
 static void examine(struct descendants *descendants, struct process *process)
 {
 	char path[64];
@@ -232,15 +246,8 @@ static void examine(struct descendants *descendants, struct process *process)
 		return;
 	if (is_refused && (!loaded || reason != UNWATCHED_STATIC))
 		decide(process, UNWATCHED, reason);
-	else if (loaded && asked == ASKED_ELSEWHERE)
-		decide(process, UNWATCHED, UNWATCHED_ELSEWHERE);
-	else if (loaded)
-		decide(process, WATCHED, 0);
-	else if (asked == NOT_ASKED)
-		decide(process, UNWATCHED, UNWATCHED_ENVIRONMENT);
-	else if (asked == ASKED_OUT_OF_REACH ||
-		 clock_now_ms() - process->first_ms > LOAD_PATIENCE_MS)
-		decide(process, UNWATCHED, UNWATCHED_NOT_LOADED);
+	else
+		decide_by_library(process, loaded, asked);
 	if (process->state == UNWATCHED)
 		note_pid(descendants, process->pid, process->image.start_ticks);
 	/* Valgrind is static, and runs a program with our library in itself.  Musl's
