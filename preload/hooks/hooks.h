@@ -37,8 +37,9 @@
  *    (tests/e2e/calls.bats and small_stacks.bats ask for each line), guest_signals.c if
  *    it is a cancellation point, tests/unit/ledger_layout_test.c: its number.
  *
- * A hook takes at most 1,536 bytes of the stack it is called on
- * (tests/e2e/small_stacks.bats counts them); what takes more goes by room_run().
+ * A hook takes at most 1,536 bytes of the stack it is called on, but for the capture of a
+ * language's frames (tests/e2e/small_stacks.bats counts them); what takes more goes by
+ * room_run().
  *
  * All functions here: any thread, any signal handler; none touches errno, for they make
  * raw system calls only. */

@@ -363,7 +363,7 @@ uint64_t leak_groups_summary_without(uint64_t n_leaked)
 	struct text_summary summary = counts();
 
 	summary.n_leaked = n_leaked;
-	log_warn("a look at the sockets did not come to its end: what leaked is "
+	log_warn("a scan of the sockets did not come to its end: what leaked is "
 		 "counted, but its places are not known");
 	if (n_suppressions)
 		return 0;

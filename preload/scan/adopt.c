@@ -173,7 +173,7 @@ static bool consider_listed(const struct proc_number *entry, void *of)
 {
 	const struct adoption *adoption = of;
 
-	/* A look into the table first: the link costs a system call. */
+	/* The table is asked first: the link costs a system call. */
 	if (!fd_table_knows(entry->number) &&
 	    links_to_socket(entry->directory, entry->name))
 		consider(adoption->access, entry->number, adoption->origin_kind, false);

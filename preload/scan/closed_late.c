@@ -20,7 +20,7 @@
 
 #include <string.h>
 
-#define MAX_NOTES 4096 /* between two scans: 2 MiB, mapped when the first is needed */
+#define MAX_NOTES 4096 /* between two scans: 1.3 MiB, mapped when the first is needed */
 
 struct late_close {
 	struct fd_scan scanned;

@@ -1,4 +1,4 @@
-/* What the ledger is told of one socket, or of one scan. */
+/* What a scan writes into the ledger: rows of sockets, and events. */
 #include "scan/scan_internal.h"
 
 #include "base/clock.h"
@@ -53,7 +53,8 @@ static void describe_told(struct sl_descriptor *d, const struct fd_scan *scanned
 	}
 }
 
-/* What the ledger is told of it; `told`: with a peer that has gone. */
+/* Its row in the ledger.  `notice`: what the program was told of it; NULL where its peer is
+ * there. */
 static struct sl_descriptor describe(const struct fd_scan *scanned,
 				     const struct eof_notice *notice)
 {

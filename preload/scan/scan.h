@@ -1,5 +1,6 @@
 /* Scans: asks the kernel about every tracked socket, judges and reports those whose peer
- * has gone.  What is not said to be for hooks is for the owner of the scan lock. */
+ * has gone.  One scan of all of them is a pass.  What is not said to be for hooks is for
+ * the owner of the scan lock. */
 #ifndef SOCKLEAK_SCAN_H
 #define SOCKLEAK_SCAN_H
 

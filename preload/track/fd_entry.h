@@ -34,7 +34,7 @@ enum entry_bits {
 struct fd_entry {
 	_Atomic uint64_t word;
 	uint64_t opened_ns;
-	_Atomic uint32_t origin; /* as in origin.h; the scanning thread settles it */
+	_Atomic uint32_t origin; /* as in origin.h; the scanning thread resolves it */
 	uint32_t socket_id;      /* the generation of the first of its duplicates */
 	uint16_t name;           /* of the running test; 0 = none */
 	uint8_t call;            /* enum sl_call */
@@ -46,7 +46,8 @@ struct fd_entry {
 
 	/* The scanning thread's. */
 	uint32_t scanned_gen; /* generation that the rest is about */
-	uint32_t published;   /* generation, and marks, that stand in the ledger */
+	uint32_t published;   /* which version of its row is in the ledger: stamp_of()
+					* of scan/publish.c; 0 = none */
 	uint64_t cookie;
 };
 static_assert(sizeof(struct fd_entry) == 64, "64 bytes a tracked descriptor");

@@ -5,7 +5,7 @@
  *                      program was told of it, how its connection ended.  The entries
  *                      of all duplicates refer to the same one.
  *
- * Most sockets never need a record: it is made when a descriptor is duplicated, when the
+ * Not every socket needs a record: it is made when a descriptor is duplicated, when the
  * program is told of an end, or when a scan finds that the peer has gone.  What a birth
  * writes stays in the entry, so that neither a birth nor a close allocates anything; a
  * duplicate gets a copy of it.

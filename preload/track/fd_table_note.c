@@ -4,7 +4,7 @@
 #include "track/fd_table_internal.h"
 #include "track/socket.h"
 
-/* The scanning thread may settle it meanwhile. */
+/* The scanning thread may resolve it meanwhile. */
 static void note_origin(struct fd_entry *entry,
 			uint32_t (*note)(uint32_t origin, const char *text),
 			const char *text)

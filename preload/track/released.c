@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define CHUNK_SLOTS 1024 /* 430 KiB, mapped when the first of them is needed */
+#define CHUNK_SLOTS 1024 /* 376 KiB, mapped when the first of them is needed */
 #define N_WORDS     (RELEASED_SLOTS / SLOTS_IN_WORD)
 
 ARENA_TABLE static struct released *_Atomic chunks[RELEASED_SLOTS / CHUNK_SLOTS];

@@ -5,7 +5,7 @@
 #include "base/sections.h"
 #include "track/fd_table_internal.h"
 
-#define CHUNK_RECORDS 1024 /* 280 KiB, touched as needed */
+#define CHUNK_RECORDS 1024 /* 248 KiB, touched as needed */
 #define N_CHUNKS      1024
 static_assert(CHUNK_RECORDS * N_CHUNKS == (ENTRY_RECORD_MASK >> ENTRY_RECORD_SHIFT) + 1,
 	      "an entry can refer to each record");

@@ -167,7 +167,7 @@ stuck() {
 @test "where a look stands still the end says how many leaked, and why not where" {
 	stuck -9 exitcode=9 "$tmp/host"
 	[ "${#stderr_lines[@]}" = 2 ]
-	[[ ${stderr_lines[0]} == *"WARNING: sockleak: a look at the sockets did not come to its end"* ]]
+	[[ ${stderr_lines[0]} == *"WARNING: sockleak: a scan of the sockets did not come to its end"* ]]
 	[[ ${stderr_lines[1]} == *"SUMMARY: sockleak: 1 socket leaked at 0 places"* ]]
 	stuck -0 format=json "$tmp/host"
 	[ "$(jq -r '.event, .leaked' <<<"${stderr_lines[1]}")" = $'summary\n1' ]
