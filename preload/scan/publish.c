@@ -194,24 +194,21 @@ void publish_resolved(void)
 	if (!ledger_is_kept())
 		return;
 	publish_records();
-	for (unsigned fd = 0; fd < fd_table_top(); fd++) {
-		struct fd_entry *entry = fd_table_entry((int)fd);
-
-		if (!entry)
-			fd |= FD_TABLE_ENTRIES - 1;
-		else if (fd_table_knows((int)fd))
-			resolve_row((int)fd, entry);
-	}
+	unsigned top = fd_table_top();
+	for (unsigned fd = fd_table_skip(0, top); fd < top;
+	     fd = fd_table_skip(fd + 1, top))
+		if (fd_table_knows((int)fd))
+			resolve_row((int)fd, fd_table_entry((int)fd));
 }
 
 void publish_missing(void)
 {
-	for (unsigned fd = 0; fd < fd_table_top(); fd++) {
-		if (!fd_table_entry((int)fd))
-			fd |= FD_TABLE_ENTRIES - 1;
-		else if (fd_table_knows((int)fd) && is_unwritten((int)fd))
+	unsigned top = fd_table_top();
+
+	for (unsigned fd = fd_table_skip(0, top); fd < top;
+	     fd = fd_table_skip(fd + 1, top))
+		if (fd_table_knows((int)fd) && is_unwritten((int)fd))
 			fd_table_correct_row((int)fd);
-	}
 }
 
 void publish_fork_child(void)

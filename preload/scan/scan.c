@@ -89,11 +89,9 @@ static void scan_all(struct scan_pass *pass)
 	ledger_resolve_closed(origin_resolve);
 	leak_groups_begin();
 	scan_ended(pass);
-	for (unsigned fd = 0; fd < top; fd++) {
-		if (!fd_table_entry((int)fd))
-			fd |= FD_TABLE_ENTRIES - 1;
-		else
-			scan_fd((int)fd, pass);
+	for (unsigned fd = fd_table_skip(0, top); fd < top;
+	     fd = fd_table_skip(fd + 1, top)) {
+		scan_fd((int)fd, pass);
 		guard_progressed();
 	}
 	if (!pass->runs_on) {

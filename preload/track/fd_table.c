@@ -433,15 +433,14 @@ void fd_table_dissolve(int fd)
 
 AT_START bool fd_table_has_connection(void)
 {
-	for (unsigned fd = 0; fd < fd_table_top(); fd++) {
-		struct fd_entry *entry = fd_table_entry((int)fd);
+	unsigned end = fd_table_top();
 
-		if (!entry)
-			fd |= FD_TABLE_ENTRIES - 1;
-		else if (atomic_load_explicit(&entry->word, memory_order_relaxed) &
-			 ENTRY_CONNECTED)
+	for (unsigned fd = fd_table_skip(0, end); fd < end;
+	     fd = fd_table_skip(fd + 1, end))
+		if (atomic_load_explicit(&fd_table_entry((int)fd)->word,
+					 memory_order_relaxed) &
+		    ENTRY_CONNECTED)
 			return true;
-	}
 	return false;
 }
 

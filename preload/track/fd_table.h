@@ -66,6 +66,15 @@ static inline struct fd_entry *fd_table_entry(int fd)
 	return chunk ? &chunk[at % FD_TABLE_ENTRIES] : NULL;
 }
 
+/* The first descriptor from `fd` to `top` that may have an entry: chunks that were never
+ * needed are passed over. */
+static inline unsigned fd_table_skip(unsigned fd, unsigned top)
+{
+	while (fd < top && !fd_table_entry((int)fd))
+		fd = (fd | (FD_TABLE_ENTRIES - 1)) + 1;
+	return fd;
+}
+
 /* Whether anything is recorded on `fd`: what a hook asks first.  Two loads. */
 static inline bool fd_table_knows(int fd)
 {

@@ -268,24 +268,21 @@ void fd_table_restore(int fd, const struct fd_entry *was)
 
 void fd_table_forget_range(unsigned first, unsigned last)
 {
-	for (unsigned fd = first; fd <= last && fd < fd_table_top(); fd++) {
-		if (!fd_table_entry((int)fd))
-			fd |= FD_TABLE_ENTRIES - 1;
-		else
-			fd_table_forget((int)fd, NULL);
-	}
+	unsigned top = fd_table_top();
+
+	for (unsigned fd = fd_table_skip(first, top); fd <= last && fd < top;
+	     fd = fd_table_skip(fd + 1, top))
+		fd_table_forget((int)fd, NULL);
 }
 
 bool fd_table_knows_any(unsigned first, unsigned last)
 {
-	unsigned end = fd_table_top();
+	unsigned top = fd_table_top();
 
-	for (unsigned fd = first; fd <= last && fd < end; fd++) {
-		if (!fd_table_entry((int)fd))
-			fd |= FD_TABLE_ENTRIES - 1;
-		else if (fd_table_knows((int)fd))
+	for (unsigned fd = fd_table_skip(first, top); fd <= last && fd < top;
+	     fd = fd_table_skip(fd + 1, top))
+		if (fd_table_knows((int)fd))
 			return true;
-	}
 	return false;
 }
 
