@@ -1,9 +1,21 @@
-/* Paths as strings: no file is looked at. */
+/* Paths and other names as strings: no file is opened. */
 #ifndef SOCKLEAK_PATH_H
 #define SOCKLEAK_PATH_H
 
 #include <stdbool.h>
 #include <string.h>
+
+static inline bool string_begins(const char *path, const char *with)
+{
+	return strncmp(path, with, strlen(with)) == 0;
+}
+
+/* Whether it is in a folder of the system's libraries. */
+static inline bool path_is_of_system(const char *path)
+{
+	return string_begins(path, "/lib/") || string_begins(path, "/lib64/") ||
+	       string_begins(path, "/usr/lib/") || string_begins(path, "/usr/lib64/");
+}
 
 /* What stands behind the last '/'; all of a path without one. */
 static inline const char *path_base(const char *path)

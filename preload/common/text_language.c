@@ -12,18 +12,13 @@ const char *text_language_name(enum sl_language language)
 	return (unsigned)language < SL_N_LANGUAGES ? names[language] : NULL;
 }
 
-static bool begins_with(const char *string, const char *beginning)
-{
-	return strncmp(string, beginning, strlen(beginning)) == 0;
-}
-
 /* The program "python3.11", "libpython3.11.so.1.0", and modules of its own library, such
  * as ".../lib-dynload/_socket.cpython-311-x86_64-linux-gnu.so". */
 static bool is_python(const char *path)
 {
 	const char *name = path_base(path);
 
-	return begins_with(name, "python3") || begins_with(name, "libpython3") ||
+	return string_begins(name, "python3") || string_begins(name, "libpython3") ||
 	       strstr(path, "/lib-dynload/");
 }
 
@@ -46,7 +41,7 @@ static bool is_node(const char *path)
 	const char *name = path_base(path);
 
 	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0 ||
-	       begins_with(name, "libnode.so") || begins_with(name, "libuv.so");
+	       string_begins(name, "libnode.so") || string_begins(name, "libuv.so");
 }
 
 bool text_is_interpreter(unsigned languages, const char *module)
@@ -86,7 +81,7 @@ static bool is_of_jdk(const char *function)
 		"com.sun.tools."};
 
 	for (unsigned i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-		if (begins_with(function, prefixes[i]))
+		if (string_begins(function, prefixes[i]))
 			return true;
 	return false;
 }
@@ -96,7 +91,7 @@ static bool is_of_jdk(const char *function)
 static bool is_of_node(const struct text_frame *frame)
 {
 	return frame->language == SL_LANGUAGE_JAVASCRIPT && frame->file &&
-	       (begins_with(frame->file, "node:") ||
+	       (string_begins(frame->file, "node:") ||
 		strcmp(frame->file, "<anonymous>") == 0);
 }
 
@@ -111,7 +106,7 @@ bool text_is_of_language(const struct text_frame *frame)
 	if (frame->language != SL_LANGUAGE_PYTHON || !frame->file)
 		return false;
 	if (frame->file[0] == '<')
-		return begins_with(frame->file, "<frozen ");
+		return string_begins(frame->file, "<frozen ");
 	return strstr(frame->file, "/lib/python3.") &&
 	       !strstr(frame->file, "/site-packages/") &&
 	       !strstr(frame->file, "/dist-packages/");
@@ -121,7 +116,7 @@ static bool is_libc(const struct text_frame *frame)
 {
 	const char *name = frame->module ? path_base(frame->module) : "";
 
-	return begins_with(name, "libc.so.") || begins_with(name, "libpthread");
+	return string_begins(name, "libc.so.") || string_begins(name, "libpthread");
 }
 
 static bool opens_for_others(const struct text_frame *frame)

@@ -8,6 +8,7 @@
  * names.  A frame whose module cannot be read stays as it is. */
 #include "annotate/frames.h"
 
+#include "common/path.h"
 #include "support/paths.h"
 #include "support/say.h"
 
@@ -120,17 +121,11 @@ void frames_name(struct findings *findings, bool folds)
 
 static bool is_of_system(const struct text_frame *frame)
 {
-	static const char *const prefixes[] = {"/lib/", "/lib64/", "/usr/lib/",
-					       "/usr/lib64/"};
-
 	if (frame->language)
 		return frame->is_folded || text_is_of_language(frame);
 	if (frame->is_folded || !frame->module || frame->module[0] != '/')
 		return true;
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-		if (strncmp(frame->module, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
+	return path_is_of_system(frame->module);
 }
 
 const struct text_frame *frames_first_of_user(const struct text_frame *frames, unsigned n)

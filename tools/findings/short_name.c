@@ -1,6 +1,8 @@
 /* See short_name.h. */
 #include "findings/short_name.h"
 
+#include "common/path.h"
+
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
@@ -21,11 +23,6 @@ static void put(struct copy *copy, const char *bytes, size_t n)
 	copy->used += n;
 }
 
-static bool begins(const char *at, const char *with)
-{
-	return strncmp(at, with, strlen(with)) == 0;
-}
-
 static bool is_word(char character)
 {
 	return isalnum((unsigned char)character) || character == '_' || character == '$';
@@ -38,10 +35,10 @@ static bool put_operator(struct copy *copy, const char *begin)
 	static const char word[] = "operator";
 	const char *end = copy->at + strlen(word);
 
-	if (!begins(copy->at, word) || is_word(*end) ||
+	if (!string_begins(copy->at, word) || is_word(*end) ||
 	    (copy->at > begin && is_word(copy->at[-1])))
 		return false;
-	if (begins(end, "()") || begins(end, "[]"))
+	if (string_begins(end, "()") || string_begins(end, "[]"))
 		end += 2;
 	else if (*end == ' ')
 		end += 1 + strcspn(end + 1, "(<");
@@ -49,7 +46,7 @@ static bool put_operator(struct copy *copy, const char *begin)
 		end += strspn(end, "<>=!+-*/%^&|~,");
 	put(copy, copy->at, (size_t)(end - copy->at));
 	/* "operator<< <char>" */
-	copy->at = end + begins(end, " <");
+	copy->at = end + string_begins(end, " <");
 	return true;
 }
 
@@ -75,7 +72,7 @@ static bool put_compilers_name(struct copy *copy)
 {
 	static const char anonymous[] = "(anonymous namespace)";
 
-	if (begins(copy->at, anonymous)) {
+	if (string_begins(copy->at, anonymous)) {
 		put(copy, anonymous, strlen(anonymous));
 		copy->at += strlen(anonymous);
 		return true;
@@ -95,7 +92,7 @@ static void skip_qualifiers(struct copy *copy)
 						 " noexcept"};
 
 	for (size_t i = 0; i < sizeof(qualifiers) / sizeof(qualifiers[0]); i++)
-		if (begins(copy->at, qualifiers[i])) {
+		if (string_begins(copy->at, qualifiers[i])) {
 			copy->at += strlen(qualifiers[i]);
 			i = (size_t)-1;
 		}
@@ -115,7 +112,7 @@ void short_name(const char *name, char *to, size_t size)
 		put(&copy, name, strlen(name));
 		copy.at = "";
 	}
-	while (*copy.at && !begins(copy.at, " [")) {
+	while (*copy.at && !string_begins(copy.at, " [")) {
 		if (put_operator(&copy, name) || put_compilers_name(&copy))
 			continue;
 		if (*copy.at == '<') {

@@ -12,15 +12,10 @@
 /* Frames after annotate/frames.c; what is deeper is left out. */
 #define MAX_FRAMES 1024
 
-static bool begins(const char *string, const char *with)
-{
-	return strncmp(string, with, strlen(with)) == 0;
-}
-
 static const char *behind_any(const char *path, const char *const *prefixes)
 {
 	for (; *prefixes; prefixes++)
-		if (begins(path, *prefixes))
+		if (string_begins(path, *prefixes))
 			return path + strlen(*prefixes);
 	return NULL;
 }
@@ -47,13 +42,12 @@ static bool header_library(const char *file, char name[32])
  * leaks. */
 static bool module_library(const char *module, char name[32])
 {
-	static const char *const prefixes[] = {"/lib/", "/lib64/", "/usr/lib/",
-					       "/usr/lib64/", NULL};
 	const char *file = path_base(module), *so = strstr(file, ".so");
-	bool is_there = module[0] != '/' || behind_any(module, prefixes);
+	bool is_there = module[0] != '/' || path_is_of_system(module);
 
 	if (!is_there || (module[0] == '/' && !so) ||
-	    !(begins(file, "lib") || begins(file, "ld-") || module[0] != '/'))
+	    !(string_begins(file, "lib") || string_begins(file, "ld-") ||
+	      module[0] != '/'))
 		return false;
 	snprintf(name, 32, "%.*s", so ? (int)(so - file) : 31, file);
 	return true;

@@ -163,7 +163,7 @@ static char *find_needed(Elf *elf, const char *begin, int64_t tag)
 				row.d_tag == tag
 					? elf_strptr(elf, head.sh_link, row.d_un.d_val)
 					: NULL;
-			if (name && strncmp(name, begin, strlen(begin)) == 0)
+			if (name && string_begins(name, begin))
 				return say_strdup(name);
 		}
 	}
