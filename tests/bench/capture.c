@@ -1,5 +1,5 @@
 /* What a capture costs: recognised at 20 frames, in a thread that never captured before,
- * as a copy of 8 KiB of stack, and what unwinding a copy takes the thread that works. */
+ * as a copy of 8 KiB of stack, and what unwinding a copy takes the unwinding thread. */
 #include "base/guard.h"
 #include "unwind/origin.h"
 
@@ -152,7 +152,7 @@ static void *copied(void *what)
 	printf("%s\n", (const char *)what);
 	report("  copied, 8 KiB, into fresh memory", median(first, N_MISSES), "ns");
 	report("  copied, 8 KiB", median(then, N_MISSES), "ns");
-	report("  unwound by the thread that works", work_us, "us");
+	report("  unwound by the unwinding thread", work_us, "us");
 	return NULL;
 }
 

@@ -88,7 +88,7 @@ __attribute__((unused)) static void handlers_that_capture_interrupt_captures(voi
 
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &blocked, NULL); /* by the thread that works */
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL); /* by the unwinding thread */
 	pthread_t worker = start_working();
 	sigaction(SIGUSR1, &action, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
