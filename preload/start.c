@@ -44,6 +44,7 @@
 #include "scan/scan.h"
 #include "start_internal.h"
 #include "track/fd_table.h"
+#include "track/uses.h"
 #include "unwind/late_runtime.h"
 #include "unwind/loader.h"
 #include "unwind/origin.h"
@@ -65,7 +66,7 @@ bool start_may_have_moved;
 static bool opens_log_at_start; /* else when the first scan begins: a program that only
 				 * executes another leaves no file */
 bool start_hooks_are_on;
-bool start_awaits_connection;
+uint8_t start_on_use;
 bool start_has_socket;
 ARENA_TABLE char start_ledger_directory[SETTINGS_PATH_BYTES + 512];
 const char *start_why_no_ledger;
@@ -312,6 +313,12 @@ static void start_connecting(void)
 	start_records();
 }
 
+static void note_uses(void)
+{
+	uses_start();
+	start_on_use |= START_NOTES_USES;
+}
+
 AT_START static void start_all(void)
 {
 	bool has_all_calls = next_start(&start_imports_connections);
@@ -342,6 +349,8 @@ AT_START static void start_all(void)
 		late_runtime_start(allocation_is_safe);
 	}
 	origin_start(start_settings.frames, start_imports_connections);
+	if (start_settings.uses)
+		note_uses();
 	helper_start(start_settings.thread, start_settings.interval_ns);
 	end_register_handlers();
 	/* This takes two microseconds and touches two pages of the C library: a program

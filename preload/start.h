@@ -3,17 +3,26 @@
 #define SOCKLEAK_START_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* false until the constructor has finished, and for ever if it failed: then hooks only
  * call the next definition. */
 extern bool start_hooks_are_on __attribute__((visibility("hidden")));
-/* Connections were inherited, and no scan covers them yet: the first use of one starts
- * the helper. */
-extern bool start_awaits_connection __attribute__((visibility("hidden")));
+/* What a hook does after a call that moved data, or may have; most often nothing. */
+enum start_on_use {
+	START_HELPER = 1, /* connections were inherited, and no scan covers them yet: the
+			   * first use of one starts the helper */
+	START_NOTES_USES = 2, /* uses=yes: set by the constructor, for ever */
+};
+extern uint8_t start_on_use __attribute__((visibility("hidden")));
 
 static inline void start_await_connection(bool is_awaited)
 {
-	__atomic_store_n(&start_awaits_connection, is_awaited, __ATOMIC_RELAXED);
+	uint8_t kept =
+		__atomic_load_n(&start_on_use, __ATOMIC_RELAXED) & START_NOTES_USES;
+
+	__atomic_store_n(&start_on_use, kept | (is_awaited ? START_HELPER : 0),
+			 __ATOMIC_RELAXED);
 }
 
 /* A real child noticed that it runs on a copy of our memory (fork's handler did not run:

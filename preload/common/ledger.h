@@ -28,7 +28,7 @@
 
 #define SL_VERSION        "0.1.0" /* of the product, not of the layout */
 #define SL_LEDGER_MAGIC   UINT64_C(0x6b61656c6b636f73) /* "sockleak", little endian */
-#define SL_LEDGER_VERSION 4
+#define SL_LEDGER_VERSION 5
 #define SL_BYTE_ORDER     UINT32_C(0x01020304)
 #define SL_LEDGER_SUFFIX  ".sockleak"
 /* How the names of the directories of `sockleak run` begin. */
@@ -42,7 +42,7 @@
 #define SL_UNWATCHED_SUFFIX ".unwatched"
 #define SL_MAX_BLOCKS       4096
 #define SL_ROWS_PER_BLOCK   128
-#define SL_BLOCK_BYTES      (SL_ROWS_PER_BLOCK * 160)
+#define SL_BLOCK_BYTES      (SL_ROWS_PER_BLOCK * 176)
 #define SL_MAX_FRAMES       128
 
 /* The slab objects of one TCP socket that SO_MEMINFO does not count: sock, inode, file,
@@ -166,8 +166,16 @@ struct sl_descriptor {
 	uint8_t local[16];          /* network byte order; IPv4 in the first four */
 	uint8_t peer[16];
 	uint32_t socket_id; /* the same for all duplicates of a socket in one process */
-	uint32_t reserved32;
-	uint64_t ended_ns; /* when it was closed, of one that was a leak; 0 = held */
+	/* With uses=yes: the last call of this process, as of the last scan, that moved
+	 * data on the socket, by whatever descriptor.  0 = none is known. */
+	uint32_t use_thread; /* that made it; 0 = not known */
+	uint32_t use_bytes;  /* that it moved; UINT32_MAX = as many, or more */
+	uint64_t ended_ns;   /* when it was closed, of one that was a leak; 0 = held */
+	uint64_t used_ns;
+	uint32_t use_origin; /* backtrace of `use_call` */
+	uint16_t use_call;   /* enum sl_call */
+	uint8_t use_is_sent; /* 1 = the data was sent, 0 = received */
+	uint8_t reserved8;
 };
 
 enum sl_row_flags {
@@ -371,15 +379,15 @@ struct sl_header {
 	struct sl_block blocks[SL_MAX_BLOCKS];
 };
 
-static_assert(sizeof(struct sl_descriptor) == 160, "rows fill a block");
+static_assert(sizeof(struct sl_descriptor) == 176, "rows fill a block");
 static_assert(offsetof(struct sl_header, blocks) == 4096,
 	      "the table follows the first page");
 static_assert(sizeof(struct sl_header) == 4096 + 8 * SL_MAX_BLOCKS, "no padding");
 static_assert(sizeof(struct sl_module) == 64 && sizeof(struct sl_backtrace) == 16 &&
 		      sizeof(struct sl_name) == 16 && sizeof(struct sl_line) == 24 &&
 		      sizeof(struct sl_event) == 56 &&
-		      sizeof(struct sl_elsewhere) == 192 &&
-		      sizeof(struct sl_closed) == 176,
+		      sizeof(struct sl_elsewhere) == 208 &&
+		      sizeof(struct sl_closed) == 192,
 	      "records have no padding");
 static_assert(sizeof(struct sl_series) == 16 + 16 * SL_MAX_POINTS, "no padding");
 

@@ -351,6 +351,7 @@ static void body(struct text *text, const struct text_place *place, bool is_clos
 	text_string(text, "\n");
 	origin_of(text, place);
 	told(text, place);
+	text_uses(text, place);
 	why_of(text, place);
 	if (!is_closed)
 		peer_of(text, place);

@@ -44,6 +44,20 @@ enum text_peer {
 	TEXT_PEER_FORGOTTEN,  /* it is gone: an RST came, or this system had it */
 };
 
+/* The last call that moved data on some sockets of a place, from one backtrace. */
+struct text_use {
+	enum sl_call call;
+	bool is_sent;
+	const struct text_frame *frames; /* innermost first */
+	unsigned n_frames;
+	uint64_t n_sockets;
+	/* Of that which was used longest ago: */
+	uint64_t ms;    /* how long ago */
+	uint64_t bytes; /* UINT32_MAX = as many, or more */
+	pid_t thread;   /* 0 = not known */
+};
+#define TEXT_MAX_USES 3 /* shown of a place */
+
 /* One place: all leaks of one process (or, in merged reports, of many) with the same
  * origin backtrace and kind. */
 struct text_place {
@@ -60,6 +74,8 @@ struct text_place {
 	const struct text_frame *eof;
 	unsigned n_eof;
 	uint64_t told_ms; /* how long ago the program was told; with eof_call */
+	const struct text_use *uses; /* those of the most sockets first */
+	unsigned n_uses;             /* 0 = no use is known */
 	uint64_t n_sockets;
 	uint64_t oldest_ms; /* since the peer was gone */
 	uint64_t newest_ms;
@@ -79,6 +95,8 @@ struct text_place {
 	int fd;              /* of the holder */
 	uint8_t state;       /* as tcpi_state; 0 = not known, taken from kind */
 	uint64_t opened_ms;  /* since it was opened, or TEXT_MS_UNKNOWN */
+	struct text_use use; /* its last; without frames, n_sockets 0 = none is known */
+	unsigned use_index;  /* of these frames in `uses`; n_uses = they are not there */
 	uint64_t cookie;
 	uint64_t inode;
 	uint16_t family;                /* AF_INET, AF_INET6; 0 = addresses not known */
@@ -194,6 +212,11 @@ void text_address(struct text *text, uint16_t family, const uint8_t address[16],
 		  uint16_t port);
 /* "950ms", "12.3s", "1m04s", "2h05m", "3d04h" */
 void text_duration(struct text *text, uint64_t ms);
+/* "last used 12.3s ago by thread 4711: received 517 bytes by recv()"; of 2 of `n_sockets`
+ * "2 of 5 last used, e.g. 12.3s ago ..." */
+void text_use(struct text *text, const struct text_use *use, uint64_t n_sockets);
+/* Those of a place that are shown, with their frames, as text_place() has them. */
+void text_uses(struct text *text, const struct text_place *place);
 
 /* Building blocks, for both. */
 void text_string(struct text *text, const char *string);

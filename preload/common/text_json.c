@@ -136,6 +136,54 @@ static void frames_field(struct text *text, const char *name,
 	text_string(text, "]");
 }
 
+static void use_fields(struct text *text, const struct text_use *use)
+{
+	text_string(text, "{\"call\":");
+	text_json_string(text, text_call_name(use->call));
+	string_field(text, "direction", use->is_sent ? "sent" : "received");
+	number_field(text, "ms", use->ms);
+	number_field(text, "bytes", use->bytes);
+	field(text, "thread");
+	if (use->thread)
+		text_unsigned(text, (uint64_t)use->thread);
+	else
+		text_string(text, "null");
+}
+
+static void uses_field(struct text *text, const struct text_place *place,
+		       unsigned most_frames)
+{
+	field(text, "last_uses");
+	text_string(text, "[");
+	for (unsigned i = 0; i < place->n_uses; i++) {
+		const struct text_use *use = &place->uses[i];
+
+		text_string(text, i ? "," : "");
+		use_fields(text, use);
+		number_field(text, "count", use->n_sockets);
+		frames_field(text, "frames", use->frames,
+			     use->n_frames < most_frames ? use->n_frames : most_frames);
+		text_string(text, "}");
+	}
+	text_string(text, "]");
+}
+
+/* Of the socket that is the example. */
+static void last_use_field(struct text *text, const struct text_place *place)
+{
+	field(text, "last_use");
+	if (!place->use.n_sockets) {
+		text_string(text, "null");
+		return;
+	}
+	use_fields(text, &place->use);
+	if (place->use_index < place->n_uses)
+		number_field(text, "index", place->use_index);
+	else
+		string_field(text, "index", NULL);
+	text_string(text, "}");
+}
+
 /* Digits, a colon and dots only: nothing to escape. */
 static void address_field(struct text *text, const char *name, uint16_t family,
 			  const uint8_t address[16], uint16_t port)
@@ -207,6 +255,7 @@ static void sockets_field(struct text *text, const struct text_place *place)
 	else
 		number_field(text, "opened_ms", place->opened_ms);
 	unread_field(text, place);
+	last_use_field(text, place);
 	string_field(text, "test", place->test);
 	string_field(text, "closed", place->closed);
 	string_field(text, "peer_state", text_peer_name(place->peer_state));
@@ -234,6 +283,7 @@ static void place_fields(struct text *text, const struct text_place *place,
 			     n_eof < most_frames ? n_eof : most_frames);
 	else
 		string_field(text, "eof", NULL);
+	uses_field(text, place, most_frames);
 	number_field(text, "oldest_ms", place->oldest_ms);
 	number_field(text, "newest_ms", place->newest_ms);
 	unread_field(text, place);

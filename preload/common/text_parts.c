@@ -280,3 +280,42 @@ const char *text_state_name(unsigned tcp_state)
 
 	return names[tcp_state < sizeof names / sizeof *names ? tcp_state : 0];
 }
+
+void text_use(struct text *text, const struct text_use *use, uint64_t n_sockets)
+{
+	if (n_sockets > 1) {
+		text_string(text, use->n_sockets < n_sockets ? "" : "all ");
+		text_unsigned(text, use->n_sockets);
+		text_string(text, " ");
+	}
+	if (use->n_sockets < n_sockets) {
+		text_string(text, "of ");
+		text_unsigned(text, n_sockets);
+		text_string(text, " ");
+	}
+	text_string(text, use->n_sockets > 1 ? "last used, e.g. " : "last used ");
+	text_duration(text, use->ms);
+	text_string(text, " ago");
+	if (use->thread) {
+		text_string(text, " by thread ");
+		text_unsigned(text, (uint64_t)use->thread);
+	}
+	text_string(text, use->is_sent ? ": sent " : ": received ");
+	text_string(text, use->bytes >= UINT32_MAX ? "at least " : "");
+	text_unsigned(text, use->bytes);
+	text_string(text, use->bytes == 1 ? " byte by " : " bytes by ");
+	text_string(text, text_call_name(use->call));
+	text_string(text, "()");
+}
+
+void text_uses(struct text *text, const struct text_place *place)
+{
+	for (unsigned i = 0; i < place->n_uses && i < TEXT_MAX_USES; i++) {
+		const struct text_use *use = &place->uses[i];
+
+		text_string(text, "  ");
+		text_use(text, use, place->n_sockets);
+		text_string(text, use->n_frames ? ":\n" : "\n");
+		text_frames(text, use->frames, use->n_frames);
+	}
+}

@@ -31,7 +31,8 @@
  *  - common/calls.h: sl_call_accepts() and its like, if it is one of that kind, and
  *    common/text_parts.c: how the report words a call that opens;
  *  - record.c: reads_files() and has_two_ends(), and kind_by_call() of
- *    tools/judge/judge.c, if it can tell the program of an end;
+ *    tools/judge/judge.c, if it can tell the program of an end; receives(), if it moves
+ *    data, and tests/fixtures/uses.c;
  *  - libsockleak.7: the list of calls, and that of numbers;
  *  - tests/fixtures/calls/, in the file that says what it does, and guest_small_stacks.c
  *    (tests/e2e/calls.bats and small_stacks.bats ask for each line), guest_signals.c if
@@ -119,16 +120,27 @@ void note_error(int fd, enum sl_call call, int error_number);
 void adopt_if_unknown(int fd, bool is_socket);
 /* Notes the peer's address: once a reset comes the kernel no longer tells it. */
 void keep_peer(int fd);
-/* The first use of a connection that was open before the tracking state began. */
-void on_first_use(int fd);
+/* A call has moved data, or may have, and start_on_use is set: starts the helper, notes
+ * the use.  `fd` may be a file; `result` is that of the call: bytes, an error or 0.
+ * Returns it.  sent(): of a call that most often reads, and has written into `fd`. */
+ssize_t used(int fd, ssize_t result, enum sl_call call);
+void sent(int fd, ssize_t result, enum sl_call call);
 /* A call failed because the process, or the system, has no descriptor left. */
 bool is_refused_for_want_of_numbers(int fd);
 /* Something waits to be unwound, or (without a helper) to be scanned. */
 void wake_scanner(void);
 /* A plain load: an atomic one, however relaxed, costs every read an instruction more. */
+static inline UNCHECKED bool acts_on_use(void)
+{
+	return start_on_use;
+}
 static inline UNCHECKED bool awaits_connection(void)
 {
-	return start_awaits_connection;
+	return start_on_use & START_HELPER;
+}
+static inline UNCHECKED bool notes_uses(void)
+{
+	return start_on_use & START_NOTES_USES;
 }
 
 /* open.c */

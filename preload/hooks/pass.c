@@ -107,10 +107,29 @@ EXPORT ssize_t recvmsg(int sockfd, struct msghdr *message, int flags)
 
 	if (__builtin_expect(n >= 0 && message->msg_controllen, 0))
 		for_each_received(message, SL_CALL_recvmsg, received);
+	/* What comes from the error queue is not the connection's. */
+	if (__builtin_expect(n > 0 && acts_on_use() && (flags & MSG_ERRQUEUE), 0))
+		return n;
 	return AFTER_READ(sockfd, n,
 			  n == 0 && !(flags & MSG_ERRQUEUE) &&
 				  wants_some(message->msg_iov, message->msg_iovlen),
 			  recvmsg);
+}
+
+/* After a call that took or gave so many messages, all of one socket. */
+static int after_messages(int fd, int n, const struct mmsghdr *messages,
+			  enum sl_call call)
+{
+	ssize_t bytes = 0;
+
+	if (n < 0)
+		note_errno(fd, call);
+	if (__builtin_expect(!acts_on_use(), 1))
+		return n;
+	for (int i = 0; i < n; i++)
+		bytes += messages[i].msg_len;
+	used(fd, bytes, call);
+	return n;
 }
 
 EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int flags,
@@ -127,7 +146,9 @@ EXPORT int recvmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 		    wants_some(one->msg_iov, one->msg_iovlen))
 			note_end(sockfd, SL_CALL_recvmmsg, VERDICT_END_OF_STREAM);
 	}
-	return (int)AFTER_SEND(sockfd, n, recvmmsg);
+	if (n > 0 && (flags & MSG_ERRQUEUE))
+		return n;
+	return after_messages(sockfd, n, messages, SL_CALL_recvmmsg);
 }
 
 EXPORT int pidfd_getfd(int pidfd, int target_fd, unsigned int flags)
@@ -179,5 +200,5 @@ EXPORT int sendmmsg(int sockfd, struct mmsghdr *messages, unsigned count, int fl
 	for (int i = 0; i < n; i++)
 		if (messages[i].msg_hdr.msg_controllen)
 			for_each_received(&messages[i].msg_hdr, SL_CALL_sendmmsg, passed);
-	return (int)AFTER_SEND(sockfd, n, sendmmsg);
+	return after_messages(sockfd, n, messages, SL_CALL_sendmmsg);
 }

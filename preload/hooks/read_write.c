@@ -17,9 +17,7 @@ __attribute__((noinline, cold)) ssize_t ended_direct(long fd, long result, bool 
 	}
 	if (is_end)
 		note_end((int)fd, call, VERDICT_END_OF_STREAM);
-	if (awaits_connection())
-		on_first_use((int)fd);
-	return result;
+	return acts_on_use() ? used((int)fd, result, call) : result;
 }
 
 EXPORT ssize_t read(int fd, void *buffer, size_t count)
@@ -95,6 +93,8 @@ EXPORT ssize_t splice(int fd_in, off64_t *offset_in, int fd_out, off64_t *offset
 
 	if (n < 0)
 		note_errno(fd_out, SL_CALL_splice);
+	else if (acts_on_use())
+		sent(fd_out, n, SL_CALL_splice);
 	return AFTER_READ(fd_in, n, count, splice);
 }
 
@@ -104,6 +104,8 @@ EXPORT ssize_t sendfile(int fd_out, int fd_in, off_t *offset, size_t count)
 
 	if (n < 0)
 		note_errno(fd_out, SL_CALL_sendfile);
+	else if (acts_on_use())
+		sent(fd_out, n, SL_CALL_sendfile);
 	return AFTER_READ(fd_in, n, count, sendfile);
 }
 
@@ -113,6 +115,8 @@ EXPORT ssize_t sendfile64(int fd_out, int fd_in, off64_t *offset, size_t count)
 
 	if (n < 0)
 		note_errno(fd_out, SL_CALL_sendfile64);
+	else if (acts_on_use())
+		sent(fd_out, n, SL_CALL_sendfile64);
 	return AFTER_READ(fd_in, n, count, sendfile64);
 }
 

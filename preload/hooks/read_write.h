@@ -34,8 +34,8 @@ static inline ssize_t after_read(const volatile int *fd, ssize_t result,
 	} else if (__builtin_expect(result == 0, 0) && *wanted) {
 		note_end(*fd, call, VERDICT_END_OF_STREAM);
 	}
-	if (__builtin_expect(awaits_connection(), 0))
-		on_first_use(*fd);
+	if (__builtin_expect(acts_on_use(), 0))
+		return used(*fd, result, call);
 	return result;
 }
 
@@ -44,8 +44,8 @@ static inline ssize_t after_send(const volatile int *fd, ssize_t result,
 {
 	if (__builtin_expect(result < 0, 0))
 		note_errno(*fd, call);
-	if (__builtin_expect(awaits_connection(), 0))
-		on_first_use(*fd);
+	if (__builtin_expect(acts_on_use(), 0))
+		return used(*fd, result, call);
 	return result;
 }
 
@@ -75,7 +75,7 @@ static inline ssize_t after_direct(long fd, long result, bool is_end, enum sl_ca
 		guard_set_error(EAGAIN);
 		return -1;
 	}
-	if (__builtin_expect(awaits_connection(), 0))
+	if (__builtin_expect(acts_on_use(), 0))
 		return ended_direct(fd, result, false, call);
 	return result;
 }

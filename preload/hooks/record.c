@@ -6,6 +6,7 @@
 #include "ledger/ledger_writer.h"
 #include "scan/helper.h"
 #include "scan/scan.h"
+#include "track/uses.h"
 #include "unwind/origin.h"
 #include "unwind/stack.h"
 
@@ -309,7 +310,7 @@ void note_error(int fd, enum sl_call call, int error_number)
 }
 
 /* A connection that was open before our tracking state was is in use. */
-__attribute__((noinline, cold)) void on_first_use(int fd)
+static void on_first_use(int fd)
 {
 	struct fd_entry entry;
 
@@ -318,4 +319,33 @@ __attribute__((noinline, cold)) void on_first_use(int fd)
 		start_await_connection(false);
 		start_connection();
 	}
+}
+
+/* Of splice() and its like the descriptor that was read from. */
+static bool receives(enum sl_call call)
+{
+	return sl_call_reads(call) || call == SL_CALL_recvmsg || call == SL_CALL_recvmmsg;
+}
+
+/* A backtrace that waits is left to the next scan: most sockets are used again before
+ * that, and few leak. */
+static void note_use(int fd, ssize_t bytes, enum sl_call call, bool is_sent)
+{
+	if (!notes_uses() || bytes <= 0 || !fd_table_knows(fd) || !may_record() ||
+	    !may_drop())
+		return;
+	uses_note(fd, (uint64_t)bytes, call, is_sent);
+}
+
+__attribute__((noinline, cold)) ssize_t used(int fd, ssize_t result, enum sl_call call)
+{
+	if (awaits_connection())
+		on_first_use(fd);
+	note_use(fd, result, call, !receives(call));
+	return result;
+}
+
+__attribute__((noinline, cold)) void sent(int fd, ssize_t result, enum sl_call call)
+{
+	note_use(fd, result, call, true);
 }

@@ -51,7 +51,8 @@ void ledger_told(int fd, uint64_t told_ns, enum sl_call call);
 /* Which socket it is, known before the next scan. */
 void ledger_identify(int fd, uint64_t cookie);
 /* What is pending in the row of `fd`, if it still is of that socket, has become known. */
-void ledger_resolve(int fd, uint32_t socket_id, uint32_t origin, uint32_t eof_origin);
+void ledger_resolve(int fd, uint32_t socket_id, uint32_t origin, uint32_t eof_origin,
+		    uint32_t use_origin);
 /* The descriptor is no longer held; what was known of it stays readable.  `ended_ns`: of
  * one whose peer was known to be gone, else 0. */
 void ledger_end_row(int fd, uint64_t ended_ns);

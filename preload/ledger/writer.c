@@ -27,7 +27,7 @@ static uint32_t records_block, records_used;
  * thread's.  More than these stay pending. */
 ARENA_TABLE static struct unresolved {
 	struct sl_descriptor *row;
-	uint32_t origin, eof_origin; /* as in origin.h */
+	uint32_t origin, eof_origin, use_origin; /* as in origin.h */
 } unresolved[MAX_UNRESOLVED];
 static unsigned n_unresolved;
 
@@ -148,9 +148,10 @@ UNCHECKED static bool fill_row(struct sl_descriptor *row,
 	       sizeof(*row) - sizeof(row->sequence));
 	row->origin = ledger_origin(from->origin);
 	row->eof_origin = ledger_origin(from->eof_origin);
+	row->use_origin = ledger_origin(from->use_origin);
 	row->name = ledger_name(from->name);
 	return row->origin == from->origin && row->name == from->name &&
-	       row->eof_origin == from->eof_origin;
+	       row->eof_origin == from->eof_origin && row->use_origin == from->use_origin;
 }
 
 bool ledger_publish(int fd, const struct sl_descriptor *from)
@@ -225,7 +226,7 @@ UNCHECKED void ledger_identify(int fd, uint64_t cookie)
 }
 
 UNCHECKED void ledger_resolve(int fd, uint32_t socket_id, uint32_t origin,
-			      uint32_t eof_origin)
+			      uint32_t eof_origin, uint32_t use_origin)
 {
 	struct sl_descriptor *row = ledger_ours() ? row_of(fd, false) : NULL;
 	uint32_t sequence;
@@ -237,6 +238,8 @@ UNCHECKED void ledger_resolve(int fd, uint32_t socket_id, uint32_t origin,
 			row->origin = ledger_origin(origin);
 		if (row->eof_origin == SL_ORIGIN_PENDING)
 			row->eof_origin = ledger_origin(eof_origin);
+		if (row->use_origin == SL_ORIGIN_PENDING)
+			row->use_origin = ledger_origin(use_origin);
 	}
 	end_row(row, sequence);
 }
@@ -318,6 +321,12 @@ bool ledger_append(struct sl_record *record, const void *tail, uint32_t tail_byt
 	return !ledger_ours() || append(record, tail, tail_bytes);
 }
 
+static bool has_pending(const struct sl_descriptor *row)
+{
+	return row->origin == SL_ORIGIN_PENDING || row->eof_origin == SL_ORIGIN_PENDING ||
+	       row->use_origin == SL_ORIGIN_PENDING;
+}
+
 void ledger_resolve_closed(uint32_t (*resolve_origin)(uint32_t origin))
 {
 	for (unsigned i = 0; ledger_ours() && i < n_unresolved; i++) {
@@ -325,10 +334,11 @@ void ledger_resolve_closed(uint32_t (*resolve_origin)(uint32_t origin))
 
 		one->origin = resolve_origin(one->origin);
 		one->eof_origin = resolve_origin(one->eof_origin);
+		one->use_origin = resolve_origin(one->use_origin);
 		one->row->origin = ledger_origin(one->origin);
 		one->row->eof_origin = ledger_origin(one->eof_origin);
-		if (one->row->origin != SL_ORIGIN_PENDING &&
-		    one->row->eof_origin != SL_ORIGIN_PENDING)
+		one->row->use_origin = ledger_origin(one->use_origin);
+		if (!has_pending(one->row))
 			unresolved[i--] = unresolved[--n_unresolved];
 	}
 }
@@ -345,13 +355,12 @@ void ledger_closed(int fd, const struct sl_descriptor *row)
 		return;
 	record.row.origin = ledger_origin(row->origin);
 	record.row.eof_origin = ledger_origin(row->eof_origin);
+	record.row.use_origin = ledger_origin(row->use_origin);
 	record.row.name = ledger_name(row->name);
 	struct sl_closed *written = (struct sl_closed *)append(&record.head, NULL, 0);
-	if (written && n_unresolved < MAX_UNRESOLVED &&
-	    (record.row.origin == SL_ORIGIN_PENDING ||
-	     record.row.eof_origin == SL_ORIGIN_PENDING))
-		unresolved[n_unresolved++] =
-			(struct unresolved){&written->row, row->origin, row->eof_origin};
+	if (written && n_unresolved < MAX_UNRESOLVED && has_pending(&record.row))
+		unresolved[n_unresolved++] = (struct unresolved){
+			&written->row, row->origin, row->eof_origin, row->use_origin};
 }
 
 void ledger_count(const struct ledger_counts *counts)

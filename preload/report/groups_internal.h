@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "track/notices.h"
 #include "track/socket.h"
+#include "track/uses.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,10 +28,19 @@ struct group_key {
 	uint8_t reserved[3];
 };
 
+/* Sockets of a group that were last used at one place. */
+struct group_use {
+	struct use use; /* of the one that was used longest ago */
+	uint64_t ms;    /* how long ago */
+	uint64_t n;     /* sockets; 0 = none */
+};
+#define GROUP_USES 8 /* places that are told apart */
+
 /* One socket, as a report shows it. */
 struct closed_example {
 	struct text_place sums;
 	uint32_t eof_origin;
+	struct group_use use;
 	bool is_there;
 };
 
@@ -43,7 +53,10 @@ struct leak_group {
 	uint64_t n_forgotten;
 	struct text_place sums; /* of this scan, and one socket as the example */
 	uint32_t eof_origin;
-	struct late late; /* of its leaks that were closed after all */
+	struct group_use uses[GROUP_USES]; /* of this scan; the first `n_uses` */
+	unsigned n_uses;
+	struct group_use example_use; /* of the socket in `sums` */
+	struct late late;             /* of its leaks that were closed after all */
 	struct closed_example last_late, first_late; /* of them; of those not told of */
 	uint64_t n_by_end;           /* at the end: of them, closed by it */
 	struct late_count earlier;   /* ... and before */
@@ -67,6 +80,11 @@ void group_take_example(struct leak_group *group, int fd, const struct fd_entry 
 			const struct socket_end *end);
 void group_take_notice(struct leak_group *group, const struct eof_notice *notice,
 		       const struct socket_end *end, uint64_t now_ns);
+/* That of the socket which `fd` held, with this entry; `is_example`: it is that of the
+ * group, so far. */
+void group_take_use(struct leak_group *group, int fd, const struct fd_entry *entry,
+		    bool is_example, uint64_t now_ns);
+bool group_is_same_use(const struct group_use *a, const struct group_use *b);
 /* Of text_place, at `now_ns`. */
 uint64_t group_opened_ms(const struct fd_entry *entry, uint64_t now_ns);
 /* Its sockets of this scan that count: not suppressed. */

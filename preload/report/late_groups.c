@@ -24,10 +24,13 @@ static struct leak_group one_closed(int fd, const struct socket_end *end,
 		.peer_state = end->peer_forgot ? TEXT_PEER_FORGOTTEN : TEXT_PEER_UNKNOWN,
 	};
 	group_take_example(&one, fd, &end->counted, end);
-	if (one.key.is_elsewhere)
+	one.n_uses = 0;
+	if (one.key.is_elsewhere) {
 		one.sums.is_elsewhere = true;
-	else
+	} else {
 		group_take_notice(&one, notice, end, closed_ns);
+		group_take_use(&one, fd, &end->counted, true, closed_ns);
+	}
 	return one;
 }
 
@@ -53,7 +56,9 @@ void leak_groups_closed_late(int fd, const struct socket_end *end,
 	if (after_ms > late_max_ms)
 		late_max_ms = after_ms;
 	late_add(&group->late, closed_ns, after_ms);
-	group->last_late = (struct closed_example){one.sums, one.eof_origin, true};
+	group->last_late = (struct closed_example){
+		one.sums, one.eof_origin,
+		one.n_uses ? one.uses[0] : (struct group_use){.n = 0}, true};
 	if (!group->first_late.is_there)
 		group->first_late = group->last_late;
 }
@@ -67,6 +72,15 @@ void leak_groups_closed_unseen(int fd, struct socket_end *end,
 		leak_groups_closed_late(fd, end, notice, closed_ns, after_ms);
 }
 
+static void take_closed_example(struct leak_group *group,
+				const struct closed_example *from)
+{
+	group->sums = from->sums;
+	group->eof_origin = from->eof_origin;
+	group->uses[0] = group->example_use = from->use;
+	group->n_uses = from->use.n > 0;
+}
+
 /* The leak group as a report of its closed sockets shows it: `count` of them, held for up
  * to `max_ms`. */
 static struct leak_group as_closed(const struct leak_group *leak_group, uint64_t count,
@@ -75,10 +89,9 @@ static struct leak_group as_closed(const struct leak_group *leak_group, uint64_t
 	struct leak_group closed = *leak_group;
 
 	closed.n = closed.n_by_grace = count;
-	closed.sums = leak_group->first_late.sums;
+	take_closed_example(&closed, &leak_group->first_late);
 	closed.n_forgotten = closed.sums.peer_state == TEXT_PEER_FORGOTTEN ? count : 0;
 	closed.sums.closed = "late";
-	closed.eof_origin = leak_group->first_late.eof_origin;
 	if (max_ms > closed.sums.oldest_ms)
 		closed.sums.oldest_ms = max_ms;
 	group_fill_out(&closed, count);
@@ -133,9 +146,8 @@ void leak_groups_end(uint64_t now_ns)
 		late_split(&leak_group->late, now_ns, &by_end, &leak_group->earlier);
 		leak_group->n_by_end = by_end.n;
 		if (by_end.n && !leak_group->n) {
-			leak_group->sums = leak_group->last_late.sums;
+			take_closed_example(leak_group, &leak_group->last_late);
 			leak_group->sums.closed = "end";
-			leak_group->eof_origin = leak_group->last_late.eof_origin;
 		}
 		if (by_end.max_ms > leak_group->sums.oldest_ms)
 			leak_group->sums.oldest_ms = by_end.max_ms;

@@ -86,6 +86,7 @@ void leak_groups_begin(void)
 	     leak_group = leak_group->hh.next) {
 		leak_group->n = leak_group->n_by_grace = leak_group->n_forgotten = 0;
 		leak_group->sums = (struct text_place){0};
+		leak_group->n_uses = 0;
 	}
 }
 
@@ -201,6 +202,45 @@ void group_take_notice(struct leak_group *leak_group, const struct eof_notice *n
 	leak_group->sums.told_ms = fd_table_since_ns(told_ns, now_ns) / 1000000;
 }
 
+bool group_is_same_use(const struct group_use *a, const struct group_use *b)
+{
+	return origin_place(a->use.origin) == origin_place(b->use.origin) &&
+	       a->use.call == b->use.call && a->use.is_sent == b->use.is_sent;
+}
+
+static void add_use(struct leak_group *leak_group, struct group_use one)
+{
+	struct group_use *known = leak_group->uses, *end = known + leak_group->n_uses;
+
+	while (known < end && !group_is_same_use(known, &one))
+		known++;
+	if (known < end) {
+		one.n += known->n;
+		if (known->ms > one.ms)
+			known->n = one.n;
+		else
+			*known = one;
+	} else if (leak_group->n_uses < GROUP_USES) {
+		*known = one;
+		leak_group->n_uses++;
+	}
+}
+
+void group_take_use(struct leak_group *leak_group, int fd, const struct fd_entry *entry,
+		    bool is_example, uint64_t now_ns)
+{
+	struct group_use one = {0};
+
+	uses_read(fd, entry, &one.use);
+	if (one.use.ns) {
+		one.n = 1;
+		one.ms = fd_table_since_ns(one.use.ns, now_ns) / 1000000;
+		add_use(leak_group, one);
+	}
+	if (is_example)
+		leak_group->example_use = one;
+}
+
 static void take_notice(struct leak_group *leak_group, const struct fd_entry *entry,
 			const struct socket_end *end, uint64_t now_ns)
 {
@@ -236,7 +276,8 @@ static struct leak_group *count(const struct leak_holder *holder, int fd,
 		return NULL;
 	struct text_place *sums = &leak_group->sums;
 	uint64_t age_ms = fd_table_since_ns(end->peer_gone_since_ns, now_ns) / 1000000;
-	if (!leak_group->n || age_ms > sums->oldest_ms) {
+	bool is_example = !leak_group->n || age_ms > sums->oldest_ms;
+	if (is_example) {
 		sums->oldest_ms = age_ms;
 		group_take_example(leak_group, fd, entry, end);
 		/* A socket that this scan itself has found is younger than the scan. */
@@ -248,6 +289,8 @@ static struct leak_group *count(const struct leak_holder *holder, int fd,
 	}
 	if (!leak_group->n || age_ms < sums->newest_ms)
 		sums->newest_ms = age_ms;
+	if (!holder)
+		group_take_use(leak_group, fd, entry, is_example, now_ns);
 	leak_group->n++;
 	leak_group->n_by_grace += end->verdict == SL_LEAK_GRACE;
 	leak_group->n_forgotten += end->peer_forgot;

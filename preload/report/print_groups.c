@@ -88,6 +88,71 @@ unsigned group_frames(uint32_t origin, struct text_frame *frames)
 	return n;
 }
 
+static int compare_uses(const struct group_use *a, const struct group_use *b)
+{
+	return a->n != b->n ? (a->n < b->n) - (a->n > b->n)
+			    : (a->ms < b->ms) - (a->ms > b->ms);
+}
+
+/* Those of the most sockets first. */
+static void sort_uses(struct group_use *uses, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned j = i; j && compare_uses(&uses[j - 1], &uses[j]) > 0; j--) {
+			struct group_use moved = uses[j];
+
+			uses[j] = uses[j - 1];
+			uses[j - 1] = moved;
+		}
+}
+
+/* A waiting backtrace may have been unwound since the scan. */
+static uint32_t use_origin(const struct group_use *use)
+{
+	return origin_resolve(use->use.origin);
+}
+
+/* Of those that a report shows. */
+static void want_uses(const struct leak_group *leak_group)
+{
+	for (unsigned i = 0; i < leak_group->n_uses && i < TEXT_MAX_USES; i++)
+		frame_names_want(use_origin(&leak_group->uses[i]));
+}
+
+static struct text_use shown_use(const struct group_use *from)
+{
+	return (struct text_use){
+		.call = from->use.call,
+		.is_sent = from->use.is_sent,
+		.ms = from->ms,
+		.bytes = from->use.bytes,
+		.thread = (pid_t)from->use.thread,
+		.n_sockets = from->n,
+	};
+}
+
+static void fill_out_uses(const struct leak_group *leak_group, struct text_place *sums)
+{
+	ARENA_TABLE static struct text_frame frames[TEXT_MAX_USES][SL_MAX_FRAMES];
+	ARENA_TABLE static struct text_use shown[TEXT_MAX_USES];
+
+	sums->uses = shown;
+	sums->n_uses =
+		leak_group->n_uses < TEXT_MAX_USES ? leak_group->n_uses : TEXT_MAX_USES;
+	sums->use = shown_use(&leak_group->example_use);
+	sums->use_index = sums->n_uses;
+	for (unsigned i = sums->n_uses; i-- > 0;) {
+		const struct group_use *from = &leak_group->uses[i];
+
+		shown[i] = shown_use(from);
+		shown[i].frames = frames[i];
+		shown[i].n_frames = group_frames(use_origin(from), frames[i]);
+		if (sums->use.n_sockets &&
+		    group_is_same_use(from, &leak_group->example_use))
+			sums->use_index = i;
+	}
+}
+
 void group_fill_out(struct leak_group *leak_group, uint64_t count)
 {
 	const struct origin_backtrace *trace = origin_backtrace(leak_group->key.origin);
@@ -109,11 +174,14 @@ void group_fill_out(struct leak_group *leak_group, uint64_t count)
 	frame_names_begin();
 	frame_names_want(leak_group->key.origin);
 	frame_names_want(eof_origin);
+	sort_uses(leak_group->uses, leak_group->n_uses);
+	want_uses(leak_group);
 	frame_names_look_up();
 	sums->origin = origin_frames;
 	sums->n_origin = group_frames(leak_group->key.origin, origin_frames);
 	sums->eof = eof_frames;
 	sums->n_eof = group_frames(eof_origin, eof_frames);
+	fill_out_uses(leak_group, sums);
 }
 
 /* Warns once, when a report needs it: also with log=none, because the ledger has such
@@ -184,6 +252,7 @@ static void name_places(bool at_exit, bool in_full)
 		frame_names_want(leak_group->key.origin);
 		if (leak_group->sums.eof_call)
 			frame_names_want(leak_group->eof_origin);
+		want_uses(leak_group);
 	}
 	frame_names_look_up();
 }

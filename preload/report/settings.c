@@ -68,6 +68,8 @@ static const char *const form_words[] = {
 	       "no: of a Python program only the interpreter's own frames")              \
 	OPTION(java, "no", A_SWITCH, java,                                               \
 	       "yes: of a Java program (OpenJDK 17, 25; experimental) its own frames")   \
+	OPTION(uses, "no", A_SWITCH, uses,                                               \
+	       "yes: of each leaked socket the last call that moved data on it")         \
 	OPTION(exitcode, "0", AN_EXIT_CODE, exitcode,                                    \
 	       "not 0: the process ends with this status if it leaked and would\n"       \
 	       "      have ended with 0")                                                \

@@ -23,7 +23,7 @@ struct settings {
 	int exitcode;         /* 0 = leave the host's status alone */
 	enum sl_at_exit at_exit;
 	bool thread;
-	bool languages, java;
+	bool languages, java, uses;
 	bool json;
 	bool help;
 	bool off;           /* the option, or this program is left out (start.c) */

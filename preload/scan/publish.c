@@ -86,6 +86,7 @@ static struct sl_descriptor describe(const struct fd_scan *scanned,
 		describe_end(&d, scanned);
 	if (notice)
 		describe_told(&d, scanned, notice);
+	uses_describe(scanned->fd, entry, &d);
 	return d;
 }
 
@@ -153,14 +154,19 @@ bool is_unwritten(int fd)
 }
 
 /* A stamp of what the ledger has of an entry whose peer is there: the generation of the
- * entry, and which of the marks that come later. */
+ * entry, which of the marks that come later, and its last use. */
 static uint32_t stamp_of(const struct fd_scan *scanned)
 {
+	struct use use;
+
+	uses_read(scanned->fd, &scanned->entry, &use);
 	uint64_t marks = atomic_load(&scanned->entry.word) &
 			 (ENTRY_DUPLICATED | ENTRY_PASSED | ENTRY_EXPECTED | ENTRY_MPTCP);
 
 	return scanned->generation ^ (uint32_t)marks << 24 ^
-	       atomic_load(&scanned->entry.origin) * UINT32_C(0x9e3779b1);
+	       atomic_load(&scanned->entry.origin) * UINT32_C(0x9e3779b1) ^
+	       (uint32_t)(use.ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) ^
+	       use.origin * UINT32_C(0x85ebca6b);
 }
 
 void publish_connected(const struct fd_scan *scanned, struct fd_entry *entry)
@@ -176,6 +182,7 @@ static void resolve_row(int fd, struct fd_entry *entry)
 {
 	struct fd_entry copy;
 	struct eof_notice notice;
+	struct use use;
 	uint32_t was = atomic_load(&entry->origin), now = origin_resolve(was);
 
 	if (now != was)
@@ -184,9 +191,12 @@ static void resolve_row(int fd, struct fd_entry *entry)
 		return;
 	notice_resolve(&copy);
 	notice_read(&copy, &notice);
-	if (now == was && !notice.eof_origin)
+	uses_resolve(fd, &copy);
+	uses_read(fd, &copy, &use);
+	if (now == was && !notice.eof_origin && !use.ns)
 		return;
-	ledger_resolve(fd, copy.socket_id, atomic_load(&copy.origin), notice.eof_origin);
+	ledger_resolve(fd, copy.socket_id, atomic_load(&copy.origin), notice.eof_origin,
+		       use.origin);
 }
 
 void publish_resolved(void)

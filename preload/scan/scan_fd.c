@@ -362,6 +362,7 @@ void scan_fd(int fd, struct scan_pass *pass)
 		settle(one, pass);
 	resolve_origin(&scanned, entry);
 	notice_resolve(&scanned.entry);
+	uses_resolve(fd, &scanned.entry);
 	if (pass->since && (int32_t)(scanned.generation - pass->since) <= 0)
 		return;
 	if (!ask(pass->access, &scanned, entry))

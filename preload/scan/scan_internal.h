@@ -10,6 +10,7 @@
 #include "scan/age.h"
 #include "track/notices.h"
 #include "track/socket.h"
+#include "track/uses.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -17,6 +17,7 @@ ARENA_TABLE struct fd_entry *_Atomic fd_table_chunks[FD_TABLE_CHUNKS];
 struct fd_table_counts fd_table_counts;
 uint8_t fork_depth;
 _Atomic uint16_t fd_table_name;
+bool uses_are_noted; /* of uses.c; beside these it costs a start no page */
 
 _Atomic uint32_t last_generation;
 static _Atomic unsigned top;
@@ -263,6 +264,8 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 						   with_record)) {
 			atomic_store_explicit(&entry->word, with_record,
 					      memory_order_relaxed);
+			if (uses_are_noted)
+				uses_take_record(fd, entry->socket_id, fresh);
 			return socket_at(fresh);
 		}
 		socket_let_go(fresh, 0);

@@ -1,7 +1,7 @@
 /* What the files of the descriptor table share: entries (fd_table.c), their ends
  * (fd_table_end.c), their rows (fd_table_row.c), what the program says of their origin
  * (fd_table_note.c), the records of sockets (socket.c), what the program was told
- * (notices.c). */
+ * (notices.c), the last use (uses.c). */
 #ifndef SOCKLEAK_FD_TABLE_INTERNAL_H
 #define SOCKLEAK_FD_TABLE_INTERNAL_H
 
@@ -38,6 +38,13 @@ bool fd_table_lose(uint64_t word);
 
 /* The time of the last fork of this tracking state; 0 = none. */
 void fd_table_note_fork(uint64_t now_ns);
+
+/* uses.c */
+
+/* Set once, by uses_start(). */
+extern bool uses_are_noted __attribute__((visibility("hidden")));
+/* The socket of `fd` has this record from now on: its last use goes there. */
+void uses_take_record(int fd, uint32_t serial, uint32_t record);
 
 /* notices.c */
 

@@ -11,6 +11,7 @@
 #include "ledger/ledger_writer.h"
 #include "track/fd_table_internal.h"
 #include "track/notices.h"
+#include "track/uses.h"
 
 #include <string.h>
 
@@ -24,7 +25,8 @@ bool fd_table_has_generation(int fd, uint32_t generation)
 }
 
 /* What is known at birth. */
-static UNCHECKED void describe(const struct fd_entry *entry, struct sl_descriptor *d)
+static UNCHECKED void describe(int fd, const struct fd_entry *entry,
+			       struct sl_descriptor *d)
 {
 	uint64_t word = atomic_load(&entry->word);
 
@@ -41,6 +43,8 @@ static UNCHECKED void describe(const struct fd_entry *entry, struct sl_descripto
 		.flags = word & ENTRY_DUPLICATED ? SL_ROW_DUPLICATED : 0,
 	};
 	memcpy(d->peer, entry->peer, sizeof(d->peer));
+	if (uses_are_noted)
+		uses_describe(fd, entry, d);
 }
 
 void fd_table_publish(int fd, const struct fd_entry *entry)
@@ -49,7 +53,7 @@ void fd_table_publish(int fd, const struct fd_entry *entry)
 
 	if (!ledger_is_kept())
 		return;
-	describe(entry, &d);
+	describe(fd, entry, &d);
 	ledger_publish(fd, &d);
 }
 
@@ -71,7 +75,7 @@ static bool write_row(int fd, const struct fd_entry *entry)
 	struct sl_descriptor d;
 	bool is_whole;
 
-	describe(entry, &d);
+	describe(fd, entry, &d);
 	if (!ledger_publish_current(fd, &d, fd_table_has_generation, generation,
 				    &is_whole))
 		return false;

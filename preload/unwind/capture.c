@@ -16,6 +16,7 @@
 #define N_CAPTURES      (1u << INDEX_BITS)
 #define MIN_QUARANTINED 512
 #define BACKLOG_HIGH    (N_CAPTURES / 4)
+#define BACKLOG_LOW     (N_CAPTURES / 8)
 #define GENERATION_MASK ((1u << (31 - INDEX_BITS)) - 1)
 
 ARENA_TABLE static struct capture captures[N_CAPTURES];
@@ -97,6 +98,11 @@ void capture_drop(struct capture *capture)
 bool capture_is_crowded(void)
 {
 	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) >= BACKLOG_HIGH;
+}
+
+bool capture_has_backlog(void)
+{
+	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) >= BACKLOG_LOW;
 }
 
 void capture_leave_copy(struct capture *capture)

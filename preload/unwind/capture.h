@@ -53,6 +53,8 @@ uint32_t capture_word(const struct capture *capture);
 void capture_queue(struct capture *capture);
 /* So many wait that it seems no thread unwinds them. */
 bool capture_is_crowded(void);
+/* So many wait that what is only one of many need not. */
+bool capture_has_backlog(void);
 /* Keeps no copy of the stack, but the first return addresses. */
 void capture_leave_copy(struct capture *capture);
 /* Frees the slot at once: no other thread knows its word. */

@@ -74,6 +74,12 @@ void origin_find_program(void)
 	modules_find_program();
 }
 
+/* A use of a socket is one of many, and the last one counts. */
+static bool may_copy(bool is_use)
+{
+	return !is_use || !capture_has_backlog();
+}
+
 /* Copies, and looks the backtrace up once more: in the copy every word may be compared. */
 static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGISTERS_N])
 {
@@ -92,14 +98,15 @@ static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGI
 
 /* Frames of a language, added to what is known already, or for later. */
 static uint32_t add_frames(uint32_t origin, const struct language_frame frames[],
-			   unsigned n)
+			   unsigned n, bool is_use)
 {
 	const struct pair_key key = pairs_key(origin, frames, n);
 	uint32_t known = origin & ORIGIN_PENDING_BIT ? 0 : pairs_find(&key);
-	struct capture *capture = known ? NULL : capture_extend(&key, frames, n);
 
 	if (known)
 		return known;
+	struct capture *capture =
+		may_copy(is_use) ? capture_extend(&key, frames, n) : NULL;
 	return capture ? capture_dedup_queue(capture) : origin;
 }
 
@@ -122,25 +129,17 @@ uint32_t origin_with_note(uint32_t origin, const struct language_frame frames[],
 			  unsigned n)
 {
 	origin = origin_without_note(origin);
-	return n ? add_frames(origin, frames, n) : origin;
-}
-
-uint32_t origin_place(uint32_t origin)
-{
-	const struct origin_backtrace *trace =
-		origin & ORIGIN_PENDING_BIT ? NULL : origin_backtrace(origin);
-
-	return trace && trace->place ? trace->place : origin;
+	return n ? add_frames(origin, frames, n, false) : origin;
 }
 
 /* Not inlined: the room for the frames is taken of the host's stack only where there are
  * any. */
-__attribute__((noinline)) static uint32_t with_language(uint32_t origin)
+__attribute__((noinline)) static uint32_t with_language(uint32_t origin, bool is_use)
 {
 	struct language_frame frames[SL_MAX_FRAMES];
 	unsigned n = language_capture(frames, max_frames);
 
-	return n ? add_frames(origin, frames, n) : origin;
+	return n ? add_frames(origin, frames, n, is_use) : origin;
 }
 
 /* false: a fork waits, or a thread is stuck inside. */
@@ -168,9 +167,10 @@ static void search_for_runtime(void *nothing)
 	leave();
 }
 
-/* Not inlined and with a frame of its own: the registers and the stack from here up are
- * what the unwinder starts from. */
-UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture(void)
+/* Inlined into functions that are not, and that have a frame of their own: the registers
+ * and the stack from here up are what the unwinder starts from. */
+UNCHECKED_MEMORY static inline __attribute__((always_inline)) uint32_t
+capture_here(bool is_use)
 {
 	uint64_t words[REGISTERS_N];
 
@@ -179,13 +179,23 @@ UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture(void)
 		return 0;
 	uint64_t frame_end, key = unwind_cache_key(words, &frame_end);
 	uint32_t word = unwind_cache_find(key, frame_end, words);
-	if (!word) {
+	if (!word && may_copy(is_use)) {
 		word = copy(key, frame_end, words);
 		if (languages_may_come())
 			late_runtime_meet(registers_plain(RETURNS_TO(frame_end)),
 					  search_for_runtime);
 	}
-	return languages_may_walk() ? with_language(word) : word;
+	return languages_may_walk() ? with_language(word, is_use) : word;
+}
+
+UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture(void)
+{
+	return capture_here(false);
+}
+
+UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture_use(void)
+{
+	return capture_here(true);
 }
 
 void origin_load_no_more(void)
@@ -203,46 +213,9 @@ uint32_t origin_resolve(uint32_t origin)
 	return origin & ORIGIN_PENDING_BIT ? capture_resolve(origin) : origin;
 }
 
-const char *origin_missing(void)
-{
-	return unwind_library_missing();
-}
-
 uint64_t origin_lost(void)
 {
 	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED) + languages_lost();
-}
-
-uint32_t origin_n_backtraces(void)
-{
-	return backtraces_count();
-}
-
-const struct origin_backtrace *origin_backtrace(uint32_t id)
-{
-	return backtraces_by_id(id);
-}
-
-const struct origin_line *origin_line(uint32_t id)
-{
-	return lines_by_id(id);
-}
-
-uint32_t origin_n_lines(void)
-{
-	return lines_count();
-}
-
-const struct origin_module *origin_module(uint32_t id)
-{
-	const struct module *module = modules_by_id(id);
-
-	return module ? &module->shown : NULL;
-}
-
-uint32_t origin_n_modules(void)
-{
-	return modules_count();
 }
 
 /* Module and offset of each frame. */

@@ -36,6 +36,9 @@ void origin_find_program(void);
  * malloc, or touches errno; needs less than 512 bytes of stack, in a program of Python or
  * Java less than 3 KiB.  0 if nothing could be had (counted in origin_lost()). */
 uint32_t origin_capture(void);
+/* The same of one of many calls, of which the last counts: what is not recognised is not
+ * copied where many wait. */
+uint32_t origin_capture_use(void);
 
 /* True while copies wait for origin_work(): one load. */
 bool origin_has_work(void);

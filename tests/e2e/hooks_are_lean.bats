@@ -38,8 +38,8 @@ setup() {
 	# What it does call of threads starts the helper, tries the locks of the loader, and
 	# learns that main() left, on aarch64 where a stack ends, and what a Java thread
 	# keeps of itself.
-	run -0 sh -c "nm -D --undefined-only $library | grep -o 'pthread_[a-z_]*' |
-		grep -v pthread_self | sort"
+	run -0 sh -c "nm -D --undefined-only $library | grep -v _thread_db_ |
+		grep -o 'pthread_[a-z_]*' | grep -v pthread_self | sort"
 	[ "$output" = "$(printf '%s\n' pthread_attr_{destroy,init,setdetachstate,setstacksize} \
 		pthread_create pthread_get_minstack pthread_getspecific pthread_key_create \
 		pthread_mutex_{trylock,unlock} pthread_setspecific)" ]

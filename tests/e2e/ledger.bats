@@ -317,7 +317,7 @@ on_ramfs() {
 	local long i words=()
 	long=$(printf 'x%.0s' {1..900})
 	for i in {1..80}; do words+=(name "$i $long"); done
-	(ulimit -f 120 && logged "$options" "$actor" name first open 1 "${words[@]}" open 1 leave read)
+	(ulimit -f 132 && logged "$options" "$actor" name first open 1 "${words[@]}" open 1 leave read)
 	says_nothing
 	reported '(.processes[0].dropped | . > 0 and . < 80) and
 		([.leaks[].sockets[].test] | sort) == [null, "first"]'

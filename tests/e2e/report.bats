@@ -162,12 +162,12 @@ setup() {
 	}
 	damage magic 0 'x' "it is not a ledger of sockleak"
 	damage unborn 0 '\0\0\0\0\0\0\0\0' "its header was never completed"
-	damage version 8 '\1' "it has format version 1, and this sockleak (0.1.0) reads version 4"
+	damage version 8 '\1' "it has format version 1, and this sockleak (0.1.0) reads version 5"
 	damage sizes 16 '\1' "its header is damaged (sizes do not fit the version)"
 	damage blocks 4096 '\11' "block 0 is damaged (kind 9)"
 	head -c 40000 "$ledger" >short
 	run -2 --separate-stderr "$sockleak" report short
-	equal "sockleak: cannot read short: it is cut short, to 40000 of at least 77824 bytes" "$stderr"
+	equal "sockleak: cannot read short: it is cut short, to 40000 of at least 81920 bytes" "$stderr"
 	run -2 --separate-stderr "$sockleak" report missing
 	equal "sockleak: cannot open missing: No such file or directory" "$stderr"
 }

@@ -17,7 +17,8 @@ setup() {
 
 @test "no call takes more than 1,536 bytes of stack more than without the library" {
 	for options in interval=20ms thread=no:interval=1ms \
-		thread=no:interval=1ms:ledger=ledgers:exitcode=0; do
+		thread=no:interval=1ms:ledger=ledgers:exitcode=0 \
+		uses=yes:interval=20ms uses=yes:thread=no:interval=1ms:ledger=ledgers; do
 		# A child that leaks says so; the calls are told apart by the lines.
 		LD_PRELOAD=$preloads SOCKLEAK_OPTIONS=log=none:grace=1ms:$options \
 			"$calls" fits 1536 <sizes >fits

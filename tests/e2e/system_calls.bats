@@ -22,12 +22,14 @@ each_connection_makes() {
 		END { for (name in n) if (n[name] >= 100) print name, n[name] }' trace | sort
 }
 
-# each_is_as_bare LIFE [vfork|thread]: with the helper, without it, and with a ledger
+# each_is_as_bare LIFE [vfork|thread]: with the helper, without it, with a ledger, and with
+# the last use noted
 each_is_as_bare() {
 	options=log=none
 	each_connection_makes "" "$@" >bare
 	grep -Eqx "accept4? $n" bare
-	for options in interval=1000s thread=no:interval=1000s interval=1000s:ledger=ledger; do
+	for options in interval=1000s thread=no:interval=1000s interval=1000s:ledger=ledger \
+		uses=yes:interval=1000s uses=yes:thread=no:interval=1000s; do
 		each_connection_makes "$preloads" "$@" >preloaded
 		diff bare preloaded
 	done

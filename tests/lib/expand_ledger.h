@@ -4,7 +4,7 @@
  *     byte 0       0 = ended by exit, else running
  *     byte 1       how many bytes of the header are changed
  *     3 bytes each where (little endian, into the fields or the first blocks), and to
- * what 1 byte       how many rows 160 each     the rows of descriptors 0, 1, ... the rest
+ * what 1 byte       how many rows 176 each     the rows of descriptors 0, 1, ... the rest
  * records, in one block
  *
  * What is missing at the end is zero. */

@@ -13,17 +13,17 @@
 static void the_version_names_this_layout(void **state)
 {
 	(void)state;
-	assert_int_equal(SL_LEDGER_VERSION, 4);
+	assert_int_equal(SL_LEDGER_VERSION, 5);
 	assert_int_equal(SL_MAX_BLOCKS, 4096);
 	assert_int_equal(SL_ROWS_PER_BLOCK, 128);
-	assert_int_equal(SL_BLOCK_BYTES, 20480);
+	assert_int_equal(SL_BLOCK_BYTES, 22528);
 	assert_memory_equal(&(uint64_t){SL_LEDGER_MAGIC}, "sockleak", 8);
 }
 
 static void a_row_lies_as_pinned(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct sl_descriptor), 160);
+	assert_int_equal(sizeof(struct sl_descriptor), 176);
 	AT(sl_descriptor, sequence, 0);
 	AT(sl_descriptor, held, 4);
 	AT(sl_descriptor, state, 5);
@@ -55,8 +55,14 @@ static void a_row_lies_as_pinned(void **state)
 	AT(sl_descriptor, local, 108);
 	AT(sl_descriptor, peer, 124);
 	AT(sl_descriptor, socket_id, 140);
-	AT(sl_descriptor, reserved32, 144);
+	AT(sl_descriptor, use_thread, 144);
+	AT(sl_descriptor, use_bytes, 148);
 	AT(sl_descriptor, ended_ns, 152);
+	AT(sl_descriptor, used_ns, 160);
+	AT(sl_descriptor, use_origin, 168);
+	AT(sl_descriptor, use_call, 172);
+	AT(sl_descriptor, use_is_sent, 174);
+	AT(sl_descriptor, reserved8, 175);
 }
 
 static void a_block_lies_as_pinned(void **state)
@@ -144,17 +150,17 @@ static void an_event_lies_as_pinned(void **state)
 static void a_socket_that_another_process_holds_lies_as_pinned(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct sl_closed), 176);
+	assert_int_equal(sizeof(struct sl_closed), 192);
 	AT(sl_closed, head, 0);
 	AT(sl_closed, fd, 8);
 	AT(sl_closed, reserved, 12);
 	AT(sl_closed, row, 16);
-	assert_int_equal(sizeof(struct sl_elsewhere), 192);
+	assert_int_equal(sizeof(struct sl_elsewhere), 208);
 	AT(sl_elsewhere, head, 0);
 	AT(sl_elsewhere, row, 8);
-	AT(sl_elsewhere, pid, 168);
-	AT(sl_elsewhere, fd, 172);
-	AT(sl_elsewhere, program, 176);
+	AT(sl_elsewhere, pid, 184);
+	AT(sl_elsewhere, fd, 188);
+	AT(sl_elsewhere, program, 192);
 }
 
 static void the_header_lies_as_pinned(void **state)

@@ -213,8 +213,16 @@ static void takes_no_place_for_another_in_a_burst(void **state)
 	assert_int_not_equal(origin_resolve(inners[0]), origin_resolve(outers[0]));
 }
 
+__attribute__((noinline)) static uint32_t use(void)
+{
+	uint32_t origin = origin_capture_use();
+
+	KEEP(origin);
+	return origin;
+}
+
 /* Nobody works, and every stack is another: flat memory, short origins, which the stacks
- * of a place share. */
+ * of a place share.  What is one of many is not copied. */
 static void keeps_short(uint32_t (*capture)(size_t), size_t step)
 {
 	enum { N = 30000 };
@@ -224,7 +232,9 @@ static void keeps_short(uint32_t (*capture)(size_t), size_t step)
 
 	for (volatile unsigned i = 0; i < N; i++)
 		origins[i] = capture((i % 6000 + 1) * step);
+	assert_int_equal(use(), 0);
 	origin_work();
+	assert_int_not_equal(use(), 0);
 	for (unsigned i = 0; i < N; i++) {
 		const struct origin_backtrace *backtrace =
 			origin_backtrace(origin_resolve(origins[i]));

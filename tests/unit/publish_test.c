@@ -93,6 +93,28 @@ static void the_program_may_be_told_after_its_socket_was_judged(void **state)
 	fd_table_forget(FD, NULL);
 }
 
+static void a_last_use_is_written_when_it_is_another(void **state)
+{
+	(void)state;
+	uses_start();
+	open_by(SL_CALL_accept);
+	struct fd_scan scanned = read_entry();
+	struct fd_entry *entry = fd_table_entry(FD);
+	publish_connected(&scanned, entry);
+	assert_int_equal(row()->used_ns, 0);
+	uses_note(FD, 517, SL_CALL_recv, false);
+	publish_connected(&scanned, entry);
+	assert_int_not_equal(row()->used_ns, 0);
+	assert_int_equal(row()->use_call, SL_CALL_recv);
+	assert_int_equal(row()->use_bytes, 517);
+	assert_int_equal(row()->use_is_sent, 0);
+	uses_note(FD, 9, SL_CALL_send, true);
+	publish_connected(&scanned, entry);
+	assert_int_equal(row()->use_bytes, 9);
+	assert_int_equal(row()->use_is_sent, 1);
+	fd_table_forget(FD, NULL);
+}
+
 static void an_ending_that_comes_late_ends_nothing_new(void **state)
 {
 	(void)state;
@@ -111,6 +133,7 @@ int main(void)
 		cmocka_unit_test(what_was_told_of_the_next_one_is_told_again),
 		cmocka_unit_test(a_number_that_was_closed_is_not_held),
 		cmocka_unit_test(the_program_may_be_told_after_its_socket_was_judged),
+		cmocka_unit_test(a_last_use_is_written_when_it_is_another),
 		cmocka_unit_test(an_ending_that_comes_late_ends_nothing_new),
 	};
 	return cmocka_run_group_tests(tests, begin_ledger, end_ledger);

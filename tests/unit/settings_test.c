@@ -49,6 +49,7 @@ static void has_the_documented_defaults(void **state)
 	assert_true(settings.thread);
 	assert_true(settings.languages);
 	assert_false(settings.java);
+	assert_false(settings.uses);
 	assert_false(settings.json);
 	assert_false(settings.help);
 	assert_true(settings.log_is_stderr);
@@ -77,7 +78,7 @@ static void has_the_defaults_that_the_help_prints(void **state)
 			 "%.*s:", (int)length, line);
 		n_options++;
 	}
-	assert_int_equal(n_options, 17);
+	assert_int_equal(n_options, 18);
 	struct settings written = parse(options), none = parse(NULL);
 	assert_int_equal(n_complaints, 0);
 	assert_string_equal(written.log, none.log);
@@ -91,11 +92,12 @@ static void has_the_defaults_that_the_help_prints(void **state)
 
 static void reads_every_option(void **state)
 {
-	struct settings settings = parse(
-		"grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
-		"interval=10s:thread=no:languages=no:java=yes:exitcode=9:suppressions=/"
-		"s:at_exit=grace:"
-		"max_reports=0:programs=/srv/*,java:not=bash:off=yes:help=1");
+	struct settings settings =
+		parse("grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
+		      "interval=10s:thread=no:languages=no:java=yes:uses=yes:exitcode=9:"
+		      "suppressions=/"
+		      "s:at_exit=grace:"
+		      "max_reports=0:programs=/srv/*,java:not=bash:off=yes:help=1");
 
 	(void)state;
 	assert_int_equal(n_complaints, 0);
@@ -108,6 +110,7 @@ static void reads_every_option(void **state)
 	assert_false(settings.thread);
 	assert_false(settings.languages);
 	assert_true(settings.java);
+	assert_true(settings.uses);
 	assert_true(settings.json);
 	assert_true(settings.help);
 	assert_false(settings.log_is_stderr);
@@ -313,7 +316,7 @@ static void the_help_shows_each_default_as_it_would_be_given(void **state)
 				    sizeof settings - offsetof(struct settings, log));
 		n++;
 	}
-	assert_int_equal(n, 17);
+	assert_int_equal(n, 18);
 }
 
 int main(void)

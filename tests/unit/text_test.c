@@ -486,13 +486,81 @@ static const char *string_at(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name));
 }
 
+static void the_last_use_is_said_of_one_of_some_and_of_all(void **state)
+{
+	static const struct {
+		struct text_use use;
+		uint64_t n_sockets;
+		const char *words;
+	} rows[] = {
+		{{.call = SL_CALL_recv,
+		  .n_sockets = 1,
+		  .ms = 12345,
+		  .bytes = 517,
+		  .thread = 4711},
+		 1,
+		 "last used 12.3s ago by thread 4711: received 517 bytes by recv()"},
+		{{.call = SL_CALL_write, .is_sent = true, .n_sockets = 1, .bytes = 1},
+		 3,
+		 "1 of 3 last used 0ms ago: sent 1 byte by write()"},
+		{{.call = SL_CALL_sendfile,
+		  .is_sent = true,
+		  .n_sockets = 2,
+		  .bytes = UINT32_MAX},
+		 3,
+		 "2 of 3 last used, e.g. 0ms ago: sent at least 4294967295 bytes by "
+		 "sendfile()"},
+		{{.call = SL_CALL_read, .n_sockets = 3, .bytes = 2},
+		 3,
+		 "all 3 last used, e.g. 0ms ago: received 2 bytes by read()"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin();
+		text_use(&text, &rows[i].use, rows[i].n_sockets);
+		assert_string_equal(buffer, rows[i].words);
+	}
+}
+
+/* Two of three sockets from one place, and one from another, which has no backtrace. */
+static const struct text_use uses[] = {
+	{.call = SL_CALL_recv,
+	 .frames = eof,
+	 .n_frames = 1,
+	 .n_sockets = 2,
+	 .ms = 65000,
+	 .bytes = 517,
+	 .thread = 4712},
+	{.call = SL_CALL_write, .is_sent = true, .n_sockets = 1, .bytes = 12},
+};
+
+static void a_place_says_where_its_sockets_were_last_used(void **state)
+{
+	struct text_place place = example();
+
+	(void)state;
+	place.uses = uses;
+	place.n_uses = 2;
+	begin();
+	text_place(&text, &place);
+	assert_non_null(strstr(buffer,
+			       "    #0 0x55d0c0a01400 (/srv/app+0x1400) (BuildId: 01ab)\n"
+			       "  2 of 3 last used, e.g. 1m05s ago by thread 4712: "
+			       "received 517 bytes by "
+			       "recv():\n"
+			       "    #0 0x55d0c0a01400 (/srv/app+0x1400) (BuildId: 01ab)\n"
+			       "  1 of 3 last used 0ms ago: sent 12 bytes by write()\n"
+			       "  why: eof-read."));
+}
+
 static void a_leak_as_json_has_the_fields_of_a_place(void **state)
 {
 	static const char *const fields[] = {
-		"event",        "ts",     "pid",       "id",        "kind",
-		"why",          "count",  "call",      "origin",    "origin_note",
-		"eof_call",     "eof",    "oldest_ms", "newest_ms", "unread_bytes",
-		"kernel_bytes", "sockets"};
+		"event",        "ts",           "pid",       "id",        "kind",
+		"why",          "count",        "call",      "origin",    "origin_note",
+		"eof_call",     "eof",          "last_uses", "oldest_ms", "newest_ms",
+		"unread_bytes", "kernel_bytes", "sockets"};
 	struct text_place place = example();
 	json_t *leak, *one;
 
@@ -512,10 +580,35 @@ static void a_leak_as_json_has_the_fields_of_a_place(void **state)
 	assert_string_equal(string_at(one, "build_id"), "01ab");
 	assert_true(json_is_null(json_object_get(one, "line")));
 	one = json_array_get(json_object_get(leak, "sockets"), 0);
-	assert_int_equal(json_object_size(one), 15);
+	assert_int_equal(json_object_size(one), 16);
 	assert_string_equal(string_at(one, "state"), "CLOSE_WAIT");
 	assert_string_equal(string_at(one, "cookie"), "47");
 	assert_string_equal(string_at(one, "peer"), "127.0.0.1:40112");
+	json_decref(leak);
+}
+
+static void a_leak_as_json_says_where_it_was_last_used(void **state)
+{
+	struct text_place place = example();
+	json_t *leak, *one;
+
+	(void)state;
+	place.uses = uses;
+	place.n_uses = 2;
+	place.use = uses[1];
+	place.use_index = 1;
+	begin();
+	text_json_leak(&text, &place, 0);
+	leak = parsed();
+	one = json_array_get(json_object_get(leak, "last_uses"), 0);
+	assert_string_equal(string_at(one, "direction"), "received");
+	assert_int_equal(json_integer_value(json_object_get(one, "count")), 2);
+	assert_int_equal(json_array_size(json_object_get(one, "frames")), 1);
+	one = json_array_get(json_object_get(leak, "sockets"), 0);
+	one = json_object_get(one, "last_use");
+	assert_string_equal(string_at(one, "direction"), "sent");
+	assert_int_equal(json_integer_value(json_object_get(one, "index")), 1);
+	assert_true(json_is_null(json_object_get(one, "thread")));
 	json_decref(leak);
 }
 
@@ -798,7 +891,10 @@ int main(void)
 		cmocka_unit_test(no_control_character_reaches_a_log),
 		cmocka_unit_test(elf_symbols_are_those_of_the_contract),
 		cmocka_unit_test(the_id_depends_on_build_and_offset_only),
+		cmocka_unit_test(the_last_use_is_said_of_one_of_some_and_of_all),
+		cmocka_unit_test(a_place_says_where_its_sockets_were_last_used),
 		cmocka_unit_test(a_leak_as_json_has_the_fields_of_a_place),
+		cmocka_unit_test(a_leak_as_json_says_where_it_was_last_used),
 		cmocka_unit_test(what_is_unknown_is_null_in_json),
 		cmocka_unit_test(the_summary_as_json),
 		cmocka_unit_test(invalid_bytes_still_make_valid_json),

@@ -169,7 +169,7 @@ static void another_format_is_named(void **state)
 	a_ledger();
 	maker.head.version = 1;
 	assert_refused("it has format version 1, and this sockleak (" SL_VERSION
-		       ") reads version 4");
+		       ") reads version 5");
 	a_ledger();
 	maker.head.magic = 0x1234;
 	assert_refused("it is not a ledger");
@@ -236,7 +236,10 @@ static void a_row_out_of_range_is_refused(void **state)
 		offsetof(struct sl_descriptor, family) + 1,
 		offsetof(struct sl_descriptor, is_sending),
 		offsetof(struct sl_descriptor, was_found_by_check),
-		offsetof(struct sl_descriptor, reserved32),
+		offsetof(struct sl_descriptor, use_thread) + 3,
+		offsetof(struct sl_descriptor, use_call) + 1,
+		offsetof(struct sl_descriptor, use_is_sent),
+		offsetof(struct sl_descriptor, reserved8),
 	};
 
 	(void)state;
@@ -252,6 +255,8 @@ static void what_names_nothing_is_refused(void **state)
 	a_ledger()->origin = 5;
 	assert_refused("names a backtrace that is not there");
 	a_ledger()->eof_origin = 5;
+	assert_refused("names a backtrace that is not there");
+	a_ledger()->use_origin = 5;
 	assert_refused("names a backtrace that is not there");
 	a_ledger()->name = 5;
 	assert_refused("names a test that is not there");

@@ -116,6 +116,7 @@ struct sl_descriptor held_elsewhere_row(const struct held_elsewhere *all,
 	row.told_ns = row.sent_ns = 0;
 	row.eof_call = SL_CALL_NONE;
 	row.eof_origin = 0;
+	row.used_ns = 0;
 	row.verdict = (uint8_t)verdict_of(
 		&(struct verdict_facts){.kind = row.kind,
 					.idle_since_ns = row.idle_since_ns,

@@ -171,6 +171,8 @@ static void mend_references(struct reader_ledger *ledger)
 			row->origin = SL_ORIGIN_PENDING;
 		if (!origin_is_there(ledger, row->eof_origin))
 			row->eof_origin = SL_ORIGIN_PENDING;
+		if (!origin_is_there(ledger, row->use_origin))
+			row->use_origin = SL_ORIGIN_PENDING;
 		if (!reader_name(ledger, row->name))
 			row->name = 0;
 	}
@@ -190,7 +192,8 @@ static int check_rows(const struct reading *reading)
 		const struct sl_descriptor *row = &ledger->rows[i].row;
 
 		if (!origin_is_there(ledger, row->origin) ||
-		    !origin_is_there(ledger, row->eof_origin))
+		    !origin_is_there(ledger, row->eof_origin) ||
+		    !origin_is_there(ledger, row->use_origin))
 			return reading_refuse(
 				reading,
 				"the row of descriptor %u names a backtrace that is not "
@@ -221,7 +224,8 @@ static int check_references(const struct reading *reading)
 	for (size_t i = 0; i < ledger->n_elsewhere; i++) {
 		const struct sl_descriptor *row = &ledger->elsewhere[i].row;
 
-		if (!origin_is_there(ledger, row->origin) || row->eof_origin || row->name)
+		if (!origin_is_there(ledger, row->origin) || row->eof_origin ||
+		    row->use_origin || row->name)
 			return reading_refuse(
 				reading,
 				"record %zu of what others hold names what is not there",

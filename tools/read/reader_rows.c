@@ -21,7 +21,8 @@ const char *reader_row_fault(const struct sl_descriptor *row)
 		return "verdict";
 	if (row->kind > SL_KIND_DEAD)
 		return "kind";
-	if (row->call >= SL_N_CALLS || row->eof_call >= SL_N_CALLS)
+	if (row->call >= SL_N_CALLS || row->eof_call >= SL_N_CALLS ||
+	    row->use_call >= SL_N_CALLS || (row->used_ns && !row->use_call))
 		return "call";
 	if (row->why > SL_WHY_ALL)
 		return "why";
@@ -29,9 +30,11 @@ const char *reader_row_fault(const struct sl_descriptor *row)
 		return "note";
 	if (row->family != 0 && row->family != AF_INET && row->family != AF_INET6)
 		return "family";
-	if (row->is_sending > 1 || row->was_found_by_check > 1)
+	if (row->is_sending > 1 || row->was_found_by_check > 1 || row->use_is_sent > 1)
 		return "flag";
-	if (row->reserved32)
+	if (row->use_thread > INT32_MAX)
+		return "thread";
+	if (row->reserved8)
 		return "reserved field";
 	return NULL;
 }
