@@ -106,7 +106,7 @@ check-model: ; @for i in $$(seq $(or $(n),1)); do \
 # All of it: what tells nothing in such a build skips itself, and each skip is shown with
 # its reason.  Of the thread sanitizer only where threads meet: it takes ten times as long.
 threaded := $(patsubst %,tests/e2e/%.bats,calls hooks_are_lean ledger log origin processes regressions \
-	storms)
+	storms uses)
 check-asan: ; $(MAKE) --no-print-directory SAN=address,undefined check
 check-ubsan: ; $(MAKE) --no-print-directory SAN=undefined check
 check-tsan: ; $(MAKE) --no-print-directory SAN=thread check tests='$$(unit_tests) $(threaded)'

@@ -96,6 +96,73 @@ static void duplicates_in_a_process_are_one_socket_with_two_holders(void **state
 	assert_int_equal(findings->processes[0].open, 1);
 }
 
+static struct sl_descriptor *used(struct sl_descriptor *row, uint64_t s, uint32_t origin)
+{
+	row->used_ns = MAKER_START_NS + s * MAKER_SECOND;
+	row->use_call = SL_CALL_recv;
+	row->use_bytes = (uint32_t)s;
+	row->use_thread = 100 + (uint32_t)s;
+	row->use_origin = origin;
+	return row;
+}
+
+static void the_last_use_is_that_of_any_process(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	used(maker_leak(&maker, 5, 77), 4, origin_in(1, 16));
+	add();
+	maker_begin(&maker, 2);
+	used(maker_leak(&maker, 5, 77), 6, origin_in(1, 32))->held = 0;
+	add();
+	close_merge();
+	const struct findings_socket *socket = only_socket();
+	assert_int_equal(findings->leaks[0].n_uses, 1);
+	assert_int_equal(socket->use, 1);
+	assert_int_equal(socket->use_bytes, 6);
+	assert_int_equal(socket->use_thread, 106);
+	assert_int_equal(socket->used_ms, 4000);
+	assert_int_equal(findings->leaks[0].uses[0].frames[0].offset, 32);
+}
+
+static void places_of_last_use_stand_by_how_many_sockets_they_have(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	uint32_t once = origin_in(1, 16), twice = origin_in(1, 32);
+	used(maker_leak(&maker, 5, 75), 1, once);
+	used(maker_leak(&maker, 6, 76), 2, twice);
+	used(maker_leak(&maker, 7, 77), 3, twice);
+	maker_leak(&maker, 8, 78);
+	used(maker_leak(&maker, 9, 79), 4, once)->use_is_sent = 1;
+	add();
+	close_merge();
+	assert_int_equal(findings->n_leaks, 1);
+	const struct findings_place *place = &findings->leaks[0];
+	assert_int_equal(place->n_uses, 3);
+	assert_int_equal(place->uses[0].n_sockets, 2);
+	assert_int_equal(place->uses[0].ms, 8000);
+	assert_int_equal(place->uses[0].thread, 102);
+	assert_int_equal(place->uses[0].frames[0].offset, 32);
+	assert_int_equal(place->uses[1].bytes, 1);
+	assert_true(place->uses[2].is_sent);
+	for (size_t i = 0; i < place->n_sockets; i++) {
+		static const uint32_t uses[] = {2, 1, 1, 0, 3};
+
+		assert_int_equal(place->sockets[i].use,
+				 uses[place->sockets[i].cookie - 75]);
+	}
+	/* A rule takes two of them out. */
+	for (size_t i = 0; i < place->n_sockets; i++)
+		if (findings->leaks[0].sockets[i].use == 2)
+			findings->leaks[0].sockets[i--] =
+				findings->leaks[0]
+					.sockets[--findings->leaks[0].n_sockets];
+	findings_settle(findings);
+	assert_int_equal(place->n_uses, 2);
+	assert_true(place->uses[1].is_sent);
+}
+
 static void duplicates_without_a_cookie_are_joined_by_socket_id(void **state)
 {
 	(void)state;
@@ -539,6 +606,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(duplicates_in_a_process_are_one_socket_with_two_holders),
+		TEST(the_last_use_is_that_of_any_process),
+		TEST(places_of_last_use_stand_by_how_many_sockets_they_have),
 		TEST(duplicates_without_a_cookie_are_joined_by_socket_id),
 		TEST(processes_of_one_boot_share_cookies_others_do_not),
 		TEST(who_ended_before_it_was_a_leak_is_no_holder_of_it),

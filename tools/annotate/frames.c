@@ -103,6 +103,9 @@ static void name_places(struct findings *findings, bool folds,
 	for (size_t i = 0; i < n; i++) {
 		name_frames(findings, folds, &places[i].origin, &places[i].n_origin);
 		name_frames(findings, folds, &places[i].eof, &places[i].n_eof);
+		for (size_t j = 0; j < places[i].n_uses; j++)
+			name_frames(findings, folds, &places[i].uses[j].frames,
+				    &places[i].uses[j].n_frames);
 	}
 }
 

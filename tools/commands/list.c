@@ -83,10 +83,15 @@ static void name_origins(struct listing *listing, struct list_process *process)
 		struct list_socket *socket = &process->sockets[i];
 		const struct list_process *opener =
 			&listing->list.processes[socket->opener];
+		const struct list_process *user = &listing->list.processes[socket->user];
+		char no_id[TEXT_ID_BYTES];
 		socket->test = reader_name(&opener->ledger, socket->opening.name);
 		socket->origin = find_origin(listing->symbols, opener->root,
 					     &opener->ledger, socket->opening.origin,
 					     socket->judged.kind, socket->id);
+		socket->use =
+			find_origin(listing->symbols, user->root, &user->ledger,
+				    socket->used.use_origin, socket->judged.kind, no_id);
 	}
 }
 

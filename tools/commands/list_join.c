@@ -65,6 +65,8 @@ static void add(struct group **groups, size_t process, struct list_socket *socke
 
 	socket->opening = socket->row->row;
 	socket->opener = process;
+	socket->used = socket->row->row;
+	socket->user = process;
 	if (!group || rank_of_home(socket) <= group->home_rank)
 		return;
 	group->home = socket;
@@ -72,11 +74,22 @@ static void add(struct group **groups, size_t process, struct list_socket *socke
 	group->home_rank = rank_of_home(socket);
 }
 
+static void take_use(struct list_socket *home, size_t process,
+		     const struct sl_descriptor *row)
+{
+	if (row->used_ns <= home->used.used_ns)
+		return;
+	home->used = *row;
+	home->user = process;
+}
+
 static void take_opening(struct group *groups, size_t process,
 			 const struct sl_descriptor *row)
 {
 	struct group *group = find(groups, row->cookie);
 
+	if (group)
+		take_use(group->home, process, row);
 	if (!group || rank_of_opening(row) <= group->opening_rank)
 		return;
 	group->opening_rank = rank_of_opening(row);

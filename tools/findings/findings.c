@@ -60,6 +60,63 @@ static void total(struct findings_place *place)
 	}
 }
 
+static int compare_uses(const void *a, const void *b)
+{
+	const struct text_use *const *left = a, *const *right = b;
+
+	if ((*left)->n_sockets != (*right)->n_sockets)
+		return (*left)->n_sockets < (*right)->n_sockets ? 1 : -1;
+	if ((*left)->ms != (*right)->ms)
+		return (*left)->ms < (*right)->ms ? 1 : -1;
+	return (*left > *right) - (*left < *right);
+}
+
+static void count_uses(struct findings_place *place)
+{
+	for (size_t i = 0; i < place->n_uses; i++)
+		place->uses[i].n_sockets = 0;
+	for (size_t i = 0; i < place->n_sockets; i++) {
+		const struct findings_socket *socket = &place->sockets[i];
+		struct text_use *use = socket->use ? &place->uses[socket->use - 1] : NULL;
+
+		if (!use)
+			continue;
+		if (!use->n_sockets++ || socket->used_ms > use->ms) {
+			use->ms = socket->used_ms;
+			use->bytes = socket->use_bytes;
+			use->thread = (pid_t)socket->use_thread;
+		}
+	}
+}
+
+/* Counts them, and puts them in order; those of no socket any more are dropped. */
+static void settle_uses(struct findings_place *place)
+{
+	size_t n = place->n_uses, kept = 0;
+
+	if (!n)
+		return;
+	count_uses(place);
+	const struct text_use **order = say_calloc(n, sizeof(*order));
+	struct text_use *sorted = say_calloc(n, sizeof(*sorted));
+	uint32_t *number = say_calloc(n, sizeof(*number)); /* by the former index */
+	for (size_t i = 0; i < n; i++)
+		order[i] = &place->uses[i];
+	qsort(order, n, sizeof(*order), compare_uses);
+	for (; kept < n && order[kept]->n_sockets; kept++) {
+		sorted[kept] = *order[kept];
+		number[order[kept] - place->uses] = (uint32_t)kept + 1;
+	}
+	memcpy(place->uses, sorted, kept * sizeof(*sorted));
+	place->n_uses = kept;
+	for (size_t i = 0; i < place->n_sockets; i++)
+		if (place->sockets[i].use)
+			place->sockets[i].use = number[place->sockets[i].use - 1];
+	free(order);
+	free(sorted);
+	free(number);
+}
+
 static int compare_places(const void *a, const void *b)
 {
 	const struct findings_place *left = a, *right = b;
@@ -90,6 +147,7 @@ static size_t settle_places(struct findings_place *places, size_t n)
 			places[kept++] = places[i];
 	for (size_t i = 0; i < kept; i++) {
 		total(&places[i]);
+		settle_uses(&places[i]);
 		qsort(places[i].sockets, places[i].n_sockets, sizeof(*places[i].sockets),
 		      compare_sockets);
 	}

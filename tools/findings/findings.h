@@ -64,8 +64,13 @@ struct findings_socket {
 	uint64_t cookie, inode; /* 0 = not known */
 	uint64_t age_ms;        /* since the peer was gone */
 	uint64_t opened_ms;     /* since it was opened, or TEXT_MS_UNKNOWN */
-	uint64_t told_ms;      /* since the program was told; with the place's eof_call */
-	const char *test;      /* NULL = opened outside a named test */
+	uint64_t told_ms; /* since the program was told; with the place's eof_call */
+	/* The last call that moved data on it, in whatever process. */
+	uint32_t use;        /* an index plus one into the place's uses; 0 = none known */
+	uint32_t use_bytes;  /* UINT32_MAX = as many, or more */
+	uint32_t use_thread; /* 0 = not known */
+	uint64_t used_ms;    /* how long ago */
+	const char *test;    /* NULL = opened outside a named test */
 	uint32_t unread_bytes; /* or SL_UNREAD_UNKNOWN */
 	uint32_t kernel_bytes; /* an estimate */
 	uint16_t family;       /* AF_INET, AF_INET6; 0 = addresses not known */
@@ -94,6 +99,10 @@ struct findings_place {
 	const struct text_frame *origin, *eof; /* innermost first; after annotate/frames.c
 						  with names and inlined ones */
 	unsigned n_origin, n_eof;
+	/* Where its sockets were last used, each backtrace once; those of the most sockets
+	 * first. */
+	struct text_use *uses;
+	size_t n_uses;
 	const char *source; /* the line of the origin's first own frame; NULL = unknown */
 	const char *const *lines; /* the same and those beside it, as they stand there */
 	unsigned n_lines, first_line; /* n_lines 0 = unknown */

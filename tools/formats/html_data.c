@@ -173,6 +173,7 @@ static json_t *socket_row(const struct findings_socket *from)
 	values_append(row, knows_peer ? json_string(text_peer_name(from->peer_state))
 				      : json_null());
 	values_append(row, test_of(from));
+	values_append(row, from->use ? values_number(from->used_ms) : json_null());
 	return row;
 }
 
@@ -183,6 +184,17 @@ struct gathering {
 	size_t max_sockets; /* of a place */
 	size_t n;
 };
+
+/* Of those that the card shows. */
+static json_t *uses_of(struct frames *frames, const struct findings_place *place)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < place->n_uses && i < TEXT_MAX_USES; i++)
+		values_append(array, all_frames(frames, place->uses[i].frames,
+						place->uses[i].n_frames));
+	return array;
+}
 
 static void put_place(const struct html *html, const struct html_place *shown, void *of)
 {
@@ -202,6 +214,7 @@ static void put_place(const struct html *html, const struct html_place *shown, v
 		   all_frames(&gathering->frames, place->origin, place->n_origin));
 	values_set(object, "eof",
 		   all_frames(&gathering->frames, place->eof, place->n_eof));
+	values_set(object, "uses", uses_of(&gathering->frames, place));
 	values_set(object, "sockets", sockets);
 	fputs(gathering->n++ ? ",\n" : "", html->file);
 	html_json(html, object);

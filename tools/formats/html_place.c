@@ -172,6 +172,31 @@ static void put_eof(const struct html *html, const struct findings_place *place)
 	fputs("</div>\n", html->file);
 }
 
+static void put_uses(const struct html *html, const struct findings_place *place)
+{
+	for (size_t i = 0; i < place->n_uses && i < TEXT_MAX_USES; i++) {
+		const struct text_use *use = &place->uses[i];
+		unsigned n_common = stack_common(use->frames, use->n_frames,
+						 place->origin, place->n_origin);
+		char buffer[LINE_BYTES];
+		struct text words = {.at = buffer, .size = sizeof(buffer)};
+
+		if (n_common == use->n_frames)
+			n_common = 0;
+		text_use(&words, use, place->n_sockets);
+		if (buffer[0] >= 'a')
+			buffer[0] ^= 'a' ^ 'A';
+		text_string(&words, use->n_frames ? " in" : "");
+		fputs("<div class=\"use\">\n<h3>", html->file);
+		html_text(html, &words);
+		fputs("</h3>\n", html->file);
+		if (use->n_frames)
+			put_stack(html, use->frames, use->n_frames - n_common,
+				  n_common ? "... from the same callers" : "");
+		fputs("</div>\n", html->file);
+	}
+}
+
 static void put_advice(const struct html *html, const struct findings_place *place)
 {
 	if (!place->why)
@@ -242,6 +267,7 @@ static void put_card(const struct html *html, const struct text_block *block)
 	put_origin(html, place, &block->shown);
 	fputs("<div>\n", html->file);
 	put_eof(html, place);
+	put_uses(html, place);
 	put_advice(html, place);
 	fputs("</div>\n</div>\n<details class=\"sockets\"><summary>", html->file);
 	html_count(html, place->n_sockets, "socket", "sockets");

@@ -39,7 +39,51 @@ static json_t *holders(const struct findings_socket *socket)
 	return array;
 }
 
-static json_t *socket_object(const struct findings_socket *from)
+static json_t *use_object(enum sl_call call, bool is_sent, uint64_t ms, uint64_t bytes,
+			  uint32_t thread)
+{
+	json_t *object = json_object();
+
+	values_set(object, "call", values_string(text_call_name(call)));
+	values_set(object, "direction", json_string(is_sent ? "sent" : "received"));
+	values_set(object, "ms", values_number(ms));
+	values_set(object, "bytes", values_number(bytes));
+	values_set(object, "thread", values_known(thread));
+	return object;
+}
+
+/* `index` = which of the uses of the place it is, from 0. */
+static json_t *last_use(const struct findings_place *place,
+			const struct findings_socket *socket)
+{
+	const struct text_use *use = socket->use ? &place->uses[socket->use - 1] : NULL;
+
+	if (!use)
+		return json_null();
+	json_t *object = use_object(use->call, use->is_sent, socket->used_ms,
+				    socket->use_bytes, socket->use_thread);
+	values_set(object, "index", values_number(socket->use - 1));
+	return object;
+}
+
+static json_t *last_uses(const struct findings_place *place)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < place->n_uses; i++) {
+		const struct text_use *use = &place->uses[i];
+		json_t *object = use_object(use->call, use->is_sent, use->ms, use->bytes,
+					    (uint32_t)use->thread);
+
+		values_set(object, "count", values_number(use->n_sockets));
+		values_set(object, "frames", frames(use->frames, use->n_frames));
+		values_append(array, object);
+	}
+	return array;
+}
+
+static json_t *socket_object(const struct findings_place *place,
+			     const struct findings_socket *from)
 {
 	static const char *const closed[] = {NULL, "late", "end"};
 	json_t *object = json_object();
@@ -61,6 +105,7 @@ static json_t *socket_object(const struct findings_socket *from)
 	values_set(object, "opened_ms", values_ms(from->opened_ms));
 	values_set(object, "unread_bytes",
 		   values_unread(text_add_unread(0, from->unread_bytes)));
+	values_set(object, "last_use", last_use(place, from));
 	values_set(object, "test", values_string(from->test));
 	values_set(object, "closed", values_string(closed[from->closed]));
 	values_set(object, "peer_state",
@@ -84,6 +129,7 @@ static json_t *place_object(const struct findings_place *place)
 	values_set(object, "eof_call", values_string(text_call_name(place->eof_call)));
 	values_set(object, "eof",
 		   place->eof_call ? frames(place->eof, place->n_eof) : json_null());
+	values_set(object, "last_uses", last_uses(place));
 	values_set(object, "oldest_ms", values_number(place->oldest_ms));
 	values_set(object, "newest_ms", values_number(place->newest_ms));
 	values_set(object, "unread_bytes", values_unread(place->unread_bytes));
@@ -148,7 +194,7 @@ static void dump_place(const struct findings_place *place, FILE *file)
 	fputs(",\"sockets\":[", file);
 	for (size_t i = 0; i < place->n_sockets; i++) {
 		fputs(i ? ",\n  " : "\n  ", file);
-		dump(socket_object(&place->sockets[i]), file);
+		dump(socket_object(place, &place->sockets[i]), file);
 	}
 	fputs("]}", file);
 }

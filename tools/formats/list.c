@@ -95,22 +95,34 @@ static uint32_t opener_pid(const struct list *list, const struct list_process *p
 	return opener == process ? 0 : opener->pid;
 }
 
-/* " app.c:41", or where no line is known " (/srv/app+0x123)". */
+/* " in accept_client app.c:41", or where no line is known " (/srv/app+0x123)". */
+static void put_frame(struct text *text, const struct text_frame *frame)
+{
+	if (frame->function) {
+		text_string(text, " in ");
+		text_escaped(text, frame->function);
+	}
+	if (frame->file) {
+		text_string(text, " ");
+		text_escaped(text, frame->file + frame->file_prefix_bytes);
+		text_string(text, ":");
+		text_unsigned(text, frame->line);
+	} else if (frame->module) {
+		text_string(text, " (");
+		text_escaped(text, frame->module);
+		text_string(text, "+0x");
+		text_hex(text, frame->offset);
+		text_string(text, ")");
+	}
+}
+
 static void put_place(struct text *text, const struct list_socket *socket)
 {
 	const struct text_frame *origin = &socket->origin;
 	const char *origin_kind = text_note_name(socket->opening.origin_kind);
-	if (origin->file) {
-		text_string(text, " ");
-		text_escaped(text, origin->file + origin->file_prefix_bytes);
-		text_string(text, ":");
-		text_unsigned(text, origin->line);
-	} else if (origin->module) {
-		text_string(text, " (");
-		text_escaped(text, origin->module);
-		text_string(text, "+0x");
-		text_hex(text, origin->offset);
-		text_string(text, ")");
+	put_frame(text, origin);
+	if (origin->file || origin->module) {
+		return;
 	} else if (socket->opening.origin == SL_ORIGIN_PENDING) {
 		text_string(text, ", origin pending");
 	} else if (origin_kind) {
@@ -129,15 +141,30 @@ static void put_origin(struct text *text, const struct list *list,
 		text_string(text, " by ");
 		text_string(text, call);
 	}
-	if (socket->origin.function) {
-		text_string(text, " in ");
-		text_escaped(text, socket->origin.function);
-	}
 	put_place(text, socket);
 	if (opener) {
 		text_string(text, ", in process ");
 		text_unsigned(text, opener);
 	}
+}
+
+static void put_use(struct text *text, const struct list *list,
+		    const struct list_socket *socket)
+{
+	const struct sl_descriptor *row = &socket->used;
+	const struct text_use use = {
+		.call = row->use_call,
+		.is_sent = row->use_is_sent,
+		.n_sockets = 1,
+		.ms = ms_since(list, row->used_ns),
+		.bytes = row->use_bytes,
+		.thread = (pid_t)row->use_thread,
+	};
+	if (!row->used_ns)
+		return;
+	text_string(text, ", ");
+	text_use(text, &use, 1);
+	put_frame(text, &socket->use);
 }
 
 static void put_holder(struct text *text, const struct list_holder *holder)
@@ -216,6 +243,7 @@ static void put_socket(struct text *text, const struct list *list,
 		text_escaped(text, socket->test);
 	}
 	put_origin(text, list, process, socket);
+	put_use(text, list, socket);
 	text_string(text, "\n");
 }
 
@@ -354,6 +382,27 @@ static void set_end(json_t *object, const struct list *list,
 			    : json_null());
 }
 
+static json_t *json_frame(const struct text_frame *frame)
+{
+	return frame->module || frame->language ? values_frame(frame) : json_null();
+}
+
+static json_t *json_use(const struct list *list, const struct list_socket *socket)
+{
+	const struct sl_descriptor *row = &socket->used;
+	if (!row->used_ns)
+		return json_null();
+	json_t *object = json_object();
+	values_set(object, "call", values_string(text_call_name(row->use_call)));
+	values_set(object, "direction",
+		   json_string(row->use_is_sent ? "sent" : "received"));
+	values_set(object, "ms", values_number(ms_since(list, row->used_ns)));
+	values_set(object, "bytes", values_number(row->use_bytes));
+	values_set(object, "thread", values_known(row->use_thread));
+	values_set(object, "frame", json_frame(&socket->use));
+	return object;
+}
+
 static json_t *json_socket(const struct list *list, const struct list_process *process,
 			   const struct list_socket *socket)
 {
@@ -372,16 +421,14 @@ static json_t *json_socket(const struct list *list, const struct list_process *p
 	values_set(object, "peer",
 		   values_address(row->family, row->peer, row->peer_port));
 	values_set(object, "call", values_string(text_call_name(opening->call)));
-	values_set(object, "origin",
-		   socket->origin.module || socket->origin.language
-			   ? values_frame(&socket->origin)
-			   : json_null());
+	values_set(object, "origin", json_frame(&socket->origin));
 	values_set(object, "origin_note",
 		   values_string(text_note_name(opening->origin_kind)));
 	values_set(object, "opener_pid", values_known(opener_pid(list, process, socket)));
 	values_set(object, "opened_ms",
 		   json_ms_since(list, knows_opening(opening) ? opening->opened_ns : 0));
 	set_end(object, list, socket);
+	values_set(object, "last_use", json_use(list, socket));
 	values_set(object, "test", values_string(socket->test));
 	return object;
 }

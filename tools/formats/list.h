@@ -23,11 +23,14 @@ struct list_socket {
 					 now; NULL = `row` is the ledger's */
 	struct sl_descriptor opening; /* the row that tells best where it was opened */
 	size_t opener;                /* index of the process whose ledger has that row */
+	struct sl_descriptor used;    /* the row that tells of its last use */
+	size_t user;                  /* the same of that row */
 	struct judged_row judged;
 	enum text_peer peer;
 	char id[TEXT_ID_BYTES];   /* of its place */
 	const char *test;         /* NULL = opened outside a named test */
 	struct text_frame origin; /* the first frame in user code; module NULL = none */
+	struct text_frame use;    /* the same of its last use */
 	struct list_holder *holders; /* owned; at least 1 */
 	size_t n_holders;
 	bool is_elsewhere; /* this process has closed it, and others hold it */

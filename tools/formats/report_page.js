@@ -48,7 +48,7 @@ const columns = [
 	{key: 0, name: "Process"}, {key: 1, name: "fd"}, {key: 2, name: "This side"}, {key: 3, name: "Peer"},
 	{key: 4, name: "State"}, {key: 5, name: "Peer gone for", show: duration},
 	{key: 6, name: "Open for", show: duration}, {key: 7, name: "Unread bytes"}, {key: 8, name: "The peer is"},
-	{key: 9, name: "Test"},
+	{key: 10, name: "Last used", show: duration}, {key: 9, name: "Test"},
 ];
 
 function fill_sockets(box, place) {
@@ -92,7 +92,7 @@ function fill_sockets(box, place) {
 
 function fill_frames(box, place) {
 	box.append(element("div", {class: "stacks"}));
-	for (const [title, frames] of [["Opened", place.origin], ["End of stream", place.eof]]) {
+	for (const [title, frames] of [["Opened", place.origin], ["End of stream", place.eof], ...place.uses.map((use) => ["Last used", use])]) {
 		if (!frames || !frames.length)
 			continue;
 		const list = element("ol", {class: "stack"});

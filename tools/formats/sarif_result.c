@@ -168,14 +168,18 @@ static unsigned add_related(json_t *related, const struct text_frame *frames, un
 
 /* The headline, and where there are some the tests; escaped.  A number in parentheses
  * behind brackets is a link to the related location of that id. */
-static json_t *message(const struct findings_place *place, unsigned told_id)
+static json_t *message(const struct findings_place *place, unsigned told_id,
+		       unsigned use_id)
 {
-	char *line = format_headline_with_tests(place), told[128] = "";
+	char *line = format_headline_with_tests(place), told[128] = "", used[128] = "";
 
 	if (told_id)
 		snprintf(told, sizeof(told), ". The program was told by %s() [here](%u).",
 			 text_call_name(place->eof_call), told_id);
-	char *whole = say_printf("%s%s", line, told);
+	if (use_id)
+		snprintf(used, sizeof(used), "%s It was last used by %s() [here](%u).",
+			 told_id ? "" : ".", text_call_name(place->uses[0].call), use_id);
+	char *whole = say_printf("%s%s%s", line, told, used);
 	json_t *value = values_checked(json_string(whole));
 	free(whole);
 	free(line);
@@ -216,7 +220,28 @@ static void set_backtraces(json_t *result, const struct findings_place *place)
 	if (place->n_eof)
 		json_array_append_new(stacks, stack(place->eof, place->n_eof,
 						    "the program was told here"));
+	for (size_t i = 0; i < place->n_uses && i < TEXT_MAX_USES; i++)
+		if (place->uses[i].n_frames)
+			json_array_append_new(stacks, stack(place->uses[i].frames,
+							    place->uses[i].n_frames,
+							    "last used here"));
 	json_object_set_new(result, "stacks", stacks);
+}
+
+/* Returns the id of the first. */
+static unsigned add_uses(json_t *related, const struct findings_place *place)
+{
+	unsigned first = 0;
+
+	for (size_t i = 0; i < place->n_uses && i < TEXT_MAX_USES; i++) {
+		const struct text_use *use = &place->uses[i];
+		unsigned id = add_related(related, use->frames, use->n_frames, NULL,
+					  "last used in");
+
+		if (!i)
+			first = id;
+	}
+	return first;
 }
 
 json_t *sarif_result(const struct findings_place *place, const char *level)
@@ -229,11 +254,12 @@ json_t *sarif_result(const struct findings_place *place, const char *level)
 	unsigned told_id =
 		has_told ? add_related(related, place->eof, place->n_eof, NULL, "told in")
 			 : 0;
+	unsigned use_id = add_uses(related, place);
 	json_t *object = values_checked(json_pack(
 		"{s:s, s:i, s:s, s:s, s:{s:o}, s:[o], s:{s:s}, s:I}", "ruleId",
 		text_kind_name(place->kind), "ruleIndex", place->kind == SL_KIND_DEAD,
 		"level", level, "kind", "fail", "message", "text",
-		message(place, told_id), "locations", location(line),
+		message(place, told_id, use_id), "locations", location(line),
 		"partialFingerprints", "primaryLocationLineHash", place->fingerprint,
 		"occurrenceCount", (json_int_t)place->n_sockets));
 	set_filled(object, "relatedLocations", related);

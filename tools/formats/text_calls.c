@@ -268,6 +268,53 @@ static void put_callers(struct text *text, const struct text_block *block,
 		put_folded(text, block, buffer);
 }
 
+static bool is_where_told(const struct findings_place *place, const struct text_use *use)
+{
+	return place->eof_call == use->call && place->n_eof == use->n_frames &&
+	       stack_common(use->frames, use->n_frames, place->eof, place->n_eof) ==
+		       place->n_eof;
+}
+
+static void put_use(struct text *text, const struct text_block *block,
+		    const struct text_use *use)
+{
+	const struct findings_place *place = block->place;
+	unsigned n_common =
+		stack_common(use->frames, use->n_frames, place->origin, place->n_origin);
+	struct stack stack =
+		stack_fold(use->frames, use->n_frames - n_common, STACK_MAX_ROWS);
+
+	text_string(text, "    ");
+	text_use(text, use, place->n_sockets);
+	if (is_where_told(place, use)) {
+		text_string(text, ", where it was told\n");
+		return;
+	}
+	text_string(text, stack.n_rows ? " in\n" : "\n");
+	if (!stack.n_rows)
+		return;
+	put_row(text, block, &stack.rows[0], name_columns(&stack), true);
+	put_callers(text, block, &stack, n_common > 0);
+}
+
+void text_put_uses(struct text *text, const struct text_block *block)
+{
+	const struct findings_place *place = block->place;
+	size_t n = place->n_uses < TEXT_MAX_USES ? place->n_uses : TEXT_MAX_USES;
+
+	for (size_t i = 0; i < n; i++)
+		put_use(text, block, &place->uses[i]);
+	if (n < place->n_uses) {
+		char buffer[64];
+
+		snprintf(buffer, sizeof(buffer),
+			 "... %zu more places of last use (--json)", place->n_uses - n);
+		text_string(text, "    ");
+		text_colored(text, block->writing, GREY, buffer);
+		text_string(text, "\n");
+	}
+}
+
 void text_put_told(struct text *text, const struct text_block *block)
 {
 	const struct findings_place *place = block->place;

@@ -56,6 +56,8 @@ struct text_block {
 /* The calls that opened it, and the call that told. */
 void text_put_origin(struct text *text, const struct text_block *block);
 void text_put_told(struct text *text, const struct text_block *block);
+/* Where its sockets were last used; nothing without uses=yes. */
+void text_put_uses(struct text *text, const struct text_block *block);
 /* The last `columns` of it, where it is longer with dots at their beginning. */
 void text_put_end_of(struct text *text, struct text *whole, size_t columns);
 

@@ -176,6 +176,7 @@ static void put_block(struct text *text, const void *of)
 	text_string(text, "\n");
 	text_put_origin(text, block);
 	text_put_told(text, block);
+	text_put_uses(text, block);
 }
 
 void format_put_short(struct text *text, const void *of)

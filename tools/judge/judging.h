@@ -26,10 +26,22 @@ struct place_key {
 	uint16_t call;
 };
 
+struct place_use { /* where some of its sockets were last used */
+	struct place_use_key {
+		char id[TEXT_ID_BYTES]; /* of its backtrace, as that of a place */
+		uint8_t is_sent;
+		uint16_t call;
+	} key;
+	const struct backtrace *backtrace; /* of one of them; NULL = not known */
+	uint32_t number;                   /* from 1 */
+	UT_hash_handle hh;
+};
+
 struct place {
 	struct place_key key;
 	struct findings_place found;
 	struct joined *sockets;
+	struct place_use *uses; /* in the order of their numbers */
 	UT_hash_handle hh;
 };
 

@@ -78,6 +78,48 @@ static void take_eof(const struct merge *merge, struct findings_place *place,
 	}
 }
 
+static void add_use(struct merge *merge, struct place *place, struct joined *socket)
+{
+	char empty[TEXT_ID_BYTES];
+	struct place_use_key key;
+	struct place_use *use;
+
+	if (!socket->used)
+		return;
+	memset(&key, 0, sizeof(key));
+	memcpy(key.id, place_id(socket->used->use, SL_KIND_CLOSE_WAIT, empty),
+	       sizeof(key.id));
+	key.call = socket->used->row.use_call;
+	key.is_sent = socket->used->row.use_is_sent;
+	HASH_FIND(hh, place->uses, &key, sizeof(key), use);
+	if (!use) {
+		use = findings_keep(merge->findings, sizeof(*use));
+		use->key = key;
+		use->backtrace = socket->used->use;
+		use->number = HASH_COUNT(place->uses) + 1;
+		HASH_ADD(hh, place->uses, key, sizeof(key), use);
+	}
+	socket->found.use = use->number;
+}
+
+/* Of how many sockets, and which is the example, findings_settle() tells. */
+static void gather_uses(struct findings *findings, struct place *place)
+{
+	size_t n = HASH_COUNT(place->uses);
+	struct text_use *to = findings_keep(findings, n * sizeof(*to));
+
+	place->found.uses = to;
+	place->found.n_uses = n;
+	for (const struct place_use *use = place->uses; use; use = use->hh.next)
+		*to++ = (struct text_use){
+			.call = use->key.call,
+			.is_sent = use->key.is_sent,
+			.frames = use->backtrace ? use->backtrace->frames : NULL,
+			.n_frames = use->backtrace ? use->backtrace->n_frames : 0,
+		};
+	HASH_CLEAR(hh, place->uses);
+}
+
 void judging_add_to_place(struct merge *merge, struct places *places,
 			  struct joined *socket)
 {
@@ -91,6 +133,7 @@ void judging_add_to_place(struct merge *merge, struct places *places,
 	if (place->found.call == SL_CALL_NONE)
 		place->found.call = from->row.call;
 	take_eof(merge, &place->found, socket);
+	add_use(merge, place, socket);
 	socket->next_in_place = place->sockets;
 	place->sockets = socket;
 	place->found.n_sockets++;
@@ -111,6 +154,7 @@ struct findings_place *judging_gather_places(struct findings *findings,
 		for (struct joined *socket = place->sockets; socket;
 		     socket = socket->next_in_place)
 			*to++ = socket->found;
+		gather_uses(findings, place);
 		gathered[(*n)++] = place->found;
 	}
 	return gathered;

@@ -265,10 +265,35 @@ static void find_closed(const struct merge *merge, struct joined *socket)
 			: FINDINGS_CLOSED_LATE;
 }
 
+/* Of all processes, those that have closed it among them: the last use counts. */
+static const struct row *last_used(const struct joined *socket)
+{
+	const struct row *last = NULL;
+
+	for (const struct row *row = socket->rows; row; row = row->next)
+		if (row->row.used_ns && (!last || row->row.used_ns > last->row.used_ns))
+			last = row;
+	return last;
+}
+
+/* `last`: when the socket was last known to be as it was found. */
+static void take_use(struct joined *socket, uint64_t last)
+{
+	struct findings_socket *found = &socket->found;
+
+	socket->used = last_used(socket);
+	if (!socket->used)
+		return;
+	found->used_ms = ms_between(socket->used->row.used_ns, last);
+	found->use_bytes = socket->used->row.use_bytes;
+	found->use_thread = socket->used->row.use_thread;
+}
+
 bool judging_find_socket(struct merge *merge, struct joined *socket)
 {
 	struct findings_socket *found = &socket->found;
 	struct findings_holder *holders;
+	uint64_t last = 0;
 	uint32_t n = 0;
 
 	found->unread_bytes = SL_UNREAD_UNKNOWN;
@@ -287,7 +312,9 @@ bool judging_find_socket(struct merge *merge, struct joined *socket)
 			continue;
 		list_holder(holders, &found->n_holders, holder_of(merge, row));
 		take_row(merge, found, row, opened_ns(socket));
+		raise_to(&last, last_ns(merge, row));
 	}
+	take_use(socket, last);
 	if (found->verdict != SL_PENDING && !found->closed)
 		find_closed_opener(merge, socket, found);
 	return true;

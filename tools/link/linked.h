@@ -75,7 +75,7 @@ struct row { /* one process's view */
 	struct row *next;
 	struct sl_descriptor row;
 	struct judged_row judged; /* by judge/ */
-	const struct backtrace *origin, *eof;
+	const struct backtrace *origin, *eof, *use;
 	const char *test;
 	uint32_t process;
 	uint32_t fd;
@@ -101,7 +101,8 @@ struct joined {
 	struct row **end;
 	/* By judge/: */
 	struct joined *next_in_place;
-	bool is_leak; /* to some holder */
+	const struct row *used; /* the row with the last use; NULL = none is known */
+	bool is_leak;           /* to some holder */
 	struct findings_socket found;
 	UT_hash_handle hh;
 };

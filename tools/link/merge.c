@@ -369,6 +369,7 @@ void merge_add(struct merge *merge, const struct reader_ledger *ledger)
 
 		row->origin = translate(merge, ledger, &translation, from->row.origin);
 		row->eof = translate(merge, ledger, &translation, from->row.eof_origin);
+		row->use = translate(merge, ledger, &translation, from->row.use_origin);
 		row->test = intern_test(merge, ledger, tests, from->row.name);
 	}
 	for (size_t i = 0; i < ledger->n_events; i++) {
