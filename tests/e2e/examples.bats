@@ -42,6 +42,10 @@ gives_what_its_head_shows() {
 	gives_what_its_head_shows never_read
 }
 
+@test "lost_in_handler: where the sockets of one accept were last used" {
+	gives_what_its_head_shows lost_in_handler
+}
+
 @test "lost_duplicate: the duplicate is named as the reason" {
 	gives_what_its_head_shows lost_duplicate
 }

@@ -51,12 +51,16 @@ happens() {
 	happens 3
 }
 
-@test "the fourth block: the command, with source lines" {
+@test "the fourth block: where sockets of one accept were last used" {
 	happens 4
 }
 
-@test "the fifth block: a test suite that asks" {
+@test "the fifth block: the command, with source lines" {
 	happens 5
+}
+
+@test "the sixth block: a test suite that asks" {
+	happens 6
 }
 
 @test "every example it runs is built by make demo" {
@@ -66,7 +70,7 @@ happens() {
 }
 
 @test "there is no other block that nobody runs" {
-	[ "$(grep -c '^```console$' README.md)" -eq 5 ]
+	[ "$(grep -c '^```console$' README.md)" -eq 6 ]
 }
 
 @test "the table of options is the library's own" {

@@ -45,6 +45,10 @@ gives_what_it_claims() {
 	gives_what_it_claims never_read 9
 }
 
+@test "lost_in_handler" {
+	gives_what_it_claims lost_in_handler 9
+}
+
 @test "lost_duplicate" {
 	gives_what_it_claims lost_duplicate 9
 }

@@ -14,10 +14,12 @@ without_numbers() {
 		-e 's/\+0x[0-9a-f]+ \(/+OFFSET (/g' \
 		-e 's/\(([^() ]*\/)?([^()/ ]+)\+0x[0-9a-f]+\)/(\2+OFFSET)/g' \
 		-e 's/\bfd [0-9]+/fd N/g' \
-		-e 's/\.\.\. [0-9]+ of /... N of /g' \
+		-e 's/\.\.\. [0-9]+ of ([^0-9])/... N of \1/g' \
 		-e 's/(leaked at [0-9]+ places?) in ([^ ]*\/)?([^ /]+)/\1 in \3/g' \
 		-e 's/127\.0\.0\.1:[0-9]+/HOST:PORT/g' \
 		-e 's/(oldest|for|read|told|down) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/g' \
+		-e 's/(used|e\.g\.) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]* ago/\1 AGE ago/g' \
+		-e 's/by thread [0-9]+/by thread N/g' \
 		-e 's/python3\.[0-9]+/python3/g' \
 		-e 's/(leaked at [0-9]+ places?( \([^)]*\))?); [0-9]+ opened, [0-9]+ closed(; [0-9]+ missed, [0-9]+ dropped)?/\1; .../g'
 }
