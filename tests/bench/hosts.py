@@ -134,8 +134,8 @@ PROCESSOR, CLOCK = 0, 1
 class Loop(Host):
     """One that does so many rounds when told to; see loops.c."""
 
-    def __init__(self, bench, arguments, preload=None, under=()):
-        super().__init__(bench, ["loops", *arguments], preload, under)
+    def __init__(self, bench, arguments, preload=None, under=(), options=None):
+        super().__init__(bench, ["loops", *arguments], preload, under, options)
 
     def round_ns(self, n, which=PROCESSOR):
         """Of processor time, which other programs of the machine do not lengthen, or of
@@ -152,10 +152,11 @@ def in_turn(bare, preloaded, slices=SLICES):
     return results
 
 
-def loop_row(bench, what, bound, arguments, which=PROCESSOR):
+def loop_row(bench, what, bound, arguments, which=PROCESSOR, options=None):
     row = Row(what, bound)
     for _ in range(bench.pairs):
-        loops = [Loop(bench, arguments), Loop(bench, arguments, bench.library)]
+        loops = [Loop(bench, arguments), Loop(bench, arguments, bench.library,
+                                             options=options)]
         for loop in loops:
             loop.await_ready()
         rounds = max(1, int(SLICE_NS / min(loops[0].round_ns(50, CLOCK) for _ in range(4))))
