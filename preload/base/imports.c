@@ -33,7 +33,7 @@ struct tables {
 static struct tables noted[MAX_NOTED];
 static size_t n_noted;
 static struct tables c_library; /* all NULL: not found */
-static bool are_noted, is_second, has_rings, has_python;
+static bool are_noted, is_second, has_rings, has_python, has_ruby;
 
 struct walk {
 	struct imports_name *names; /* NULL: only read the list */
@@ -284,6 +284,7 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 		return 0;
 	has_rings |= is_liburing(object->dlpi_name);
 	has_python = has_python || exports(&tables, "PyGILState_GetThisThreadState");
+	has_ruby = has_ruby || exports(&tables, "rb_profile_frames");
 	if (!walk->names && exports(&tables, "gnu_get_libc_version"))
 		c_library = tables;
 	if (walk->names && walk->is_behind_us) {
@@ -323,6 +324,11 @@ bool imports_has_rings(void)
 AT_START bool imports_has_python(void)
 {
 	return has_python;
+}
+
+AT_START bool imports_has_ruby(void)
+{
+	return has_ruby;
 }
 
 AT_START bool imports_are_noted(void)

@@ -25,8 +25,9 @@ bool imports_we_are_second(void);
 /* Whether liburing was loaded at the start: connections may come that no call shows. */
 bool imports_has_rings(void);
 
-/* Whether some object that was loaded at the start is CPython. */
+/* Whether some object that was loaded at the start is CPython, or CRuby. */
 bool imports_has_python(void);
+bool imports_has_ruby(void);
 
 /* Whether all that stand behind us were noted: then imports_find() takes no lock, makes
  * no call, and serves any thread at any time (what was there at the start is never

@@ -118,6 +118,7 @@ enum sl_language {
 	SL_LANGUAGE_NOTE, /* the program's own words: sockleak_note() */
 	SL_LANGUAGE_JAVA,
 	SL_LANGUAGE_JAVASCRIPT, /* as the program itself said it (sockleak_node.js) */
+	SL_LANGUAGE_RUBY,
 	SL_N_LANGUAGES
 };
 

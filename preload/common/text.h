@@ -160,8 +160,8 @@ void text_json_summary(struct text *text, const struct text_summary *summary,
 		       uint64_t realtime_ms);
 
 /* Marks what lies inside the interpreter of a language that has frames here, and what
- * starts it; of Python also the innermost frames of its own socket.py, of Java those
- * of the JDK.  Returns how many. */
+ * starts it; also the innermost frames of Python's socket.py, of Ruby's socket.rb, of
+ * Java those of the JDK.  Returns how many. */
 unsigned text_fold(struct text_frame *frames, unsigned n);
 /* Whether a frame of a language lies in what is installed with the language. */
 bool text_is_of_language(const struct text_frame *frame);
@@ -175,7 +175,7 @@ static inline bool text_is_said(unsigned language)
 {
 	return language == SL_LANGUAGE_NOTE || language == SL_LANGUAGE_JAVASCRIPT;
 }
-/* "python", "note", "java"; NULL for SL_LANGUAGE_NONE. */
+/* "python", "note", "java", ...; NULL for SL_LANGUAGE_NONE. */
 const char *text_language_name(enum sl_language language);
 
 /* Of a function's name as the library knows it, with the terminator; longer ones are cut.

@@ -6,7 +6,8 @@
 
 const char *text_language_name(enum sl_language language)
 {
-	static const char *const names[] = {NULL, "python", "note", "java", "javascript"};
+	static const char *const names[] = {NULL,   "python",     "note",
+					    "java", "javascript", "ruby"};
 	static_assert(sizeof names / sizeof *names == SL_N_LANGUAGES, "a name each");
 
 	return (unsigned)language < SL_N_LANGUAGES ? names[language] : NULL;
@@ -44,11 +45,29 @@ static bool is_node(const char *path)
 	       string_begins(name, "libnode.so") || string_begins(name, "libuv.so");
 }
 
+/* Of what is installed with Ruby, and not beside it (vendor_ruby/3.1.0, gems/3.1.0):
+ * "/usr/lib/ruby/3.1.0/net/http.rb". */
+static bool is_installed_with_ruby(const char *path)
+{
+	return strstr(path, "/ruby/3.") != NULL;
+}
+
+/* The program "ruby3.1", "libruby-3.1.so.3.1", and modules such as
+ * ".../ruby/3.1.0/socket.so". */
+static bool is_ruby(const char *path)
+{
+	const char *name = path_base(path);
+
+	return strcmp(name, "ruby") == 0 || string_begins(name, "ruby3") ||
+	       string_begins(name, "libruby") || is_installed_with_ruby(path);
+}
+
 bool text_is_interpreter(unsigned languages, const char *module)
 {
 	return ((languages & 1U << SL_LANGUAGE_PYTHON) && is_python(module)) ||
 	       ((languages & 1U << SL_LANGUAGE_JAVA) && is_java(module)) ||
-	       ((languages & 1U << SL_LANGUAGE_JAVASCRIPT) && is_node(module));
+	       ((languages & 1U << SL_LANGUAGE_JAVASCRIPT) && is_node(module)) ||
+	       ((languages & 1U << SL_LANGUAGE_RUBY) && is_ruby(module));
 }
 
 static unsigned languages_of(const struct text_frame *frames, unsigned n)
@@ -66,12 +85,15 @@ bool text_is_inside_interpreter(const struct text_frame *frames, unsigned n, uns
 	       text_is_interpreter(languages_of(frames, n), frames[i].module);
 }
 
-/* The module in which every Python program opens its sockets. */
+/* The module in which every program of Python or Ruby opens its sockets. */
 static bool is_of_sockets(const struct text_frame *frame)
 {
-	return frame->language == SL_LANGUAGE_PYTHON && frame->file &&
-	       strcmp(path_base(frame->file), "socket.py") == 0 &&
-	       strstr(frame->file, "/python3");
+	if (frame->language == SL_LANGUAGE_PYTHON && frame->file)
+		return strcmp(path_base(frame->file), "socket.py") == 0 &&
+		       strstr(frame->file, "/python3");
+	return frame->language == SL_LANGUAGE_RUBY && frame->file &&
+	       strcmp(path_base(frame->file), "socket.rb") == 0 &&
+	       is_installed_with_ruby(frame->file);
 }
 
 static bool is_of_jdk(const char *function)
@@ -103,6 +125,9 @@ bool text_is_of_language(const struct text_frame *frame)
 		return frame->function && is_of_jdk(frame->function);
 	if (frame->language == SL_LANGUAGE_JAVASCRIPT)
 		return is_of_node(frame);
+	if (frame->language == SL_LANGUAGE_RUBY && frame->file)
+		return is_installed_with_ruby(frame->file) ||
+		       string_begins(frame->file, "<internal:");
 	if (frame->language != SL_LANGUAGE_PYTHON || !frame->file)
 		return false;
 	if (frame->file[0] == '<')
@@ -125,14 +150,14 @@ static bool opens_for_others(const struct text_frame *frame)
 	       (frame->language == SL_LANGUAGE_JAVA && text_is_of_language(frame));
 }
 
-/* Innermost ones of Python's own module, or of the JDK's classes, if others called them.
- */
+/* Innermost ones of Python's or Ruby's own module, or of the JDK's classes, if others
+ * called them. */
 static void fold_sockets(struct text_frame *frames, unsigned n)
 {
 	unsigned end = 0;
 
-	while (end < n && ((frames[end].language != SL_LANGUAGE_PYTHON &&
-			    frames[end].language != SL_LANGUAGE_JAVA) ||
+	while (end < n && (frames[end].language == SL_LANGUAGE_NONE ||
+			   frames[end].language == SL_LANGUAGE_NOTE ||
 			   opens_for_others(&frames[end])))
 		end++;
 	for (unsigned i = 0; end < n && i < end; i++)

@@ -11,7 +11,13 @@
 #include <stdint.h>
 
 /* As in ledger.h; 2 is a note there. */
-enum language { LANGUAGE_NONE, LANGUAGE_PYTHON, LANGUAGE_JAVA = 3, LANGUAGE_JAVASCRIPT };
+enum language {
+	LANGUAGE_NONE,
+	LANGUAGE_PYTHON,
+	LANGUAGE_JAVA = 3,
+	LANGUAGE_JAVASCRIPT,
+	LANGUAGE_RUBY
+};
 
 struct language_frame {
 	uint8_t language; /* enum language */

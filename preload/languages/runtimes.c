@@ -6,6 +6,7 @@
 #include "base/sections.h"
 #include "languages/java.h"
 #include "languages/python.h"
+#include "languages/ruby.h"
 
 #include <dlfcn.h>
 #include <string.h>
@@ -13,23 +14,31 @@
 #define PYTHON_3_12 0x030c0000UL
 
 bool languages_has_runtime, languages_minds_threads;
-static bool may_come;                /* atomic */
-static bool is_java_wanted, is_java; /* written before there is a runtime */
+static bool may_come; /* atomic */
+static bool is_java_wanted;
+static enum language runtime; /* written before there is one */
 
 unsigned languages_walk(struct language_frame frames[], unsigned size)
 {
 	/* All that was found out of a runtime was written before it was told of. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return is_java ? java_walk(frames, size) : python_walk(frames, size);
+	return runtime == LANGUAGE_JAVA   ? java_walk(frames, size)
+	       : runtime == LANGUAGE_RUBY ? ruby_walk(frames, size)
+					  : python_walk(frames, size);
 }
 
 AT_START void languages_look_for_runtime(bool with_java)
 {
 	is_java_wanted = with_java;
-	if (imports_has_python())
+	if (imports_has_python()) {
+		runtime = LANGUAGE_PYTHON;
 		languages_has_runtime = python_start(NULL);
-	else
+	} else if (imports_has_ruby()) {
+		runtime = LANGUAGE_RUBY;
+		languages_has_runtime = ruby_start();
+	} else {
 		may_come = true;
+	}
 }
 
 AT_START void languages_ask_about_threads(void)
@@ -62,7 +71,10 @@ bool languages_is_part_of_runtime(const char *path)
 void languages_take_runtime(void *library)
 {
 	__atomic_store_n(&may_come, false, __ATOMIC_RELAXED);
-	is_java = is_java_wanted && java_start(library);
-	if (is_java || python_start(library))
+	if (is_java_wanted && java_start(library))
+		runtime = LANGUAGE_JAVA;
+	else if (python_start(library))
+		runtime = LANGUAGE_PYTHON;
+	if (runtime)
 		__atomic_store_n(&languages_has_runtime, true, __ATOMIC_RELEASE);
 }

@@ -65,7 +65,7 @@ static const char *const form_words[] = {
 	       "no: no helper thread; the kernel is asked from interposed calls\n"       \
 	       "      and at exit")                                                      \
 	OPTION(languages, "yes", A_SWITCH, languages,                                    \
-	       "no: of a Python program only the interpreter's own frames")              \
+	       "no: of a Python or Ruby program only the interpreter's own frames")      \
 	OPTION(java, "no", A_SWITCH, java,                                               \
 	       "yes: of a Java program (OpenJDK 17, 25; experimental) its own frames")   \
 	OPTION(uses, "no", A_SWITCH, uses,                                               \

@@ -14,7 +14,8 @@
 #define N_BUCKETS 4096 /* a power of two */
 
 static_assert((int)LANGUAGE_PYTHON == (int)SL_LANGUAGE_PYTHON &&
-		      (int)LANGUAGE_JAVA == (int)SL_LANGUAGE_JAVA,
+		      (int)LANGUAGE_JAVA == (int)SL_LANGUAGE_JAVA &&
+		      (int)LANGUAGE_RUBY == (int)SL_LANGUAGE_RUBY,
 	      "one number a language");
 
 struct line {

@@ -33,8 +33,8 @@ void origin_find_program(void);
 
 /* In a hook, called from the hook itself or from a function that it called, all with
  * frame pointers: the origin of the caller of the hook.  Never blocks, allocates from
- * malloc, or touches errno; needs less than 512 bytes of stack, in a program of Python or
- * Java less than 3 KiB.  0 if nothing could be had (counted in origin_lost()). */
+ * malloc, or touches errno; needs less than 512 bytes of stack, in a program of Python,
+ * Ruby or Java less than 3 KiB.  0 if nothing could be had (counted in origin_lost()). */
 uint32_t origin_capture(void);
 /* The same of one of many calls, of which the last counts: what is not recognised is not
  * copied where many wait. */

@@ -5,6 +5,7 @@
 bats_require_minimum_version 1.5.0
 load ../lib/command
 load ../lib/java
+load ../lib/ruby
 
 setup() {
 	command_setup
@@ -91,13 +92,25 @@ gives_what_it_claims() {
 	equal "$(claims <<<"$output")" "$(found own)"
 }
 
-@test "pool.py" {
-	without_runtime "Python is built without it"
+# gives_what_it_claims_of INTERPRETER FILE
+gives_what_it_claims_of() {
 	run -9 --separate-stderr "$sockleak" run --error-exitcode=9 --json="$BATS_TEST_TMPDIR/json" --grace=300ms \
-		-O interval=50ms -- /usr/bin/python3 "$top/examples/pool.py"
+		-O interval=50ms -- "$1" "$top/examples/$2"
 	valid_report "$BATS_TEST_TMPDIR/json"
-	# The first frame is that of Python's own library.
+	# The first frame may be that of the language's own library.
 	jq '.leaks[].origin |= map(select(.file // "" | startswith("/usr/lib/") | not))' \
 		"$BATS_TEST_TMPDIR/json" >own
 	equal "$(claims <<<"$output")" "$(found own)"
+}
+
+@test "pool.py" {
+	without_runtime "Python is built without it"
+	gives_what_it_claims_of /usr/bin/python3 pool.py
+}
+
+@test "pool.rb" {
+	without_runtime "Ruby is built without it"
+	[ "$(uname -m)" = x86_64 ] || skip "no frames of Ruby on this machine"
+	has_ruby || skip "no Ruby 3.1"
+	gives_what_it_claims_of /usr/bin/ruby pool.rb
 }

@@ -338,6 +338,37 @@ static void nothing_but_an_interpreter_is_folded(void **state)
 	assert_false(frames[1].is_folded);
 }
 
+static void of_ruby_its_own_modules_and_socket_rb_are_folded(void **state)
+{
+	struct text_frame frames[] = {
+		{.function = "accept4", .module = "/usr/lib/ruby/3.1.0/socket.so"},
+		{.language = SL_LANGUAGE_RUBY,
+		 .function = "accept_nonblock",
+		 .file = "/usr/lib/ruby/3.1.0/socket.rb",
+		 .line = 1284},
+		{.language = SL_LANGUAGE_RUBY,
+		 .function = "block in take",
+		 .file = "/srv/app.rb",
+		 .line = 42},
+		{.function = "rb_yield", .module = "/usr/lib/libruby-3.1.so.3.1"},
+		{.function = "parse",
+		 .module = "/usr/lib/ruby/vendor_ruby/3.1.0/puma_http11.so"},
+		{.function = "main", .module = "/usr/bin/ruby3.1"},
+	};
+	static const bool expected[] = {true, true, false, true, false, true};
+
+	(void)state;
+	assert_int_equal(text_fold(frames, 6), 4);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(frames[i].is_folded, expected[i]);
+	assert_true(text_is_of_language(&frames[1]));
+	assert_false(text_is_of_language(&frames[2]));
+	frames[2].file = "<internal:kernel>";
+	assert_true(text_is_of_language(&frames[2]));
+	frames[2].file = "/usr/lib/ruby/vendor_ruby/webrick/server.rb";
+	assert_false(text_is_of_language(&frames[2]));
+}
+
 static void an_id_knows_lines_and_no_interpreter(void **state)
 {
 	char one[TEXT_ID_BYTES], two[TEXT_ID_BYTES];
@@ -885,6 +916,7 @@ int main(void)
 		cmocka_unit_test(frames_show_what_is_known),
 		cmocka_unit_test(frames_of_a_language_are_shown_in_its_words),
 		cmocka_unit_test(nothing_but_an_interpreter_is_folded),
+		cmocka_unit_test(of_ruby_its_own_modules_and_socket_rb_are_folded),
 		cmocka_unit_test(an_id_knows_lines_and_no_interpreter),
 		cmocka_unit_test(durations_have_two_units_at_most),
 		cmocka_unit_test(addresses_have_their_usual_form),
