@@ -1,6 +1,6 @@
 /* A pool that forgets the connections of clients that have gone, as pool.py does.
  *
- *     sockleak run --grace=200ms -O java=yes -- java examples/Pool.java
+ *     sockleak run --grace=200ms -- java examples/Pool.java
  */
 import java.net.InetAddress;
 import java.net.ServerSocket;

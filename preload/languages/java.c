@@ -18,7 +18,10 @@
  * ends with a stub that nothing of Java had called.  In the first walks, and in the first
  * that meet compiled code, all is read by copies, which cannot fault, and one that is
  * wrong switches Java off; later only what was not met before is.  Of those an eighth may
- * be wrong, and gives no frames. */
+ * be wrong, and gives no frames.
+ *
+ * Where the JDK's own innermost frames are more than are kept, some in the middle are left
+ * out, so that the first frames of the program are there. */
 #include "languages/java.h"
 
 #include "base/guard.h"
@@ -109,6 +112,7 @@ unsigned java_walk(struct language_frame frames[], unsigned size)
 	walk->is_code_trial = __atomic_load_n(&code_trials_left, __ATOMIC_RELAXED) > 0;
 	walk->is_direct = !walk->is_trial;
 	walk->has_code = walk->has_failed = walk->is_at_end = false;
+	walk->has_own = walk->is_crowded = false;
 	walk->n = 0;
 	walk->size = size;
 	walk->frames = frames;

@@ -212,7 +212,7 @@ enum walk_verdict java_frames_collect(struct java_walk *walk, uint64_t thread)
 		verdict = step(walk, &frame);
 		if (walk->has_failed)
 			verdict = WALK_WRONG;
-		if (walk->n == walk->size && !walk->is_trial)
+		if (walk->n == walk->size && walk->has_own && !walk->is_trial)
 			walk->is_at_end = true;
 	}
 	return verdict == WALK_SOUND && !walk->is_at_end ? WALK_UNSURE : verdict;

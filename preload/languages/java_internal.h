@@ -23,6 +23,8 @@ struct java_walk {
 	bool has_failed;          /* something could not be read */
 	bool is_at_end;           /* of the chain, or of what is on the stack */
 	unsigned n, size;         /* frames that were taken */
+	bool has_own;             /* one of them is none of the JDK's */
+	bool is_crowded;          /* some of the JDK's were left out */
 	struct language_frame *frames;
 	uint64_t below, base;      /* frames lie between them */
 	uint64_t stubs, stubs_end; /* of the interpreter */

@@ -1,4 +1,5 @@
 /* Methods: what is shown of them. */
+#include "common/text.h"
 #include "languages/codes.h"
 #include "languages/java_internal.h"
 
@@ -302,6 +303,28 @@ static enum walk_verdict meet(struct java_walk *walk, const struct method *metho
 	return *identity ? WALK_SOUND : WALK_UNSURE;
 }
 
+static bool is_own(uint32_t identity)
+{
+	const struct text_frame shown = {
+		.language = SL_LANGUAGE_JAVA,
+		.function = language_code(identity)->function,
+	};
+
+	return !text_is_of_language(&shown);
+}
+
+/* The first frame of the program's own wants half of the room, where the JDK's are too
+ * many. */
+static void make_room(struct java_walk *walk, uint32_t identity)
+{
+	if (walk->has_own)
+		return;
+	walk->has_own = is_own(identity);
+	walk->is_crowded |= walk->n == walk->size;
+	if (walk->n == walk->size || (walk->has_own && walk->is_crowded))
+		walk->n = walk->size / 2;
+}
+
 static enum walk_verdict take(struct java_walk *walk, const struct method *method)
 {
 	uint64_t fingerprint = fingerprint_of(method);
@@ -318,6 +341,7 @@ static enum walk_verdict take(struct java_walk *walk, const struct method *metho
 		walk->is_at_end |= is_end_of_virtual_thread(method);
 		return WALK_SOUND;
 	}
+	make_room(walk, identity);
 	if (walk->n < walk->size)
 		walk->frames[walk->n++] = (struct language_frame){
 			.language = LANGUAGE_JAVA,

@@ -66,8 +66,8 @@ static const char *const form_words[] = {
 	       "      and at exit")                                                      \
 	OPTION(languages, "yes", A_SWITCH, languages,                                    \
 	       "no: of a Python or Ruby program only the interpreter's own frames")      \
-	OPTION(java, "no", A_SWITCH, java,                                               \
-	       "yes: of a Java program (OpenJDK 17, 25; experimental) its own frames")   \
+	OPTION(java, "yes", A_SWITCH, java,                                              \
+	       "no: the same of a Java program (OpenJDK 17, 25)")                        \
 	OPTION(uses, "no", A_SWITCH, uses,                                               \
 	       "yes: of each leaked socket the last call that moved data on it")         \
 	OPTION(exitcode, "0", AN_EXIT_CODE, exitcode,                                    \
@@ -115,6 +115,7 @@ static const struct settings defaults = {
 	.at_exit = SL_AT_EXIT_TOLD,
 	.thread = true,
 	.languages = true,
+	.java = true,
 	.log_is_stderr = true,
 	.log = "",
 	.ledger = "",

@@ -12,7 +12,7 @@ setup() {
 # leaks OPTIONS [OF-JAVA...]: what the program says of itself is in `expected`
 leaks() {
 	# shellcheck disable=SC2086
-	logged "at_exit=all:java=yes:$1" "$home/bin/java" "${@:2}" -cp classes JavaLeaks >expected
+	logged "at_exit=all:$1" "$home/bin/java" "${@:2}" -cp classes JavaLeaks >expected
 }
 
 # Each different stack, with how many there are of it.
@@ -33,7 +33,7 @@ of_report() {
 		for more in '' :thread=no; do
 			for how in -Xmixed -Xint -Xcomp; do
 				leaks "format=json:frames=128$more" $how
-				[ "$(wc -l <expected)" = 11 ]
+				[ "$(wc -l <expected)" = 12 ]
 				equal "$(of_java <expected)" "$(of_report)"
 			done
 		done
@@ -44,12 +44,25 @@ of_report() {
 	for home in $(java_homes); do
 		compile JavaLeaks
 		leaks ''
-		says '^    #0 JavaLeaks.leak at JavaLeaks.java:44$'
-		says '^    #6 JavaLeaks.recurse at JavaLeaks.java:78$'
-		says '^    #0 JavaLeaks\$Client.<init> at JavaLeaks.java:70$'
+		says '^    #0 JavaLeaks.leak at JavaLeaks.java:45$'
+		says '^    #6 JavaLeaks.recurse at JavaLeaks.java:90$'
+		says '^    #0 JavaLeaks\$Client.<init> at JavaLeaks.java:71$'
 		run ! grep -q 'origin: short' "$errors"
 		run ! grep -qE '#[0-9]+ (sun|java)\.(nio|net)\.' "$errors"
 		run ! grep -q 'sockleak symbolize' "$errors"
+	done
+}
+
+@test "more frames of the JDK than are kept leave room for the program's own" {
+	for home in $(java_homes); do
+		compile JavaLeaks
+		for frames in 1 2 9 32; do
+			leaks format=json:frames=$frames
+			equal 'true' "$(jq -c --argjson most $frames 'select(.event == "leak") |
+				[.origin[] | select(.language == "java") | .function] |
+				select(any(. == "JavaLeaks.leakBelowManyOfTheJdk")) |
+				length <= $most and (length < 3 or .[-1] == "JavaLeaks.main")' "$errors")"
+		done
 	done
 }
 
@@ -71,12 +84,12 @@ of_report() {
 		compile JavaLeaks
 		leaks "ledger=$PWD:log=none"
 		"$sockleak" report ./*.sockleak >text || true
-		says '^      JavaLeaks.recurse  x6  JavaLeaks.java:78$' text
+		says '^      JavaLeaks.recurse  x6  JavaLeaks.java:90$' text
 		rm ./*.sockleak
 	done
 }
 
-@test "without java=yes, and with languages=no, there are none" {
+@test "with java=no or languages=no there are none" {
 	for home in $(java_homes); do
 		compile JavaLeaks
 		for options in java=no languages=no; do

@@ -73,7 +73,7 @@ gives_what_it_claims() {
 	home=$(java_homes | head -n 1)
 	[ -n "$home" ] || skip "no OpenJDK 17 or 25 with a compiler"
 	run -9 --separate-stderr "$sockleak" run --error-exitcode=9 --json="$BATS_TEST_TMPDIR/json" --grace=300ms \
-		-O interval=50ms -O java=yes -- "$home/bin/java" "$top/examples/Pool.java"
+		-O interval=50ms -- "$home/bin/java" "$top/examples/Pool.java"
 	valid_report "$BATS_TEST_TMPDIR/json"
 	# The first frames are those of Java's own classes.
 	jq '.leaks[].origin |= map(select(.function | test("^(sun|java)[.]") | not))' \

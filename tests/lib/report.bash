@@ -16,7 +16,7 @@ without_numbers() {
 		-e 's/\bfd [0-9]+/fd N/g' \
 		-e 's/\.\.\. [0-9]+ of ([^0-9])/... N of \1/g' \
 		-e 's/(leaked at [0-9]+ places?) in ([^ ]*\/)?([^ /]+)/\1 in \3/g' \
-		-e 's/127\.0\.0\.1:[0-9]+/HOST:PORT/g' \
+		-e 's/(\[::ffff:127\.0\.0\.1\]|127\.0\.0\.1):[0-9]+/HOST:PORT/g' \
 		-e 's/(oldest|for|read|told|down) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]*/\1 AGE/g' \
 		-e 's/(used|e\.g\.) [0-9][0-9.]*(ms|s|m|h|d)[0-9hms]* ago/\1 AGE ago/g' \
 		-e 's/by thread [0-9]+/by thread N/g' \

@@ -48,7 +48,7 @@ static void has_the_documented_defaults(void **state)
 	assert_int_equal(settings.at_exit, SL_AT_EXIT_TOLD);
 	assert_true(settings.thread);
 	assert_true(settings.languages);
-	assert_false(settings.java);
+	assert_true(settings.java);
 	assert_false(settings.uses);
 	assert_false(settings.json);
 	assert_false(settings.help);
@@ -94,7 +94,7 @@ static void reads_every_option(void **state)
 {
 	struct settings settings =
 		parse("grace=500ms:log=/tmp/%e.%p:format=json:ledger=/var/tmp:frames=128:"
-		      "interval=10s:thread=no:languages=no:java=yes:uses=yes:exitcode=9:"
+		      "interval=10s:thread=no:languages=no:java=no:uses=yes:exitcode=9:"
 		      "suppressions=/"
 		      "s:at_exit=grace:"
 		      "max_reports=0:programs=/srv/*,java:not=bash:off=yes:help=1");
@@ -109,7 +109,7 @@ static void reads_every_option(void **state)
 	assert_int_equal(settings.at_exit, SL_AT_EXIT_GRACE);
 	assert_false(settings.thread);
 	assert_false(settings.languages);
-	assert_true(settings.java);
+	assert_false(settings.java);
 	assert_true(settings.uses);
 	assert_true(settings.json);
 	assert_true(settings.help);
