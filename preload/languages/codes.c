@@ -135,6 +135,45 @@ const struct language_code *language_code(uint32_t identity)
 	return record ? &record->code : NULL;
 }
 
+#define CUT       "..."
+#define CUT_BYTES (sizeof(CUT) - 1)
+
+static bool begins_character(char byte)
+{
+	return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
+void codes_write_function(const char *from, uint32_t bytes,
+			  char to[LANGUAGE_FUNCTION_BYTES])
+{
+	bool is_cut = bytes >= LANGUAGE_FUNCTION_BYTES;
+	uint32_t n = is_cut ? LANGUAGE_FUNCTION_BYTES - 1 - CUT_BYTES : bytes;
+
+	while (is_cut && n > 0 && !begins_character(from[n]))
+		n--;
+	memcpy(to, from, n);
+	if (is_cut) {
+		memcpy(to + n, CUT, CUT_BYTES);
+		n += CUT_BYTES;
+	}
+	to[n] = 0;
+}
+
+void codes_write_file(const char *from, uint32_t bytes, char to[LANGUAGE_FILE_BYTES])
+{
+	bool is_cut = bytes >= LANGUAGE_FILE_BYTES;
+	uint32_t skipped = is_cut ? bytes - (LANGUAGE_FILE_BYTES - 1 - CUT_BYTES) : 0;
+
+	while (is_cut && skipped < bytes && !begins_character(from[skipped]))
+		skipped++;
+	if (is_cut) {
+		memcpy(to, CUT, CUT_BYTES);
+		to += CUT_BYTES;
+	}
+	memcpy(to, from + skipped, bytes - skipped);
+	to[bytes - skipped] = 0;
+}
+
 static uint64_t *place_of_line(uint64_t key)
 {
 	return &lines[key * FACTOR >> (64 - LINES_BITS)];

@@ -23,6 +23,12 @@ uint32_t codes_find(uint64_t fingerprint);
 uint32_t codes_add(uint64_t fingerprint, uint8_t language, const char *function,
 		   const char *file);
 
+/* Copies a text, terminated.  Of one that is too long the end of a function and the
+ * beginning of a path are cut off, between two characters of UTF-8. */
+void codes_write_function(const char *from, uint32_t bytes,
+			  char to[LANGUAGE_FUNCTION_BYTES]);
+void codes_write_file(const char *from, uint32_t bytes, char to[LANGUAGE_FILE_BYTES]);
+
 /* Which line an instruction of this code is in, as it was last noted.  false = it is not
  * noted (any more). */
 bool codes_line(uint32_t identity, uint32_t instruction, uint32_t *line);

@@ -62,28 +62,13 @@ static void split(struct part line, struct part *function, struct part *place)
 	place->bytes--;
 }
 
-/* Cut as the other languages' are: a function loses its end, a path its beginning. */
-static void copy(char *to, size_t size, struct part part, bool keeps_end)
-{
-	bool is_cut = part.bytes >= size;
-	size_t bytes = is_cut ? size - 4 : part.bytes;
-
-	if (is_cut && keeps_end)
-		memcpy(to, "...", 3);
-	memcpy(to + (is_cut && keeps_end ? 3 : 0),
-	       keeps_end ? part.at + part.bytes - bytes : part.at, bytes);
-	if (is_cut && !keeps_end)
-		memcpy(to + bytes, "...", 3);
-	to[bytes + (is_cut ? 3 : 0)] = '\0';
-}
-
 static uint32_t code_of(struct part function, struct part file)
 {
 	char names[LANGUAGE_FUNCTION_BYTES], path[LANGUAGE_FILE_BYTES];
 	struct codes_print print = {{LANGUAGE_JAVASCRIPT}};
 
-	copy(names, sizeof(names), function, false);
-	copy(path, sizeof(path), file, true);
+	codes_write_function(function.at, (uint32_t)function.bytes, names);
+	codes_write_file(file.at, (uint32_t)file.bytes, path);
 	codes_mix(&print, names, (uint32_t)strlen(names) + 1);
 	codes_mix(&print, path, (uint32_t)strlen(path) + 1);
 	uint64_t fingerprint = codes_fingerprint(&print);

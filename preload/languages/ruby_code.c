@@ -190,48 +190,14 @@ static bool read_text(struct ruby_walk *walk, uint64_t string, struct ruby_text 
 	return text->at != NULL;
 }
 
-#define CUT       "..."
-#define CUT_BYTES (sizeof(CUT) - 1)
-
-static bool begins_character(char byte)
-{
-	return ((unsigned char)byte & 0xc0) != 0x80;
-}
-
-/* Of what is too long the beginning of a label and the end of a path, cut between two
- * characters. */
-static void write_label(const struct ruby_text *from, char *to, uint32_t size)
-{
-	uint32_t n = from->bytes < size ? from->bytes : size - 1 - CUT_BYTES;
-
-	while (n < from->bytes && n > 0 && !begins_character(from->at[n]))
-		n--;
-	memcpy(to, from->at, n);
-	memcpy(to + n, n < from->bytes ? CUT : "", n < from->bytes ? sizeof(CUT) : 1);
-}
-
-static void write_path(const struct ruby_text *from, char *to, uint32_t size)
-{
-	uint32_t skipped = from->bytes < size ? 0 : from->bytes - (size - 1 - CUT_BYTES);
-
-	while (skipped && skipped < from->bytes && !begins_character(from->at[skipped]))
-		skipped++;
-	if (skipped) {
-		memcpy(to, CUT, CUT_BYTES);
-		to += CUT_BYTES;
-	}
-	memcpy(to, from->at + skipped, from->bytes - skipped);
-	to[from->bytes - skipped] = 0;
-}
-
 static enum walk_verdict meet(struct ruby_walk *walk, const struct ruby_text *label,
 			      const struct ruby_text *path, uint64_t fingerprint,
 			      uint32_t *identity)
 {
 	if (memchr(label->at, 0, label->bytes) || memchr(path->at, 0, path->bytes))
 		return WALK_UNSURE;
-	write_label(label, walk->function, sizeof(walk->function));
-	write_path(path, walk->file, sizeof(walk->file));
+	codes_write_function(label->at, label->bytes, walk->function);
+	codes_write_file(path->at, path->bytes, walk->file);
 	*identity = codes_add(fingerprint, LANGUAGE_RUBY, walk->function, walk->file);
 	walk->reader.is_full |= !*identity;
 	return *identity ? WALK_SOUND : WALK_UNSURE;

@@ -119,12 +119,33 @@ static void a_table_that_ends_inside_an_entry_is_not_left(void **state)
 	assert_int_equal(python_lines_find(&lines, 2), 0);
 }
 
+static void bytes_are_cut_at_one_end_between_characters(void **state)
+{
+	char text[600] = "", function[LANGUAGE_FUNCTION_BYTES], file[LANGUAGE_FILE_BYTES];
+
+	(void)state;
+	text[0] = 'a';
+	for (unsigned i = 1; i + 1 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa9", 2);
+	codes_write_function(text, 255, function);
+	assert_int_equal(strlen(function), 255);
+	codes_write_function(text, 257, function);
+	assert_int_equal(strlen(function), 254);
+	assert_memory_equal(function + 249, "\xc3\xa9...", 5);
+	codes_write_file(text, 511, file);
+	assert_int_equal(strlen(file), 511);
+	codes_write_file(text, 599, file);
+	assert_memory_equal(file, "...\xc3\xa9", 5);
+	assert_string_equal(file + 3, text + 599 - strlen(file + 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_code_keeps_its_number_and_its_text),
 		cmocka_unit_test(a_line_is_noted_for_one_instruction_of_one_code),
 		cmocka_unit_test(bytes_that_differ_anywhere_have_another_fingerprint),
+		cmocka_unit_test(bytes_are_cut_at_one_end_between_characters),
 		cmocka_unit_test(when_the_table_is_full_no_more_is_known),
 		cmocka_unit_test(a_text_is_cut_at_one_end_between_characters),
 		cmocka_unit_test(a_table_that_ends_inside_an_entry_is_not_left),
