@@ -20,8 +20,12 @@ setup() {
 	$meet_hosts "$fixtures/host_limits"
 }
 
-@test "hosts with unusual children and namespaces" {
+@test "hosts with unusual children" {
 	$meet_hosts "$fixtures/host_processes"
+}
+
+@test "hosts with namespaces of their own" {
+	$meet_hosts "$fixtures/host_namespaces"
 }
 
 @test "hosts with unusual ends" {

@@ -88,6 +88,17 @@ static inline void leave_it_to(pid_t pid)
 		host_leaks = false;
 }
 
+/* The leak, if any, is the child's. */
+static inline void in_child_of(pid_t pid)
+{
+	leave_it_to(pid);
+	if (pid)
+		return await_child(pid);
+	converse();
+	tell("the child\n");
+	_exit(3);
+}
+
 /* What this user, container or kernel may not do: the host has its conversation without.
  */
 #define NEEDS(call)                                                                      \
