@@ -3,12 +3,14 @@
  * rows are is exported, too. */
 #include "languages/java_layout.h"
 
+#include "base/sections.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <stddef.h>
 #include <string.h>
 
-struct java_layout java_layout;
+ARENA_TABLE struct java_layout java_layout;
 struct java_machine java_machine;
 
 static const struct java_machine *const machine = &java_machine;

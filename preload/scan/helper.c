@@ -186,7 +186,7 @@ static void sleep_until(uint64_t due_ns)
  * processor time since `idle_ns`, when this thread had nothing to do. */
 static uint64_t scanned(uint64_t now_ns, const struct fd_access *access, uint64_t idle_ns)
 {
-	static struct pause pause;
+	ARENA_TABLE static struct pause pause;
 
 	if (!scan_trylock(0))
 		return interval_ns;

@@ -301,7 +301,7 @@ uint64_t scan_check(uint64_t now_ns, uint32_t since, bool all_gone, bool print,
 
 static void poll_now(void *argument)
 {
-	static struct pause pause;
+	ARENA_TABLE static struct pause pause;
 	uint64_t now_ns = *(uint64_t *)argument;
 
 	if (!scan_trylock(0))
