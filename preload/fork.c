@@ -103,7 +103,7 @@ static void hide_helper(void)
 {
 	helper_has_left = languages_minds_threads && !guard_is_sandboxed &&
 			  helper_is_scanning() && ledger_process_threads() == 2 &&
-			  helper_leave(FORK_PATIENCE_MS);
+			  (helper_leave(FORK_PATIENCE_MS) || !helper_stay());
 }
 
 static void allow_helper(void)

@@ -445,6 +445,13 @@ bool helper_leave(unsigned patience_ms)
 	return true;
 }
 
+bool helper_stay(void)
+{
+	uint32_t stopping = STOPPING;
+
+	return atomic_compare_exchange_strong(&state, &stopping, RUNNING);
+}
+
 void helper_allow_restart(void)
 {
 	atomic_store(&next_try_ns, 0);

@@ -41,6 +41,8 @@ bool helper_stop(unsigned patience_ms, void (*last)(const struct fd_access *acce
 /* As helper_stop(), and waits until the kernel knows no such thread: what the host does
  * to all threads next (set credentials, install a filter) must not reach it. */
 bool helper_leave(unsigned patience_ms);
+/* It has not left in time, and need not any more.  false = it has left meanwhile. */
+bool helper_stay(void);
 /* After helper_leave(): the next use of a connection starts a thread again, if it is wanted.
  */
 void helper_allow_restart(void);
