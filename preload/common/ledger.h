@@ -40,10 +40,11 @@
  * PROGRAM: a word of `unwatched` in reports, the inode of the PID namespace in which PID
  * counts, a path. */
 #define SL_UNWATCHED_SUFFIX ".unwatched"
-#define SL_MAX_BLOCKS       4096
+#define SL_MAX_BLOCKS       3584 /* their table fills the header up to its last page */
 #define SL_ROWS_PER_BLOCK   128
 #define SL_BLOCK_BYTES      (SL_ROWS_PER_BLOCK * 176)
 #define SL_MAX_FRAMES       128
+#define SL_CHILDREN_BYTES   4096
 
 /* The slab objects of one TCP socket that SO_MEMINFO does not count: sock, inode, file,
  * dentry, as on a 6.18 kernel for x86_64. */
@@ -372,18 +373,25 @@ struct sl_header {
 	 * keep no ledger. */
 	uint64_t executing;
 	struct sl_series series;
-	/* Forked children that made a connection and could keep no ledger, nor leave a
-	 * file PID.failed: written by them, which have this page, too. */
-	uint64_t children_failed;
-	uint32_t failed_child; /* the PID of the first of them */
-	uint8_t reserved[708];
+	uint8_t reserved[720];
 	struct sl_block blocks[SL_MAX_BLOCKS];
+	/* Of a page of its own, the last one: forked children have it, too, and may have
+	 * given up rights that this process has, which therefore never reads it.  Readers
+	 * take whatever stands here. */
+	uint64_t children_failed; /* that made a connection and could keep no ledger, nor
+				   * leave a file PID.failed */
+	uint32_t failed_child;    /* the PID of the first of them */
+	uint8_t unused[SL_CHILDREN_BYTES - 12];
 };
 
 static_assert(sizeof(struct sl_descriptor) == 176, "rows fill a block");
 static_assert(offsetof(struct sl_header, blocks) == 4096,
 	      "the table follows the first page");
-static_assert(sizeof(struct sl_header) == 4096 + 8 * SL_MAX_BLOCKS, "no padding");
+static_assert(offsetof(struct sl_header, children_failed) == 4096 + 8 * SL_MAX_BLOCKS &&
+		      offsetof(struct sl_header, children_failed) % SL_CHILDREN_BYTES ==
+			      0,
+	      "a page of its own");
+static_assert(sizeof(struct sl_header) == 4096 + 8 * 4096, "no padding");
 static_assert(sizeof(struct sl_module) == 64 && sizeof(struct sl_backtrace) == 16 &&
 		      sizeof(struct sl_name) == 16 && sizeof(struct sl_line) == 24 &&
 		      sizeof(struct sl_event) == 56 &&

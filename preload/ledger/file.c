@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,7 +21,7 @@
 
 #define FIRST_BLOCKS 4 /* reserved at start: 80 KiB */
 #define PATH_BYTES   1200
-#define KEPT_BYTES   65536 /* of an ancestor's: the largest page there is */
+#define CHILDREN_AT  offsetof(struct sl_header, children_failed)
 
 struct sl_header *_Atomic ledger_file, *_Atomic ledger_of_ancestor;
 _Atomic uint32_t ledger_n_reserved;
@@ -262,7 +263,7 @@ static void let_ancestor_go(void)
 	struct sl_header *ancestors = atomic_exchange(&ledger_of_ancestor, NULL);
 
 	if (ancestors)
-		guard_sys(SYS_munmap, ancestors, KEPT_BYTES);
+		guard_sys(SYS_munmap, (char *)ancestors + CHILDREN_AT, SL_CHILDREN_BYTES);
 }
 
 static const char *map_file(int fd, const struct stat *is, uint64_t ticks,
@@ -366,16 +367,27 @@ AT_START void ledger_end(int exit_status)
 		ledger_unlink();
 }
 
+/* Where pages are larger nothing is kept: what stands beside it is the parent's alone. */
+static void keep_page_of(struct sl_header *parents)
+{
+	size_t behind = CHILDREN_AT + SL_CHILDREN_BYTES;
+
+	if (getauxval(AT_PAGESZ) != SL_CHILDREN_BYTES) {
+		guard_sys(SYS_munmap, parents, FILE_BYTES);
+		return;
+	}
+	guard_sys(SYS_munmap, parents, CHILDREN_AT);
+	guard_sys(SYS_munmap, (char *)parents + behind, FILE_BYTES - behind);
+	atomic_store(&ledger_of_ancestor, parents);
+}
+
 void ledger_fork_child(void)
 {
 	struct sl_header *parents =
 		atomic_exchange_explicit(&ledger_file, NULL, memory_order_acq_rel);
 
-	if (parents) {
-		guard_sys(SYS_munmap, (char *)parents + KEPT_BYTES,
-			  FILE_BYTES - KEPT_BYTES);
-		atomic_store(&ledger_of_ancestor, parents);
-	}
+	if (parents)
+		keep_page_of(parents);
 	is_worth_keeping = false;
 	atomic_store(&is_wanted, named != NULL);
 	ledger_forget_failure();

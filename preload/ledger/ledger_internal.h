@@ -35,8 +35,8 @@ extern struct stat ledger_made;
 /* Removes the file. */
 void ledger_unlink(void);
 
-/* In a forked child that has no ledger of its own: the first page of the nearest
- * ancestor's, to be counted in alone.  NULL = no ancestor keeps one. */
+/* In a forked child that has no ledger of its own: the header of the nearest ancestor's,
+ * of which only the last page is mapped, to be counted in.  NULL = there is none. */
 extern struct sl_header *_Atomic ledger_of_ancestor;
 
 /* writer.c */

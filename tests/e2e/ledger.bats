@@ -360,6 +360,21 @@ os._exit(server.detach() < 0)' "$BATS_TEST_TMPDIR/root"
 	says 'WARNING: sockleak: the ledger directory cannot be opened'
 }
 
+@test "a forked child has one page of its parent's ledger, which the parent does not read" {
+	[ "$(getconf PAGESIZE)" = 4096 ] || skip "pages are larger here"
+	equal "4096 00008000" "$(logged "$options" /usr/bin/python3 -c '
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+if os.fork():
+	os.wait()
+else:
+	for line in open("/proc/self/maps"):
+		if ".sockleak" in line:
+			begin, end = line.split()[0].split("-")
+			print(int(end, 16) - int(begin, 16), line.split()[2])')"
+}
+
 @test "the taker of a gift learns its origin from the giver's ledger" {
 	logged "$options" /usr/bin/python3 - <<-'PYTHON'
 		import os, socket
