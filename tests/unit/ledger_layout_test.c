@@ -224,7 +224,8 @@ static void the_words_have_their_numbers(void **state)
 	assert_int_equal(SL_LANGUAGE_PYTHON, 1);
 	assert_int_equal(SL_LANGUAGE_NOTE, 2);
 	assert_int_equal(SL_LANGUAGE_JAVA, 3);
-	assert_int_equal(SL_LANGUAGE_RUBY, 4);
+	assert_int_equal(SL_LANGUAGE_JAVASCRIPT, 4);
+	assert_int_equal(SL_LANGUAGE_RUBY, 5);
 	assert_int_equal(SL_RECORD_LINE, 7);
 	assert_int_equal(SL_KIND_NONE, 0);
 	assert_int_equal(SL_KIND_CLOSE_WAIT, 1);
