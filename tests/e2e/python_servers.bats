@@ -3,58 +3,26 @@
 # told by its own file and line, whatever stands between it and the server.
 
 bats_require_minimum_version 1.5.0
-load ../lib/programs
+load ../lib/app_servers
 
 setup() {
 	programs_setup
 	plain_build "the hosts are built without it"
-	app=$PWD/tests/fixtures/python_app.py
 	python=/usr/bin/python3
-	export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=${app%/*}
-	pick_port
-	export UPSTREAM=$port
-	start "$python" "$app" upstream "$UPSTREAM"
-	until_true listens "$UPSTREAM"
-	pick_port
-	at=127.0.0.1:$port
-	library=$build/libsockleak.so
-	options=grace=100ms:interval=50ms:ledger=$D/ledgers
+	export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$top/tests/fixtures
+	app_servers_setup "$python" "$top/tests/fixtures/python_app.py"
 }
 
 teardown() {
 	[ -z "${D:-}" ] || stop_all
 }
 
-answers() {
-	[ "$(curl -sS -m 10 "http://$at/$1" 2>/dev/null)" = ok ]
-}
-
-# line NAME: of the app
-line() {
-	grep -n "# line: $1\$" "$app" | cut -d: -f1
-}
-
-has_lost_three() {
-	read_report
-	[ "$(jq '[.leaks[].count] | add' "$D/json")" = 3 ]
-}
-
-# loses_three LINE-NAME SERVER [ARGUMENT...]: it serves three requests, each of which loses
-# a connection; the first function that is no library's is the app's, in this line
+# loses_three LINE-NAME SERVER [ARGUMENT...]: the first function that is no library's is the
+# app's, in this line
 loses_three() {
-	local name=$1
-	shift
-	type "$1" >/dev/null
-	start "$@"
-	until_true answers ready
-	for _ in 1 2 3; do
-		answers take
-	done
-	until_true has_lost_three
-	equal "[[3,\"Pool.$name\",\"$app\",$(line "$name")]]" "$(jq -c '[.leaks[] | [.count,
-		([.origin[] | select(.language == "python" and (.file |
-			startswith("/usr/lib/python3") or startswith("<frozen") | not))][0] |
-			.function, .file, .line)]]' "$D/json")"
+	serves_three take "${@:2}"
+	lost_in "[[3,\"Pool.$1\",\"$app\",$(line "$1")]]" '.language == "python" and (.file |
+		startswith("/usr/lib/python3") or startswith("<frozen") | not)'
 }
 
 @test "gunicorn, one process after the other" {

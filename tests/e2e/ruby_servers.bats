@@ -4,55 +4,22 @@
 
 bats_require_minimum_version 1.5.0
 load ../lib/ruby
-load ../lib/programs # has a `load` of its own
+load ../lib/app_servers # has a `load` of its own
 
 setup() {
 	programs_setup
 	ruby_setup
-	app=$top/tests/fixtures/ruby_app.rb
-	pick_port
-	export UPSTREAM=$port
-	start ruby "$app" upstream "$UPSTREAM"
-	until_true listens "$UPSTREAM"
-	pick_port
-	at=127.0.0.1:$port
-	library=$build/libsockleak.so
-	options=grace=100ms:interval=50ms:ledger=$D/ledgers
+	app_servers_setup ruby "$top/tests/fixtures/ruby_app.rb"
 }
 
 teardown() {
 	[ -z "${D:-}" ] || stop_all
 }
 
-answers() {
-	[ "$(curl -sS -m 10 "http://$at/$1" 2>/dev/null)" = ok ]
-}
-
-# line NAME: of the app
-line() {
-	grep -n "# line: $1\$" "$app" | cut -d: -f1
-}
-
-has_lost_three() {
-	read_report
-	[ "$(jq '[.leaks[].count] | add' "$D/json")" = 3 ]
-}
-
-# loses_three LINE-NAME SERVER [ARGUMENT...]: it serves three requests, each of which loses
-# a connection; the first line of the app is this one
+# loses_three LINE-NAME SERVER [ARGUMENT...]: the first line of the app is this one
 loses_three() {
-	local name=$1
-	shift
-	type "$1" >/dev/null
-	start "$@"
-	until_true answers ready
-	for _ in 1 2 3; do
-		answers "$name"
-	done
-	until_true has_lost_three
-	equal "[[3,\"$name\",\"$app\",$(line "$name")]]" "$(jq -c --arg app "$app" '[.leaks[] | [.count,
-		([.origin[] | select(.language == "ruby" and .file == $app)][0] |
-			.function, .file, .line)]]' "$D/json")"
+	serves_three "$@"
+	lost_in "[[3,\"$1\",\"$app\",$(line "$1")]]" '.language == "ruby" and .file == $app'
 }
 
 puma() {
