@@ -213,6 +213,7 @@ tabled() {
 		{ echo "$output"; false; }
 	tabled "- LISTEN 1 0 [0-9.]+m?s by socket in .*"
 	tabled "LISTENER OR PEER STATE SOCKETS LEAKED OLDEST OPENED"
+	tr -s ' ' <README.md | grep -qx ' LISTENER OR PEER STATE SOCKETS LEAKED OLDEST OPENED'
 	# What is counted is as of the server's own scan.
 	counted() {
 		tabled "LISTENER OR PEER STATE SOCKETS LEAKED OLDEST OPENED" &&

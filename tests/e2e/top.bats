@@ -48,6 +48,7 @@ keys() {
 	wait_until 60 table_says '^ +3 +- +[0-9.]+(ms|s) +eof-read +take \(.*actor\.c:[0-9]+\)$'
 	[ "$(sed -n 1p table)" = "1 process, 3 sockets open, 3 leaked" ]
 	[[ $(sed -n 2p table) =~ ^' '+LEAKED' '+\+/MIN' '+OLDEST' '+WHY' '+WHERE$ ]]
+	grep -qxF "$(sed -n 2p table)" "$top/README.md"
 	"$sockleak" top --interval=50ms -n 3 "$host" >table
 	[ "$(grep -c '^1 process, 3 sockets open, 3 leaked$' table)" = 3 ]
 	[ "$(grep -cE '^ +3 +\+0 ' table)" = 2 ]
