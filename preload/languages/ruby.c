@@ -33,7 +33,7 @@
 
 #define MAX_TRIES 4
 
-static int32_t trials_left; /* atomic */
+ARENA_TABLE static int32_t trials_left; /* atomic */
 
 static const struct ruby_runtime *const runtime = &ruby_runtime;
 
@@ -170,7 +170,7 @@ uint32_t ruby_trials_left(void)
 	return left > 0 ? (uint32_t)left : 0;
 }
 
-AT_START bool ruby_start(void)
+bool ruby_start(void)
 {
 	trials_left = WALK_TRIALS;
 	return ruby_layout_find();

@@ -7,8 +7,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
-struct ruby_layout ruby_layout;
-struct ruby_runtime ruby_runtime;
+ARENA_TABLE struct ruby_layout ruby_layout;
+ARENA_TABLE struct ruby_runtime ruby_runtime;
 
 static const struct ruby_layout layouts[] = {
 	{
@@ -35,14 +35,14 @@ static const struct ruby_layout layouts[] = {
 	},
 };
 
-AT_START static void *find(const char *name)
+static void *find(const char *name)
 {
 	return dlsym(RTLD_DEFAULT, name);
 }
 
 /* What is there from the start has its thread-local variables at the same distance in
  * each thread. */
-AT_START static bool find_runtime(void)
+static bool find_runtime(void)
 {
 	const char *context = find("ruby_current_ec");
 
@@ -60,7 +60,7 @@ AT_START static bool find_runtime(void)
 	       ruby_runtime.label;
 }
 
-AT_START bool ruby_layout_find(void)
+bool ruby_layout_find(void)
 {
 	const int *version = find("ruby_api_version"); /* 3, 1, 0 */
 
