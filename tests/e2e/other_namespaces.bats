@@ -27,9 +27,10 @@ start() {
 	wait_until 60 is_pending
 }
 
-# The only process whose program is in this directory holds a socket in CLOSE_WAIT, and
-# has followed its backtrace.
+# The only process whose program is in this directory holds a socket in CLOSE_WAIT, has
+# seen that itself, which list alone does not tell, and has followed its backtrace.
 is_pending() {
+	json_of ledgers && [ "$(of '.processes[0].pending')" = 1 ] || return
 	"$sockleak" list --json >listed
 	jq -e --arg here "$PWD/" '[.processes[] | select(.exe | startswith($here)) | .sockets[] |
 		select(.state == "CLOSE_WAIT" and .origin)] | length == 1' listed
