@@ -285,6 +285,20 @@ static void the_order_of_the_ledgers_does_not_matter(void **state)
 	assert_false(only_socket()->opener_closed);
 }
 
+/* What the program says of a socket later is not in the row of what it has closed. */
+static void a_row_that_is_held_says_it_rather_than_one_that_was_closed(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	struct sl_descriptor *row = maker_leak(&maker, 3, 77);
+	row->held = 0;
+	row->origin = origin_in(1, 0x123);
+	maker_leak(&maker, 5, 77)->origin = origin_in(1, 0x456);
+	add();
+	close_merge();
+	assert_origin(0x456);
+}
+
 static void an_event_of_the_giver_serves_the_one_who_received(void **state)
 {
 	(void)state;
@@ -614,6 +628,7 @@ int main(void)
 		TEST(who_held_it_while_the_peer_was_there_is_no_holder),
 		TEST(the_openers_row_serves_the_one_who_inherited),
 		TEST(the_order_of_the_ledgers_does_not_matter),
+		TEST(a_row_that_is_held_says_it_rather_than_one_that_was_closed),
 		TEST(an_event_of_the_giver_serves_the_one_who_received),
 		TEST(without_the_giver_the_note_says_why_there_is_no_origin),
 		TEST(an_origin_that_was_never_unwound_is_unknown),

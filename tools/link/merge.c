@@ -435,8 +435,8 @@ const struct row *linked_origin_row(const struct joined *socket)
 	int best_rank = -1;
 
 	for (const struct row *row = socket->rows; row; row = row->next) {
-		int rank = (row->origin ? 4 : 0) + (linked_was_opened_here(row) ? 2 : 0) +
-			   (row->row.call != SL_CALL_NONE ? 1 : 0);
+		int rank = (row->origin ? 8 : 0) + (linked_was_opened_here(row) ? 4 : 0) +
+			   (row->row.call != SL_CALL_NONE ? 2 : 0) + row->row.held;
 
 		if (rank > best_rank) {
 			best = row;
