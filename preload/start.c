@@ -315,8 +315,8 @@ static void start_connecting(void)
 
 static void note_uses(void)
 {
-	uses_start();
-	start_on_use |= START_NOTES_USES;
+	if (uses_start())
+		start_on_use |= START_NOTES_USES;
 }
 
 AT_START static void start_all(void)

@@ -44,7 +44,7 @@ void fd_table_note_fork(uint64_t now_ns);
 /* Set once, by uses_start(). */
 extern bool uses_are_noted __attribute__((visibility("hidden")));
 /* The socket of `fd` has this record from now on: its last use goes there. */
-void uses_take_record(int fd, uint32_t serial, uint32_t record);
+void uses_take_record(int fd, uint32_t socket_id, uint32_t record);
 
 /* notices.c */
 

@@ -20,8 +20,8 @@
 #define RECORD_CHUNKS                                                                    \
 	((uint32_t)((ENTRY_RECORD_MASK >> ENTRY_RECORD_SHIFT) + 1) / CHUNK_NOTES)
 
-ARENA_TABLE static struct use_note *_Atomic notes_of_fds[FD_CHUNKS];
-ARENA_TABLE static struct use_note *_Atomic notes_of_records[RECORD_CHUNKS];
+/* Mapped at the start: the library's own memory counts where address space is limited. */
+ARENA_TABLE static struct use_note *_Atomic *notes_of_fds, *_Atomic *notes_of_records;
 
 /* --- the calling thread --- */
 
@@ -40,15 +40,25 @@ static uint32_t own_thread(void)
 	return thread;
 }
 
-void uses_start(void)
+static void find_own_thread(void)
 {
-	uses_are_noted = true;
 	if (!&_thread_db_pthread_tid || _thread_db_pthread_tid[0] != 32)
 		return;
 	tid_offset = _thread_db_pthread_tid[2];
 	/* This is the thread that the process began with. */
 	if (own_thread() != (uint32_t)guard_pid)
 		tid_offset = 0;
+}
+
+bool uses_start(void)
+{
+	notes_of_fds = arena_map((FD_CHUNKS + RECORD_CHUNKS) * sizeof(*notes_of_fds));
+	if (!notes_of_fds)
+		return false;
+	notes_of_records = notes_of_fds + FD_CHUNKS;
+	find_own_thread();
+	uses_are_noted = true;
+	return true;
 }
 
 /* --- the tables --- */

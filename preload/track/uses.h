@@ -28,8 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* By the constructor, if it is asked for. */
-void uses_start(void);
+/* By the constructor, if it is asked for.  false = no memory: none is noted. */
+bool uses_start(void);
 
 /* In a hook, called from it or from a function that it called: `call` has just moved
  * data on `fd`, which may be a file.  Any thread, any signal handler; leaves errno

@@ -136,7 +136,7 @@ needs_ptrace() {
 @test "a program with little address space runs as without us" {
 	plain_build "the runtime needs more of it"
 	"$processes" meets-faults >"$tmp/bare" </dev/null
-	for kib in 5800 6400 7000 8000 12000 20000 40000; do
+	for kib in 6100 6400 7000 8000 12000 20000 40000; do
 		(
 			ulimit -v "$kib"
 			preloaded interval=1ms "$processes" meets-faults

@@ -352,7 +352,8 @@ listener = socket.create_server(("127.0.0.1", 0))
 os.chroot(sys.argv[1])
 if os.fork():
 	sys.exit(os.wait()[1])
-client = socket.create_connection(listener.getsockname())
+client = socket.socket()
+client.connect(listener.getsockname())
 server = listener.accept()[0]
 client.close()
 server.recv(1)
