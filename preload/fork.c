@@ -96,21 +96,23 @@ static void end_by_fork(void)
 	ledger_end(0);
 }
 
-bool fork_helper_returns;
-static bool helper_has_left; /* of a host of one thread, which forks */
+_Atomic bool fork_helper_returns;
+static _Atomic bool helper_has_left; /* of a host of one thread, which forks */
 
+/* The C library may run these handlers in two threads at once: in neither the helper
+ * leaves. */
 static void hide_helper(void)
 {
-	helper_has_left = languages_minds_threads && !guard_is_sandboxed &&
-			  helper_is_scanning() && ledger_process_threads() == 2 &&
-			  (helper_leave(FORK_PATIENCE_MS) || !helper_stay());
+	if (languages_minds_threads && !guard_is_sandboxed && helper_is_scanning() &&
+	    ledger_process_threads() == 2 &&
+	    (helper_leave(FORK_PATIENCE_MS) || !helper_stay()))
+		atomic_store(&helper_has_left, true);
 }
 
 static void allow_helper(void)
 {
-	if (!helper_has_left)
+	if (!atomic_exchange(&helper_has_left, false))
 		return;
-	helper_has_left = false;
 	helper_allow_restart();
 	start_await_connection(fd_table_has_connection());
 	fork_helper_returns = true;
@@ -149,6 +151,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	atomic_store(&helper_has_left, false); /* that was the parent's */
 	if (ends_by_fork)
 		errno = errno_before;
 	/* On kernels without MADV_WIPEONFORK only this handler detects a child.  With it,

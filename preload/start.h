@@ -42,7 +42,7 @@ extern __thread int end_quick_status __attribute__((tls_model("initial-exec")));
 void start_ends_by_fork(bool ends);
 
 /* The helper was stopped for a fork, which is over; starts it again. */
-extern bool fork_helper_returns;
+extern _Atomic bool fork_helper_returns;
 void fork_return_helper(void);
 
 /* The process has a socket: finds out what only a process with sockets needs to know.

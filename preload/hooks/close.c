@@ -64,7 +64,8 @@ EXPORT int fclose(FILE *stream)
 {
 	ending_stream(stream);
 	int result = next.fclose(stream);
-	if (__builtin_expect(fork_helper_returns, 0))
+	if (__builtin_expect(
+		    atomic_load_explicit(&fork_helper_returns, memory_order_relaxed), 0))
 		fork_return_helper();
 	return result;
 }
