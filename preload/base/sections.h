@@ -4,8 +4,8 @@
 #define SOCKLEAK_SECTIONS_H
 
 /* For static tables and buffers that a start does not touch.  They stand together, behind
- * everything else (the linker sorts by name), so that a start, which touches a little of every file's, touches few
- * pages: a microsecond each. */
+ * everything else (the linker sorts by name), so that a start, which touches a little of
+ * every file's, touches few pages: a microsecond each. */
 #define ARENA_TABLE __attribute__((section(".bss.zz_tables")))
 
 /* For the functions that every start and every end runs: they stand together, for the

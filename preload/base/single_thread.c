@@ -56,7 +56,10 @@ static void change_alone(unsigned from, unsigned to)
 
 void single_thread_comes(void)
 {
-	change_alone(1, 2);
+	/* In a host of two threads two would be counted, but none of them would be ours
+	 * until it is made. */
+	if (*single_n_threads == 1)
+		change_alone(1, 2);
 }
 
 void single_thread_goes(void)

@@ -18,8 +18,8 @@ extern const unsigned *single_n_threads __attribute__((visibility("hidden")));
 extern unsigned single_n_alone __attribute__((visibility("hidden")));
 #define SINGLE_NEVER (~0U)
 
-/* Plain loads: a thread that is alone wrote these itself.  Two loads and one branch, which
- * goes straight on where a system call takes the largest part of the time. */
+/* Plain loads: a thread that is alone wrote these itself.  "Rare" keeps what a host with
+ * threads needs on the stack out of the way of a host of one. */
 static inline UNCHECKED bool host_is_single_threaded(void)
 {
 	return __builtin_expect(*single_n_threads == single_n_alone, 0);
