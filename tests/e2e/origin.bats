@@ -91,12 +91,12 @@ opened_by() {
 }
 
 @test "libunwind makes no pipe, asks no mincore and keeps no file in the host" {
-	SOCKLEAK_OPTIONS='' strace -f -qq -e trace=pipe,pipe2,mincore,socketpair \
+	SOCKLEAK_OPTIONS='' strace -f -k -qq -e trace=pipe,pipe2,mincore,socketpair \
 		-o "$BATS_TEST_TMPDIR/calls" -E LD_PRELOAD="$library" \
 		"$ways" 2>"$errors"
 	says 'SUMMARY: sockleak: 5 sockets leaked'
-	# It asks of one page at a time; we ask of all above a coroutine's frame.
-	run ! grep -E 'pipe|mincore\(0x[0-9a-f]+, 4096,' "$BATS_TEST_TMPDIR/calls"
+	grep -q 'mincore(' "$BATS_TEST_TMPDIR/calls" # ours: of what lies above a coroutine's frame
+	! grep -E 'pipe|/libunwind' "$BATS_TEST_TMPDIR/calls"
 }
 
 @test "libunwind is not loaded into a program that makes no connections" {
