@@ -170,6 +170,8 @@ bool text_is_of_language(const struct text_frame *frame);
 bool text_is_interpreter(unsigned languages, const char *module);
 /* The same of the frame `i` of a backtrace and the languages in it. */
 bool text_is_inside_interpreter(const struct text_frame *frames, unsigned n, unsigned i);
+/* Whether these are calls of Node, and none of them a line of JavaScript. */
+bool text_lacks_javascript(const struct text_frame *frames, unsigned n);
 /* Frames that the program handed over, and that no walk of ours found. */
 static inline bool text_is_said(unsigned language)
 {

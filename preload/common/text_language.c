@@ -36,13 +36,18 @@ static bool is_java(const char *path)
 	return false;
 }
 
-/* The program "node", or what Debian and others have split off it. */
-static bool is_node(const char *path)
+static bool is_node_itself(const char *path)
 {
 	const char *name = path_base(path);
 
 	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0 ||
-	       string_begins(name, "libnode.so") || string_begins(name, "libuv.so");
+	       string_begins(name, "libnode.so");
+}
+
+/* Or what Debian and others have split off it. */
+static bool is_node(const char *path)
+{
+	return is_node_itself(path) || string_begins(path_base(path), "libuv.so");
 }
 
 /* Of what is installed with Ruby, and not beside it (vendor_ruby/3.1.0, gems/3.1.0):
@@ -77,6 +82,18 @@ static unsigned languages_of(const struct text_frame *frames, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		languages |= 1U << frames[i].language;
 	return languages;
+}
+
+bool text_lacks_javascript(const struct text_frame *frames, unsigned n)
+{
+	bool lacks = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (frames[i].language == SL_LANGUAGE_JAVASCRIPT)
+			return false;
+		lacks |= frames[i].module && is_node_itself(frames[i].module);
+	}
+	return lacks;
 }
 
 bool text_is_inside_interpreter(const struct text_frame *frames, unsigned n, unsigned i)

@@ -20,7 +20,7 @@ teardown() {
 # node_runs OPTIONS... -- PROGRAM...: below run --node, until ends
 node_runs() {
 	rm -rf kept
-	"$sockleak" run --node --quiet --grace=300ms --at-exit=all --ledger=kept "$@" \
+	"$sockleak" run ${options---node} --quiet --grace=300ms --at-exit=all --ledger=kept "$@" \
 		<lives >said 2>errors 3>&- &
 	node_pid=$!
 	exec 9>lives
@@ -163,6 +163,20 @@ cat_of_node() {
 	cp "$sockleak" "$library" alone
 	run -125 alone/sockleak run --node -- true
 	[[ $output == "sockleak: cannot read "*/alone/sockleak_node.js:* ]]
+}
+
+@test "the report of a run without --node says that it would name the lines" {
+	node_runs -- node "$app" connect
+	wait_until 60 leaked 1
+	ends
+	"$sockleak" report kept >with || [ $? -eq 1 ]
+	run -1 grep -e --node with
+
+	options='' node_runs -- node "$app" connect
+	wait_until 60 leaked 1
+	ends
+	"$sockleak" report kept >without || [ $? -eq 1 ]
+	grep -q -e '--node. names the lines of JavaScript' without
 }
 
 @test "by NODE_OPTIONS alone, with plain preload" {

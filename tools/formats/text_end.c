@@ -49,13 +49,19 @@ const char *text_why_advice(unsigned one)
 
 void text_advice(const struct writing *writing)
 {
+	bool lacks_javascript = false;
 	unsigned whys = 0;
 
 	for (int list = TEXT_LEAKS; list <= TEXT_LATE; list++) {
 		struct text_places places = text_places_of(writing->findings, list);
 
-		for (size_t i = 0; i < places.n; i++)
-			whys |= places.at[i].why;
+		for (size_t i = 0; i < places.n; i++) {
+			const struct findings_place *place = &places.at[i];
+
+			whys |= place->why;
+			lacks_javascript |=
+				text_lacks_javascript(place->origin, place->n_origin);
+		}
 	}
 	if (whys)
 		fputs("What to do:\n", writing->file);
@@ -64,6 +70,10 @@ void text_advice(const struct writing *writing)
 			fprintf(writing->file, "  %s (%s):\n      %s.\n",
 				reasons[i].words, text_why_name(1U << i),
 				reasons[i].advice);
+	if (lacks_javascript)
+		fputs("  these are the calls of Node itself:\n"
+		      "      `sockleak run --node` names the lines of JavaScript.\n",
+		      writing->file);
 	if (whys)
 		fputc('\n', writing->file);
 }
