@@ -40,6 +40,7 @@
 #include "scan/allocation.h"
 #include "scan/pause.h"
 #include "scan/scan.h"
+#include "scan/schedule.h"
 #include "track/released.h"
 #include "unwind/origin.h"
 #include "unwind/room.h"
@@ -49,7 +50,6 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
@@ -75,8 +75,6 @@ static uint64_t interval_ns;
 static bool is_wanted;                                    /* by the options */
 static void (*last_work)(const struct fd_access *access); /* set before STOPPING */
 static bool awaits_handlers; /* a child that would start one, had fork's handlers run */
-static uint64_t processors[16];         /* a bit for each: 1,024 of them */
-static size_t processors_bytes;         /* 0 = not known */
 static _Atomic uint64_t next_try_ns;    /* to start the thread */
 static _Atomic uint64_t retry_pause_ns; /* after the last try; 0 = there was none */
 static _Atomic uint32_t thread_id;      /* of the last thread that ran; 0 = none */
@@ -248,27 +246,8 @@ static void scan_loop(const struct fd_access *access)
 
 AT_START void helper_note_processors(void)
 {
-	if (!is_wanted || processors_bytes)
-		return;
-	long n = guard_sys(SYS_sched_getaffinity, guard_pid, sizeof(processors),
-			   processors);
-	processors_bytes = n > 0 ? (size_t)n : 0;
-}
-
-/* The thread inherits from the one that made the first connection what it must not keep:
- * a real-time policy, which would put it before the host's other work, and the affinity
- * to that thread's processors, where it would be in its way or, beside a real-time
- * policy, never run.  It may run where whoever started the program let it run; the kernel
- * leaves out the processors that a cpuset has taken away since. */
-static void take_usual_schedule(void)
-{
-	const struct sched_param lowest = {0};
-	long policy = guard_sys(SYS_sched_getscheduler, 0);
-
-	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		guard_sys(SYS_sched_setscheduler, 0, SCHED_OTHER, &lowest);
-	if (processors_bytes)
-		guard_sys(SYS_sched_setaffinity, 0, processors_bytes, processors);
+	if (is_wanted)
+		schedule_note_processors();
 }
 
 static void *run(void *nothing)
@@ -282,7 +261,7 @@ static void *run(void *nothing)
 	wake_word_waiter(&thread_id);
 	if (!guard_has_filter) {
 		guard_sys(SYS_prctl, PR_SET_NAME, "sockleak");
-		take_usual_schedule();
+		schedule_take_usual();
 	}
 	bool can_scan = own_table(&access);
 	if (can_scan && atomic_compare_exchange_strong(&state, &starting, RUNNING))
