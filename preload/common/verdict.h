@@ -8,6 +8,7 @@
  * The rules, in the order in which they are applied:
  *  1. The peer has been gone, and this side has made no progress in sending, for the
  *     grace: a leak (SL_LEAK_GRACE).  A send queue that does not move is no progress.
+ *     `idle_since_ns` leaves out when the process could not run (scan/downtime.h).
  *  2. At the end of the process, by at_exit:
  *     told   what was a leak before, what sockleak_check_since() called one, and what the
  *            program was told of (end of stream, an error, or its own shutdown), and kept

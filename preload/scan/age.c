@@ -2,6 +2,7 @@
 #include "scan/age.h"
 
 #include "base/clock.h"
+#include "scan/downtime.h"
 
 /* Since when the peer of a socket that is seen so for the first time has been gone. */
 static uint64_t first_gone_ns(uint64_t opened_ns, const struct eof_notice *notice,
@@ -82,6 +83,8 @@ void age_update(struct socket_end *end, uint32_t socket_id,
 		const struct age_bounds *bounds, const struct eof_notice *notice,
 		const struct probe *probe, uint64_t now_ns)
 {
+	uint64_t was_looked_ns = end->gone_id == socket_id ? end->looked_ns : 0;
+
 	if (end->gone_id != socket_id)
 		begin_age(end, socket_id, bounds, notice, probe, now_ns);
 	end->state = probe->state;
@@ -89,6 +92,7 @@ void age_update(struct socket_end *end, uint32_t socket_id,
 	end->looked_ns = now_ns;
 	end->is_sending = probe->is_sending;
 	age_sending(end, probe, now_ns);
+	end->idle_since_ns = downtime_skip(end->idle_since_ns, was_looked_ns);
 }
 
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,

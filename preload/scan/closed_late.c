@@ -16,6 +16,7 @@
 #include "base/sections.h"
 #include "base/unchecked.h"
 #include "report/leak_groups.h"
+#include "scan/downtime.h"
 #include "unwind/origin.h"
 
 #include <string.h>
@@ -137,6 +138,7 @@ void closed_late_note(int fd, const struct fd_entry *was)
 	if (guard_is_sandboxed || (atomic_load(&was->word) & ENTRY_EXPECTED) ||
 	    !is_last(one) || !was_kept_for_grace(was) || was_counted(one, was->socket_id))
 		return;
+	downtime_check(clock_now_ns());
 	uint32_t number = take_note();
 	if (!number) {
 		atomic_fetch_add(&fd_table_counts.missed, 1);

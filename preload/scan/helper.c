@@ -38,6 +38,7 @@
 #include "base/single_thread.h"
 #include "ledger/ledger_writer.h"
 #include "scan/allocation.h"
+#include "scan/downtime.h"
 #include "scan/pause.h"
 #include "scan/scan.h"
 #include "scan/schedule.h"
@@ -63,6 +64,7 @@
 #endif
 
 #define STACK_BYTES (256 * 1024) /* libunwind's frames and ours, touched as needed */
+#define SLEEP_NS    UINT64_C(1000000000) /* a stop that is longer is seen: downtime.h */
 #define RETIRE_MS   1000
 #define BIRTH_MS    50
 #define RETRY_NS    UINT64_C(10000000) /* first, and at most: */
@@ -168,13 +170,23 @@ static bool should_stop(void)
 	return atomic_load(&state) == STOPPING || guard_is_sandboxed;
 }
 
-/* Sleeps until `due_ns`, or until something waits to be unwound. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Sleeps until `due_ns`, for SLEEP_NS at most, or until something waits to be unwound. */
 static void sleep_until(uint64_t due_ns)
 {
 	uint64_t now_ns = clock_now_ns();
 
-	if (now_ns < due_ns && !should_stop())
+	due_ns = earlier(due_ns, now_ns + SLEEP_NS);
+	if (now_ns < due_ns && !should_stop()) {
+		downtime_expect(due_ns);
 		wait_word(&wake_word, 0, due_ns - now_ns);
+		downtime_check(clock_now_ns());
+		downtime_expect(0);
+	}
 	/* An exchange, for its memory order: a hook that finds the word raised does not
 	 * wake this thread, so what that hook has written must be visible after this. */
 	atomic_exchange(&wake_word, 0);
@@ -210,11 +222,6 @@ static uint64_t asked_released(uint64_t now_ns, const struct fd_access *access,
 	*due_ns += COST_FACTOR * cost_ns;
 	return 2 * COST_FACTOR * cost_ns > interval_ns ? 2 * COST_FACTOR * cost_ns
 						       : interval_ns;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static void scan_loop(const struct fd_access *access)

@@ -8,6 +8,7 @@
 #include "report/leak_groups.h"
 #include "report/publish_records.h"
 #include "scan/closed_late.h"
+#include "scan/downtime.h"
 #include "scan/scan_internal.h"
 #include "scan/scan_released.h"
 #include "track/released.h"
@@ -85,6 +86,7 @@ static void scan_all(struct scan_pass *pass)
 	unsigned top = fd_table_top();
 
 	scan_n_passes++;
+	downtime_check(pass->now_ns);
 	ledger_write_passed(origin_resolve, pass->now_ns);
 	ledger_resolve_closed(origin_resolve);
 	leak_groups_begin();
@@ -376,6 +378,7 @@ AT_START bool scan_limit_was_hit(void)
 void scan_fork_child(void)
 {
 	released_fork_child();
+	downtime_fork_child();
 	closed_late_fork_child();
 	scan_lock_fork_child();
 	publish_fork_child();

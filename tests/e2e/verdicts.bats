@@ -75,6 +75,16 @@ reported() {
 	[ "$(reported '[.leaks, .pending[0].sockets[0].verdict]')" = '[[],null]' ]
 }
 
+@test "the time in which a program is stopped does not count" {
+	begin grace=4s:interval=50ms never-told-and-told
+	kill -STOP "$host"
+	sleep 5 # the grace itself, and more
+	run -0 "$build/sockleak" list --error-exitcode=9 "$host"
+	kill -CONT "$host"
+	finish
+	[ "$(reported '[.leaks, .closed_late, [.pending[].count]]')" = '[[],[],[1]]' ]
+}
+
 @test "a socket is as old as the program's knowledge of its end" {
 	for thread in yes no; do
 		begin "grace=60s:interval=10s:thread=$thread" told-of-a-reset

@@ -12,6 +12,7 @@
 
 #include "common/address.h"
 #include "common/verdict.h"
+#include "kernel/process.h"
 #include "support/say.h"
 
 #include <stdlib.h>
@@ -85,8 +86,18 @@ static unsigned why_now(const struct sl_descriptor *was, const struct diag_socke
 		     : verdict_why(&reasons);
 }
 
+/* Until when the process could close what it holds. */
+static uint64_t could_run_ns(const struct held_elsewhere *all,
+			     const struct list_process *process)
+{
+	uint64_t looked_ns = process->ledger.head->looked_ns;
+
+	return process_is_stopped(process->pid) && looked_ns < all->now_ns ? looked_ns
+									   : all->now_ns;
+}
+
 static void update(const struct held_elsewhere *all, const struct diag_socket *found,
-		   uint64_t grace_ns, struct sl_descriptor *row)
+		   const struct list_process *process, struct sl_descriptor *row)
 {
 	const struct sl_descriptor was = *row;
 
@@ -99,14 +110,12 @@ static void update(const struct held_elsewhere *all, const struct diag_socket *f
 	row->verdict = (uint8_t)verdict_of(
 		&(struct verdict_facts){.kind = row->kind,
 					.idle_since_ns = row->idle_since_ns,
-					.now_ns = all->now_ns},
-		&(struct verdict_rules){.grace_ns = grace_ns});
+					.now_ns = could_run_ns(all, process)},
+		&(struct verdict_rules){.grace_ns = process->ledger.head->grace_ns});
 }
 
 void list_ask_kernel(struct held_elsewhere **all, struct list_process *process)
 {
-	uint64_t grace_ns = process->ledger.head->grace_ns;
-
 	for (size_t i = 0; i < process->n_sockets; i++) {
 		struct list_socket *socket = &process->sockets[i];
 
@@ -118,7 +127,7 @@ void list_ask_kernel(struct held_elsewhere **all, struct list_process *process)
 			continue;
 		struct reader_row *now = say_calloc(1, sizeof *now);
 		*now = *socket->row;
-		update(kernel, found, grace_ns, &now->row);
+		update(kernel, found, process, &now->row);
 		socket->row = socket->asked = now;
 		socket->judged = (struct judged_row){now->row.verdict, now->row.kind,
 						     now->row.why, now->row.state};

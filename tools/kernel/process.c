@@ -95,6 +95,16 @@ bool process_runs(uint32_t pid, uint64_t start_ticks)
 	return started == start_ticks;
 }
 
+bool process_is_stopped(uint32_t pid)
+{
+	char state;
+	long n_threads;
+	uint64_t started;
+
+	return read_stat(pid, &state, &n_threads, &started) &&
+	       (state == 'T' || state == 't');
+}
+
 uint32_t process_own_pid(uint32_t pid)
 {
 	char path[64], line[1024];

@@ -13,6 +13,9 @@ bool process_is_of_this_boot(const uint8_t boot_id[16]);
 /* Whether a process of that pid and start (field 22 of /proc/PID/stat) runs here. */
 bool process_runs(uint32_t pid, uint64_t start_ticks);
 
+/* Whether it is stopped, by a signal or a debugger. */
+bool process_is_stopped(uint32_t pid);
+
 /* The pid by which the process knows itself: the innermost of its pid namespaces. */
 uint32_t process_own_pid(uint32_t pid);
 
