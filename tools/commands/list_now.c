@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define JUST_SCANNED_NS UINT64_C(1000000000)
+
 struct held_elsewhere *list_kernel(struct held_elsewhere **all)
 {
 	if (!*all) {
@@ -86,14 +88,16 @@ static unsigned why_now(const struct sl_descriptor *was, const struct diag_socke
 		     : verdict_why(&reasons);
 }
 
-/* Until when the process could close what it holds. */
-static uint64_t could_run_ns(const struct held_elsewhere *all,
-			     const struct list_process *process)
+/* As of when to judge: until then the process could close what it holds.  Its helper alone
+ * knows when it could not, so what has just been scanned is left to the helper. */
+static uint64_t judged_ns(const struct held_elsewhere *all,
+			  const struct list_process *process)
 {
 	uint64_t looked_ns = process->ledger.head->looked_ns;
+	bool is_known = process_is_stopped(process->pid) ||
+			all->now_ns - looked_ns < JUST_SCANNED_NS;
 
-	return process_is_stopped(process->pid) && looked_ns < all->now_ns ? looked_ns
-									   : all->now_ns;
+	return is_known && looked_ns < all->now_ns ? looked_ns : all->now_ns;
 }
 
 static void update(const struct held_elsewhere *all, const struct diag_socket *found,
@@ -110,7 +114,7 @@ static void update(const struct held_elsewhere *all, const struct diag_socket *f
 	row->verdict = (uint8_t)verdict_of(
 		&(struct verdict_facts){.kind = row->kind,
 					.idle_since_ns = row->idle_since_ns,
-					.now_ns = could_run_ns(all, process)},
+					.now_ns = judged_ns(all, process)},
 		&(struct verdict_rules){.grace_ns = process->ledger.head->grace_ns});
 }
 
