@@ -12,8 +12,6 @@
 #include "unwind/room.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #define EXPORT       __attribute__((visibility("default")))
 #define PATIENCE_MS  1000 /* for the scan that may be under way */
@@ -88,14 +86,11 @@ EXPORT int sockleak_check_since(uint64_t mark, unsigned drain_ms)
 	 * scan once more where that is possible. */
 	while ((n_gone = check((uint32_t)mark, true, false, &n_connected)) ||
 	       (n_connected && pause_ms == 1)) {
-		uint64_t now_ns = clock_now_ns();
-		struct timespec pause = {0, pause_ms * 1000000L};
-
-		if (now_ns >= end_ns)
+		if (clock_now_ns() >= end_ns)
 			return n_gone ? (int)check((uint32_t)mark, true, true,
 						   &n_connected)
 				      : 0;
-		guard_sys(SYS_nanosleep, &pause, NULL);
+		clock_pause(pause_ms * MS);
 		pause_ms = 2 * pause_ms < MAX_PAUSE_MS ? 2 * pause_ms : MAX_PAUSE_MS;
 	}
 	return 0;

@@ -31,7 +31,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #define EXIT_PATIENCE_MS 1000
 #define N_SPARE_HANDLERS 6 /* of the 32 that need no allocation */
@@ -111,10 +110,9 @@ AT_START static bool another_reports(void)
 static void await_last_words(void)
 {
 	struct guard_patience patience = {.idle_ms = EXIT_PATIENCE_MS};
-	struct timespec millisecond = {0, 1000000};
 
 	while (another_reports() && guard_is_patient(&patience))
-		guard_sys(SYS_nanosleep, &millisecond, NULL);
+		clock_pause(MS);
 	atomic_store(&report_is_over, true);
 }
 
@@ -159,7 +157,7 @@ static void scan_and_report(void *argument)
 			    scan_limit_was_hit() ? scan_from_own_table : unwind_the_rest);
 	unwinds_at_end = is_stopped && !was_unwound;
 	if (!was_scanned && !guard_is_sandboxed)
-		last_scan(&(struct fd_access){-1});
+		last_scan(&fd_access_directly);
 	*status = status_to_end_with(*status);
 	if (n_leaked && start_why_no_ledger)
 		log_warn_of(start_why_no_ledger, start_ledger_directory);

@@ -74,12 +74,10 @@ void start_ends_by_fork(bool ends)
 
 static void scan_once_more(void *nothing)
 {
-	const struct fd_access directly = {-1};
-
 	(void)nothing;
 	if (!scan_trylock(0))
 		return;
-	scan_pass(clock_now_ns(), &directly, false);
+	scan_pass(clock_now_ns(), &fd_access_directly, false);
 	scan_unlock();
 }
 

@@ -246,7 +246,7 @@ static void start_records(void)
 
 static void say_help(void)
 {
-	log_write(&(struct fd_access){-1}, settings_help, strlen(settings_help));
+	log_write(&fd_access_directly, settings_help, strlen(settings_help));
 }
 
 static void take_options(const char *options)

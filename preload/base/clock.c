@@ -34,6 +34,13 @@ AT_START uint64_t clock_now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+void clock_pause(uint64_t ns)
+{
+	struct timespec pause = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+
+	guard_sys(SYS_nanosleep, &pause, NULL);
+}
+
 void clock_before_sandbox(void)
 {
 	stood_still_ns = clock_now_ns();

@@ -14,6 +14,8 @@ void clock_start(void);
 uint64_t clock_ns(clockid_t clock);
 /* CLOCK_MONOTONIC. */
 uint64_t clock_now_ns(void);
+/* Sleeps, at most that long: a signal may end it before. */
+void clock_pause(uint64_t ns);
 /* Called before a seccomp filter is installed that may end the host for a system call,
  * which reading the clock may be; in seccomp's strict mode reading the processor's
  * counter ends it, too.  From then on clock_now_ns() stands still, as long as

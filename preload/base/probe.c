@@ -1,6 +1,7 @@
 /* See probe.h. */
 #include "base/probe.h"
 
+#include "base/clock.h"
 #include "base/guard.h"
 #include "base/sections.h"
 
@@ -78,14 +79,14 @@ static int borrowed_of(unsigned first, unsigned last)
 
 void probe_await_release(unsigned first, unsigned last)
 {
-	struct timespec pause = {0, AWAIT_FIRST_NS};
 	int fd = -1;
 
-	for (; pause.tv_nsec <= AWAIT_LAST_NS; pause.tv_nsec *= 2) {
+	for (uint64_t pause_ns = AWAIT_FIRST_NS; pause_ns <= AWAIT_LAST_NS;
+	     pause_ns *= 2) {
 		for (unsigned spins = 0; spins < AWAIT_SPINS; spins++)
 			if ((fd = borrowed_of(first, last)) < 0)
 				return;
-		guard_sys(SYS_nanosleep, &pause, NULL);
+		clock_pause(pause_ns);
 	}
 	/* The thread that imported the descriptor is stopped, or blocked in a write: the
 	 * next close of this number, whatever file it is by then, does not wait for it

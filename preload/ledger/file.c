@@ -345,7 +345,7 @@ void ledger_keep(void)
 	ledger_note_failure();
 }
 
-void ledger_unlink(void)
+static void remove_file(void)
 {
 	long fd = ledger_reopen();
 
@@ -364,7 +364,7 @@ AT_START void ledger_end(int exit_status)
 	atomic_store_explicit((_Atomic uint32_t *)&ledger_file->ended, SL_ENDED_EXIT,
 			      memory_order_release);
 	if (!is_worth_keeping && !guard_is_sandboxed)
-		ledger_unlink();
+		remove_file();
 }
 
 /* Where pages are larger nothing is kept: what stands beside it is the parent's alone. */

@@ -32,17 +32,10 @@ bool ledger_reserve(int fd, uint32_t n);
  * guard_close() with ledger_made. */
 long ledger_reopen(void);
 extern struct stat ledger_made;
-/* Removes the file. */
-void ledger_unlink(void);
 
 /* In a forked child that has no ledger of its own: the header of the nearest ancestor's,
  * of which only the last page is mapped, to be counted in.  NULL = there is none. */
 extern struct sl_header *_Atomic ledger_of_ancestor;
-
-/* writer.c */
-
-/* A name as a row may have it: 0 while it is not in the file. */
-uint16_t ledger_name(uint16_t name);
 
 /* In a child: writer.c, handover.c. */
 void ledger_writer_fork_child(void);

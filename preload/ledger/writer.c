@@ -135,7 +135,8 @@ uint32_t ledger_origin(uint32_t origin)
 	return origin <= atomic_load(&n_backtraces) ? origin : SL_ORIGIN_PENDING;
 }
 
-uint16_t ledger_name(uint16_t name)
+/* A name as a row may have it: 0 while it is not in the file. */
+static uint16_t name_in_ledger(uint16_t name)
 {
 	return name <= atomic_load(&n_names) ? name : 0;
 }
@@ -149,7 +150,7 @@ UNCHECKED static bool fill_row(struct sl_descriptor *row,
 	row->origin = ledger_origin(from->origin);
 	row->eof_origin = ledger_origin(from->eof_origin);
 	row->use_origin = ledger_origin(from->use_origin);
-	row->name = ledger_name(from->name);
+	row->name = name_in_ledger(from->name);
 	return row->origin == from->origin && row->name == from->name &&
 	       row->eof_origin == from->eof_origin && row->use_origin == from->use_origin;
 }
@@ -356,7 +357,7 @@ void ledger_closed(int fd, const struct sl_descriptor *row)
 	record.row.origin = ledger_origin(row->origin);
 	record.row.eof_origin = ledger_origin(row->eof_origin);
 	record.row.use_origin = ledger_origin(row->use_origin);
-	record.row.name = ledger_name(row->name);
+	record.row.name = name_in_ledger(row->name);
 	struct sl_closed *written = (struct sl_closed *)append(&record.head, NULL, 0);
 	if (written && n_unresolved < MAX_UNRESOLVED && has_pending(&record.row))
 		unresolved[n_unresolved++] = (struct unresolved){

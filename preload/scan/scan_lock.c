@@ -1,13 +1,12 @@
 /* See scan_lock.h. */
 #include "scan/scan_lock.h"
 
+#include "base/clock.h"
 #include "base/guard.h"
 #include "base/sections.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 /* The owner, as the address of a thread-local word of its own; 0 = free. */
 static _Atomic uintptr_t owner;
@@ -23,19 +22,12 @@ AT_START static uintptr_t try_lock(void)
 	return whose;
 }
 
-static void wait_a_millisecond(void)
-{
-	struct timespec millisecond = {0, 1000000};
-
-	guard_sys(SYS_nanosleep, &millisecond, NULL);
-}
-
 /* The count of waiting threads is no part of the lock: a thread that is cancelled while
  * it waits leaves a count that only makes others pause. */
 static void wait_for_lock(void)
 {
 	atomic_fetch_add(&n_waiting, 1);
-	wait_a_millisecond();
+	clock_pause(MS);
 	atomic_fetch_sub(&n_waiting, 1);
 }
 
@@ -94,8 +86,7 @@ void scan_lock_yield(void)
 	/* A waiting thread tries every millisecond. */
 	if (!atomic_load(&n_waiting))
 		return;
-	wait_a_millisecond();
-	wait_a_millisecond();
+	clock_pause(2 * MS);
 }
 
 void scan_lock_fork_child(void)

@@ -256,7 +256,7 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 
 		if (ENTRY_RECORD(word))
 			return socket_of(entry);
-		uint32_t fresh = socket_new(entry->socket_id, 1);
+		uint32_t fresh = socket_new(entry->socket_id);
 		if (!fresh)
 			return NULL;
 		uint64_t with_record = word | (uint64_t)fresh << ENTRY_RECORD_SHIFT;

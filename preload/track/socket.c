@@ -68,7 +68,7 @@ static uint32_t take_fresh(void)
 	return record;
 }
 
-uint32_t socket_new(uint32_t socket_id, uint32_t n)
+uint32_t socket_new(uint32_t socket_id)
 {
 	uint32_t record = take_free();
 
@@ -79,7 +79,7 @@ uint32_t socket_new(uint32_t socket_id, uint32_t n)
 	atomic_store_explicit(&one->ended_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&one->facts, (uint64_t)socket_id << 32,
 			      memory_order_release);
-	atomic_store_explicit(&one->holders, (uint64_t)socket_id << 32 | n,
+	atomic_store_explicit(&one->holders, (uint64_t)socket_id << 32 | 1,
 			      memory_order_release);
 	return record;
 }

@@ -101,8 +101,8 @@ static inline struct socket *socket_of(const struct fd_entry *entry)
 	return record ? socket_at(record) : NULL;
 }
 
-/* A record that `n` entries will refer to.  0 = no memory. */
-uint32_t socket_new(uint32_t socket_id, uint32_t n);
+/* A record that one entry will refer to.  0 = no memory. */
+uint32_t socket_new(uint32_t socket_id);
 /* One more entry refers to it; `before`: how many did.  false = it is another's. */
 bool socket_hold(uint32_t record, uint32_t socket_id, uint32_t *before);
 /* One entry less refers to it; called by the thread that took the word away.  `ended_ns`:

@@ -110,7 +110,7 @@ static uint32_t add_frames(uint32_t origin, const struct language_frame frames[]
 	return capture ? capture_dedup_queue(capture) : origin;
 }
 
-uint32_t origin_without_note(uint32_t origin)
+static uint32_t without_note(uint32_t origin)
 {
 	uint32_t now = origin_resolve(origin), without = now;
 
@@ -128,7 +128,7 @@ uint32_t origin_without_note(uint32_t origin)
 uint32_t origin_with_note(uint32_t origin, const struct language_frame frames[],
 			  unsigned n)
 {
-	origin = origin_without_note(origin);
+	origin = without_note(origin);
 	return n ? add_frames(origin, frames, n, false) : origin;
 }
 

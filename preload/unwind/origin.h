@@ -72,7 +72,6 @@ void origin_end_sweep(void);
  */
 uint32_t origin_with_note(uint32_t origin, const struct language_frame frames[],
 			  unsigned n);
-uint32_t origin_without_note(uint32_t origin);
 
 /* What leaks are grouped by: the first origin with the same frames, but for those inside
  * an interpreter.  Of what waits itself.  By the caller of origin_work(). */

@@ -278,11 +278,6 @@ int output_write(struct output *output, struct findings *findings, FILE *text_fi
 	return result;
 }
 
-bool output_is_quiet(const struct output *output)
-{
-	return output->quiet;
-}
-
 int output_status(const struct output *output, const struct findings *findings)
 {
 	bool has_leaked = findings_n_leaked(findings) ||

@@ -25,7 +25,6 @@ int output_prepare(struct output *output, const char *subcommand);
  * names none.  -1 after one clear line if something could not be written. */
 int output_write(struct output *output, struct findings *findings, FILE *text_file);
 
-bool output_is_quiet(const struct output *output);
 /* N of --error-exitcode if what was found calls for it, else 0. */
 int output_status(const struct output *output, const struct findings *findings);
 /* Rules for where --suppressions names none; a copy is made. */

@@ -69,7 +69,8 @@ json_t *values_address(uint16_t family, const uint8_t address[16], uint16_t port
 	return json_string(buffer);
 }
 
-json_t *values_hex(const uint8_t *bytes, unsigned n)
+/* null where n is 0 */
+static json_t *hex(const uint8_t *bytes, unsigned n)
 {
 	char buffer[2 * 64 + 1] = "";
 	if (!n)
@@ -109,8 +110,7 @@ json_t *values_frame(const struct text_frame *frame)
 	values_set(object, "line", values_known(frame->line));
 	values_set(object, "module", values_name(frame->module));
 	values_set(object, "offset", frame->language ? json_null() : json_string(offset));
-	values_set(object, "build_id",
-		   values_hex(frame->build_id, frame->build_id_bytes));
+	values_set(object, "build_id", hex(frame->build_id, frame->build_id_bytes));
 	values_set(object, "inlined", json_boolean(frame->inlined));
 	return object;
 }

@@ -17,7 +17,6 @@ json_t *values_string(const char *text);
 json_t *values_number(uint64_t value);
 /* "127.0.0.1:80"; null where the family is 0. */
 json_t *values_address(uint16_t family, const uint8_t address[16], uint16_t port);
-json_t *values_hex(const uint8_t *bytes, unsigned n); /* null where n is 0 */
 /* 64 bits do not fit into every reader's numbers. */
 json_t *values_cookie(uint64_t cookie); /* null where it is 0 */
 /* "grace", "exit"; null = no leak */

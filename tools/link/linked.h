@@ -45,7 +45,6 @@ struct program_key { /* what an exec keeps */
 struct program {
 	struct program_key key;
 	uint32_t last_sequence;
-	uint32_t last_process;
 	UT_hash_handle hh;
 };
 

@@ -192,7 +192,7 @@ static const struct boot *intern_boot(struct merge *merge, const uint8_t id[16])
 }
 
 static struct program *intern_program(struct merge *merge, const struct sl_header *head,
-				      uint32_t sequence, uint32_t process)
+				      uint32_t sequence)
 {
 	struct program_key key = {.start_ticks = head->start_ticks, .pid = head->pid};
 	struct program *known;
@@ -202,13 +202,10 @@ static struct program *intern_program(struct merge *merge, const struct sl_heade
 	if (!known) {
 		known = findings_keep(merge->findings, sizeof(*known));
 		known->key = key;
-		known->last_sequence = sequence;
-		known->last_process = process;
 		HASH_ADD(hh, merge->programs, key, sizeof(key), known);
-	} else if (sequence > known->last_sequence) {
-		known->last_sequence = sequence;
-		known->last_process = process;
 	}
+	if (sequence > known->last_sequence)
+		known->last_sequence = sequence;
 	return known;
 }
 
@@ -252,7 +249,7 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 	merge->processes = say_one_more(merge->processes, at, sizeof(*merge->processes));
 	merge->processes[at] = (struct process){
 		.facts = process_facts(head),
-		.program = intern_program(merge, head, ledger->sequence, at),
+		.program = intern_program(merge, head, ledger->sequence),
 		.sequence = ledger->sequence,
 		.boot = boot->number,
 		.parent_pid = head->parent_pid,

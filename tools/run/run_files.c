@@ -52,9 +52,9 @@ static int keep(struct run_files *files, const char *directory)
 
 /* A new directory with a name that cannot be guessed; owned by the caller.  NULL: said
  * why. */
-static char *make_directory(const char *parent, const char *prefix, mode_t mode)
+static char *make_directory(const char *parent, mode_t mode)
 {
-	char *path = say_printf("%s/%sXXXXXX", parent, prefix);
+	char *path = say_printf("%s/%sXXXXXX", parent, SL_RUN_DIRECTORY);
 
 	if (mkdtemp(path) && chmod(path, mode) == 0)
 		return path;
@@ -75,10 +75,9 @@ int run_files_make(struct run_files *files, const char *kept)
 		return -1;
 	if (!parent || *parent != '/')
 		parent = "/tmp";
-	files->around = make_directory(parent, SL_RUN_DIRECTORY, is_root ? 0711 : 0700);
+	files->around = make_directory(parent, is_root ? 0711 : 0700);
 	if (files->around && !kept)
-		files->directory = make_directory(files->around, SL_RUN_DIRECTORY,
-						  is_root ? 01777 : 0700);
+		files->directory = make_directory(files->around, is_root ? 01777 : 0700);
 	return files->around && files->directory ? 0 : -1;
 }
 
