@@ -16,6 +16,10 @@
 #define N_KEPT   (1u << 17)
 #define BYTES    (1ull << 30) /* not reserved */
 
+/* What the program calls. */
+EXPORTED int captures_dump(const char *path);
+EXPORTED unsigned captures_frames(void);
+
 struct kept {
 	int fd;
 	char kind;
@@ -105,7 +109,7 @@ static void write_text(FILE *to, const char *text)
 
 /* A line for each capture: kind, descriptor, and for each frame the line, the function
  * and the file in hexadecimal. */
-static int dump(const char *path)
+EXPORTED int captures_dump(const char *path)
 {
 	FILE *to = fopen(path, "w");
 	unsigned n = n_kept < N_KEPT ? n_kept : N_KEPT;
@@ -127,12 +131,11 @@ static int dump(const char *path)
 	return to ? fclose(to) : -1;
 }
 
-/* Nanoseconds of a capture, of `n`. */
-static double time_of(int n)
+EXPORTED unsigned captures_frames(void)
 {
 	struct language_frame frames[N_FRAMES];
 
-	return time_captures(frames, N_FRAMES, n);
+	return language_capture(frames, N_FRAMES);
 }
 
 /* After start_captures(). */

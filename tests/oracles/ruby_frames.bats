@@ -81,7 +81,7 @@ all_agree() {
 @test "without the lock a capture is one system call" {
 	cat >captures.rb <<-'END'
 		require 'fiddle'
-		CAPTURE = Fiddle::Function.new(Fiddle::Handle::DEFAULT['ruby_frames'], [], Fiddle::TYPE_INT)
+		CAPTURE = Fiddle::Function.new(Fiddle::Handle::DEFAULT['captures_frames'], [], Fiddle::TYPE_INT)
 		def deep(n) = n.zero? ? 1000.times { CAPTURE.call } : deep(n - 1)
 		40.times { CAPTURE.call }
 		deep(8)
