@@ -18,7 +18,7 @@ static const struct python_runtime *const runtime = &python_runtime;
 static enum walk_verdict check_start(struct python_walk *walk, struct python_step *step,
 				     uint64_t n_units)
 {
-	int first = python_int(step->head, layout->first_traceable);
+	int first = (int)reader_number(step->head, layout->first_traceable);
 	uint64_t start = step->code + (uint64_t)layout->basic_bytes;
 	bool is_tiny = n_units <= TINY_CODE_UNITS && (uint64_t)first >= n_units;
 
@@ -37,7 +37,7 @@ static enum walk_verdict check_start(struct python_walk *walk, struct python_ste
 static enum walk_verdict check_new_code(struct python_walk *walk,
 					struct python_step *step)
 {
-	uint64_t n_units = python_word(step->head, layout->n_code_units);
+	uint64_t n_units = reader_word(step->head, layout->n_code_units);
 	uint64_t start = step->code + (uint64_t)layout->basic_bytes;
 	/* At first it is at the unit before the code. */
 	uint64_t distance = step->instruction - (start - 2);
@@ -55,11 +55,11 @@ static uint32_t code_bytes_of(struct python_walk *walk, const struct python_step
 	uint64_t bytes;
 
 	if (python_has_new_frames())
-		return 2 * (uint32_t)python_word(step->head, layout->n_code_units);
+		return 2 * (uint32_t)reader_word(step->head, layout->n_code_units);
 	code = python_typed_at(&walk->reader,
-			       python_word(step->head, layout->code_bytes_object),
+			       reader_word(step->head, layout->code_bytes_object),
 			       BYTES_HEAD, runtime->bytes_type);
-	bytes = code ? python_word(code, PYTHON_SIZE_AT) : 0;
+	bytes = code ? reader_word(code, PYTHON_SIZE_AT) : 0;
 	return bytes <= 2 * MAX_CODE_UNITS ? (uint32_t)bytes : 0;
 }
 
@@ -102,12 +102,12 @@ void python_code_want(struct python_walk *walk)
 						   (uint32_t)layout->basic_bytes);
 		if (!head)
 			continue;
-		python_text_want(reader, python_word(head, layout->name));
-		python_text_want(reader, python_word(head, layout->file));
-		reader_want(reader, python_word(head, layout->line_table), BYTES_HEAD,
+		python_text_want(reader, reader_word(head, layout->name));
+		python_text_want(reader, reader_word(head, layout->file));
+		reader_want(reader, reader_word(head, layout->line_table), BYTES_HEAD,
 			    TABLE_WANTED);
 		if (!python_has_new_frames())
-			reader_want(reader, python_word(head, layout->code_bytes_object),
+			reader_want(reader, reader_word(head, layout->code_bytes_object),
 				    BYTES_HEAD, 0);
 	}
 	reader_fetch(reader);
@@ -124,26 +124,26 @@ static bool read_shown(struct python_walk *walk, const struct python_step *step,
 		       struct shown *shown)
 {
 	struct reader *reader = &walk->reader;
-	uint64_t table = python_word(step->head, layout->line_table), bytes;
+	uint64_t table = reader_word(step->head, layout->line_table), bytes;
 
 	shown->table = python_typed_at(reader, table, BYTES_HEAD, runtime->bytes_type);
 	if (!shown->table)
 		return false;
-	bytes = python_word(shown->table, PYTHON_SIZE_AT);
+	bytes = reader_word(shown->table, PYTHON_SIZE_AT);
 	reader->is_full |= bytes > MAX_TABLE_BYTES && bytes < MAX_CODE_UNITS;
 	if (bytes > MAX_TABLE_BYTES)
 		return false;
 	shown->table = reader_at(reader, table, BYTES_HEAD + (uint32_t)bytes + 1);
 	shown->lines = (struct python_lines){
 		layout->minor,
-		python_int(step->head, layout->first_line),
+		(int)reader_number(step->head, layout->first_line),
 		(const unsigned char *)shown->table + BYTES_HEAD,
 		(uint32_t)bytes,
 	};
 	return shown->table &&
-	       python_text_read(reader, python_word(step->head, layout->name),
+	       python_text_read(reader, reader_word(step->head, layout->name),
 				&shown->function) &&
-	       python_text_read(reader, python_word(step->head, layout->file),
+	       python_text_read(reader, reader_word(step->head, layout->file),
 				&shown->file);
 }
 

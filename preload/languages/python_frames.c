@@ -41,10 +41,10 @@ static enum walk_verdict take_step(struct python_walk *walk, uint64_t frame,
 	if (!head)
 		return WALK_WRONG;
 	*step = (struct python_step){.frame = frame,
-				     .code = python_word(head, layout->code)};
-	*previous = python_word(head, layout->previous);
+				     .code = reader_word(head, layout->code)};
+	*previous = reader_word(head, layout->previous);
 	if (!python_has_new_frames()) {
-		step->offset = python_int(head, layout->instruction);
+		step->offset = (int)reader_number(head, layout->instruction);
 		if (layout->minor == 10 && step->offset > 0)
 			step->offset *= 2;
 		return WALK_SOUND;
@@ -56,7 +56,7 @@ static enum walk_verdict take_step(struct python_walk *walk, uint64_t frame,
 	    is_entry > 1)
 		return WALK_WRONG;
 	step->owner = owner;
-	step->instruction = python_word(head, layout->instruction);
+	step->instruction = reader_word(head, layout->instruction);
 	step->is_left_out = owner == OWNER_C_STACK;
 	walk->n_entries += is_entry || owner == OWNER_C_STACK;
 	return layout->minor >= 13 && owner == OWNER_C_STACK &&
@@ -78,7 +78,7 @@ static enum walk_verdict count_control_frames(struct python_walk *walk, uint64_t
 
 		if (!head || n > PYTHON_MAX_STEPS)
 			return WALK_WRONG;
-		control = python_word(head, CONTROL_PREVIOUS);
+		control = reader_word(head, CONTROL_PREVIOUS);
 	}
 	return n == walk->n_entries ? WALK_SOUND : WALK_UNSURE;
 }
@@ -109,9 +109,9 @@ enum walk_verdict python_frames_collect(struct python_walk *walk, uint64_t state
 	walk->n_steps = walk->n_entries = 0;
 	if (!head)
 		return WALK_WRONG;
-	if (python_word(head, layout->thread_id) != (uint64_t)pthread_self())
+	if (reader_word(head, layout->thread_id) != (uint64_t)pthread_self())
 		return WALK_UNSURE;
-	frame = python_word(head, layout->frame);
+	frame = reader_word(head, layout->frame);
 	if (!python_has_new_frames() && !python_go_on_in_place(walk))
 		return WALK_UNSURE;
 	if (has_control_frames()) {
@@ -119,7 +119,7 @@ enum walk_verdict python_frames_collect(struct python_walk *walk, uint64_t state
 		head = control_frame_at(walk, state, control);
 		if (!head)
 			return WALK_WRONG;
-		frame = python_word(head, layout->in_frame);
+		frame = reader_word(head, layout->in_frame);
 	}
 	while (frame && walk->n_steps < PYTHON_MAX_STEPS) {
 		unsigned n_before = walk->n_entries;

@@ -50,22 +50,6 @@ enum walk_verdict python_code_check(struct python_walk *walk, struct python_step
 enum walk_verdict python_code_show(struct python_walk *walk, struct python_step *step,
 				   struct language_frame *frame);
 
-static inline uint64_t python_word(const char *object, int offset)
-{
-	uint64_t word;
-
-	memcpy(&word, object + offset, sizeof(word));
-	return word;
-}
-
-static inline int python_int(const char *object, int offset)
-{
-	int number;
-
-	memcpy(&number, object + offset, sizeof(number));
-	return number;
-}
-
 static inline bool python_has_new_frames(void)
 {
 	return python_layout.minor >= 11;
@@ -85,7 +69,7 @@ static inline const char *python_typed_at(struct reader *reader, uint64_t addres
 {
 	const char *object = python_object_at(reader, address, bytes);
 
-	return object && python_word(object, PYTHON_TYPE_AT) == type ? object : NULL;
+	return object && reader_word(object, PYTHON_TYPE_AT) == type ? object : NULL;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #define READER_MAX_PIECES 896 /* below the kernel's limit of 1,024 in one call */
@@ -67,6 +68,23 @@ static inline const void *reader_at(struct reader *reader, uint64_t from, uint32
 	if (reader->way == READER_IN_PLACE)
 		return (const void *)from;
 	return reader_copy_at(reader, from, bytes);
+}
+
+/* Of what was read, which may stand at any address. */
+static inline uint64_t reader_word(const char *at, int offset)
+{
+	uint64_t word;
+
+	memcpy(&word, at + offset, sizeof(word));
+	return word;
+}
+
+static inline uint32_t reader_number(const char *at, int offset)
+{
+	uint32_t number;
+
+	memcpy(&number, at + offset, sizeof(number));
+	return number;
 }
 
 #endif

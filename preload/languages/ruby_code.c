@@ -39,8 +39,8 @@ static const struct ruby_layout *const layout = &ruby_layout;
 static uint32_t count_in_block(const char *block, uint32_t position)
 {
 	uint32_t word = position / 64;
-	uint64_t ranks = ruby_word(block, BLOCK_RANKS);
-	uint64_t bits = ruby_word(block, BLOCK_BITS + (int)word * 8)
+	uint64_t ranks = reader_word(block, BLOCK_RANKS);
+	uint64_t bits = reader_word(block, BLOCK_BITS + (int)word * 8)
 			<< (63 - position % 64);
 
 	return (word ? ranks >> ((word - 1) * 9) & 0x1ff : 0) +
@@ -59,22 +59,22 @@ static uint32_t count_entries(struct ruby_walk *walk, uint64_t index, uint32_t p
 	if (!part)
 		return 0;
 	if (position < FIRST)
-		return ruby_word(part, 0) >> (position % FIRST_A_WORD * 7) & 0x7f;
-	return ruby_number(part, 0) + count_in_block(part, (position - FIRST) % BLOCK);
+		return reader_word(part, 0) >> (position % FIRST_A_WORD * 7) & 0x7f;
+	return reader_number(part, 0) + count_in_block(part, (position - FIRST) % BLOCK);
 }
 
 /* The one entry, or that of the position; the last position is behind all of them. */
 static bool find_entry(struct ruby_walk *walk, const char *body, uint32_t position,
 		       uint32_t *entry)
 {
-	uint32_t n = ruby_number(body, layout->n_lines);
-	uint64_t index = ruby_word(body, layout->line_index);
+	uint32_t n = reader_number(body, layout->n_lines);
+	uint64_t index = reader_word(body, layout->line_index);
 
 	*entry = 0;
 	if (n == 1)
 		return true;
 	uint32_t last =
-		count_entries(walk, index, ruby_number(body, layout->n_words) - 1);
+		count_entries(walk, index, reader_number(body, layout->n_words) - 1);
 	*entry = count_entries(walk, index, position) - 1;
 	return last == n && *entry < n;
 }
@@ -83,20 +83,20 @@ static bool find_entry(struct ruby_walk *walk, const char *body, uint32_t positi
 static enum walk_verdict find_line(struct ruby_walk *walk, struct ruby_step *step,
 				   const char *body)
 {
-	uint64_t code = ruby_word(body, layout->code), lines, at;
+	uint64_t code = reader_word(body, layout->code), lines, at;
 	uint32_t position = (uint32_t)((step->pc - code) / 8), entry;
 	const char *line;
 
-	if (!ruby_number(body, layout->n_lines))
+	if (!reader_number(body, layout->n_lines))
 		return WALK_SOUND;
 	if (!find_entry(walk, body, position ? position - 1 : 0, &entry))
 		return WALK_WRONG;
-	lines = ruby_word(body, layout->lines);
+	lines = reader_word(body, layout->lines);
 	at = lines + (uint64_t)entry * (uint64_t)layout->line_bytes;
 	line = ruby_kept_at(walk, at, (uint32_t)layout->line_bytes);
-	if (lines % 8 || !line || ruby_number(line, 0) > MAX_LINE)
+	if (lines % 8 || !line || reader_number(line, 0) > MAX_LINE)
 		return WALK_WRONG;
-	step->line = ruby_number(line, 0);
+	step->line = reader_number(line, 0);
 	return WALK_SOUND;
 }
 
@@ -105,8 +105,8 @@ static enum walk_verdict find_line(struct ruby_walk *walk, struct ruby_step *ste
 static const char *body_of(struct ruby_walk *walk, const struct ruby_step *step)
 {
 	const char *head = ruby_object_at(walk, step->iseq, OBJECT_BYTES);
-	uint64_t flags = head ? ruby_word(head, 0) : 0;
-	uint64_t body = head ? ruby_word(head, layout->body) : 0;
+	uint64_t flags = head ? reader_word(head, 0) : 0;
+	uint64_t body = head ? reader_word(head, layout->body) : 0;
 
 	if ((flags & TYPE_MASK) != TYPE_INTERNAL ||
 	    (flags >> INTERNAL_SHIFT & 0xf) != INTERNAL_ISEQ || body % 8)
@@ -117,23 +117,24 @@ static const char *body_of(struct ruby_walk *walk, const struct ruby_step *step)
 /* Behind the label stands the first line, as an Integer in a word. */
 static bool is_body(const char *body, uint64_t pc)
 {
-	uint32_t n_words = ruby_number(body, layout->n_words);
-	uint64_t distance = pc - ruby_word(body, layout->code);
+	uint32_t n_words = reader_number(body, layout->n_words);
+	uint64_t distance = pc - reader_word(body, layout->code);
 
 	return n_words > 0 && n_words <= MAX_WORDS && distance % 8 == 0 &&
-	       distance <= 8ull * n_words && ruby_word(body, layout->label + 8) & 1;
+	       distance <= 8ull * n_words && reader_word(body, layout->label + 8) & 1;
 }
 
 /* What is shown as the path, of an Array with the real path behind it; 0 = none. */
 static uint64_t path_of(struct ruby_walk *walk, const char *body)
 {
-	uint64_t path = ruby_word(body, layout->path);
+	uint64_t path = reader_word(body, layout->path);
 	const char *head = ruby_object_at(walk, path, OBJECT_BYTES);
-	uint64_t flags = head ? ruby_word(head, 0) : 0;
+	uint64_t flags = head ? reader_word(head, 0) : 0;
 
 	if ((flags & TYPE_MASK) != TYPE_ARRAY)
 		return path;
-	return flags & IS_INSIDE && (flags >> N_SHIFT & 3) == 2 ? ruby_word(head, 16) : 0;
+	return flags & IS_INSIDE && (flags >> N_SHIFT & 3) == 2 ? reader_word(head, 16)
+								: 0;
 }
 
 enum walk_verdict ruby_code_check(struct ruby_walk *walk, struct ruby_step *step)
@@ -143,7 +144,7 @@ enum walk_verdict ruby_code_check(struct ruby_walk *walk, struct ruby_step *step
 	if (!body || !is_body(body, step->pc))
 		return WALK_WRONG;
 	step->path = path_of(walk, body);
-	step->label = ruby_word(body, layout->label);
+	step->label = reader_word(body, layout->label);
 	return step->path ? find_line(walk, step, body) : WALK_WRONG;
 }
 
@@ -158,8 +159,8 @@ void ruby_code_want(struct ruby_walk *walk)
 		const char *body = body_of(walk, &walk->steps[i]);
 		if (!body)
 			continue;
-		reader_want_pages(reader, ruby_word(body, layout->path), OBJECT_BYTES);
-		reader_want_pages(reader, ruby_word(body, layout->label), OBJECT_BYTES);
+		reader_want_pages(reader, reader_word(body, layout->path), OBJECT_BYTES);
+		reader_want_pages(reader, reader_word(body, layout->label), OBJECT_BYTES);
 	}
 	reader_fetch(reader);
 }
@@ -174,13 +175,13 @@ struct ruby_text {
 static bool read_text(struct ruby_walk *walk, uint64_t string, struct ruby_text *text)
 {
 	const char *head = ruby_object_at(walk, string, OBJECT_BYTES);
-	uint64_t flags = head ? ruby_word(head, 0) : 0, bytes, at;
+	uint64_t flags = head ? reader_word(head, 0) : 0, bytes, at;
 
 	if ((flags & TYPE_MASK) != TYPE_STRING)
 		return false;
-	bytes = flags & IS_OUTSIDE ? ruby_word(head, layout->text_bytes)
+	bytes = flags & IS_OUTSIDE ? reader_word(head, layout->text_bytes)
 				   : flags >> LENGTH_SHIFT & 0x1f;
-	at = flags & IS_OUTSIDE ? ruby_word(head, layout->text)
+	at = flags & IS_OUTSIDE ? reader_word(head, layout->text)
 				: string + (uint64_t)layout->text_embedded;
 	walk->reader.is_full |= bytes > MAX_TEXT;
 	if (bytes > MAX_TEXT)

@@ -35,18 +35,18 @@ static bool is_kind(uint64_t flags)
 static enum walk_verdict take_step(struct ruby_walk *walk, uint64_t frame)
 {
 	const char *head = ruby_kept_at(walk, frame, (uint32_t)layout->frame_bytes);
-	uint64_t environment = head ? ruby_word(head, layout->environment) : 0;
+	uint64_t environment = head ? reader_word(head, layout->environment) : 0;
 	const char *flags_at =
 		environment % 8 ? NULL : ruby_kept_at(walk, environment, 8);
-	uint64_t flags = flags_at ? ruby_word(flags_at, 0) : 0;
+	uint64_t flags = flags_at ? reader_word(flags_at, 0) : 0;
 
 	if (!head || !is_kind(flags))
 		return WALK_WRONG;
-	if (flags & IS_OF_C || !ruby_word(head, layout->pc))
+	if (flags & IS_OF_C || !reader_word(head, layout->pc))
 		return WALK_SOUND;
 	walk->steps[walk->n_steps++] = (struct ruby_step){
-		.iseq = ruby_word(head, layout->iseq),
-		.pc = ruby_word(head, layout->pc),
+		.iseq = reader_word(head, layout->iseq),
+		.pc = reader_word(head, layout->pc),
 		.is_left_out = (flags & KIND_MASK) == KIND_DUMMY,
 	};
 	return WALK_SOUND;
@@ -62,9 +62,9 @@ enum walk_verdict ruby_frames_collect(struct ruby_walk *walk, uint64_t context,
 	walk->n_steps = 0;
 	if (!head)
 		return WALK_WRONG;
-	uint64_t stack = ruby_word(head, layout->stack);
-	uint64_t words = ruby_word(head, layout->stack_words);
-	uint64_t frame = ruby_word(head, layout->innermost), end = stack + words * 8;
+	uint64_t stack = reader_word(head, layout->stack);
+	uint64_t words = reader_word(head, layout->stack_words);
+	uint64_t frame = reader_word(head, layout->innermost), end = stack + words * 8;
 	if (!frame || !stack)
 		return WALK_UNSURE; /* a thread that begins or ends */
 	if (stack % 8 || words > MAX_STACK_WORDS || frame < stack || frame > end ||

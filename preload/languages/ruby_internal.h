@@ -56,22 +56,6 @@ static inline const char *ruby_object_at(struct ruby_walk *walk, uint64_t addres
 	return address % 8 ? NULL : reader_at(&walk->reader, address, bytes);
 }
 
-static inline uint64_t ruby_word(const char *at, int offset)
-{
-	uint64_t word;
-
-	memcpy(&word, at + offset, sizeof(word));
-	return word;
-}
-
-static inline uint32_t ruby_number(const char *at, int offset)
-{
-	uint32_t number;
-
-	memcpy(&number, at + offset, sizeof(number));
-	return number;
-}
-
 /* Notes the frames of Ruby code, innermost first, until `size` are to be shown. */
 enum walk_verdict ruby_frames_collect(struct ruby_walk *walk, uint64_t context,
 				      unsigned size);
