@@ -27,7 +27,7 @@ void end_replacing(int old_fd, int new_fd, int result, bool had,
 	if (had && result < 0)
 		fd_table_restore(new_fd, was);
 	else if (had)
-		fd_table_let_go(was);
+		fd_table_confirm(was);
 	if (result >= 0)
 		copied(old_fd, new_fd);
 }

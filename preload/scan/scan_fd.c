@@ -273,7 +273,7 @@ void scan_ended(const struct scan_pass *pass)
 {
 	for (uint32_t record = 1; record < socket_top(); record++) {
 		settle(socket_at(record), pass);
-		socket_reap(record);
+		socket_free(record, socket_id_of(socket_at(record)));
 	}
 }
 

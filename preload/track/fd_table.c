@@ -157,7 +157,7 @@ static UNCHECKED void begin_entry(struct fd_entry *entry, const struct fd_entry 
 static void store_word(int fd, struct fd_entry *entry, uint64_t word)
 {
 	/* What another thread wrote meanwhile holds nothing any more. */
-	fd_table_lose(atomic_exchange(&entry->word, word));
+	fd_table_drop_hold(atomic_exchange(&entry->word, word));
 	raise_top((unsigned)fd);
 }
 
@@ -268,8 +268,7 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry)
 				uses_take_record(fd, entry->socket_id, fresh);
 			return socket_at(fresh);
 		}
-		socket_let_go(fresh, 0);
-		socket_free(fresh, entry->socket_id);
+		fd_table_drop_hold(with_record);
 	}
 	return NULL;
 }
@@ -342,7 +341,7 @@ static bool refer(struct fd_entry *entry, uint32_t generation,
 		&entry->word, &word,
 		(word & ~ENTRY_RECORD_MASK) | ENTRY_DUPLICATED |
 			(atomic_load(&with->word) & ENTRY_RECORD_MASK)));
-	*was_last = fd_table_lose(word);
+	*was_last = fd_table_drop_hold(word);
 	return true;
 }
 
@@ -362,7 +361,7 @@ UNCHECKED void fd_table_join(int fd, int with)
 	if (!refer(fd_table_entry(fd), generation, &was, &was_last)) {
 		/* The joined entry was counted as a socket of its own; now that socket
 		 * counts as closed. */
-		if (fd_table_lose(atomic_load(&was.word)))
+		if (fd_table_drop_hold(atomic_load(&was.word)))
 			atomic_fetch_add(&fd_table_counts.closed, 1);
 		return;
 	}

@@ -116,7 +116,7 @@ void fd_table_copy(int from, int to);
  * `with`. */
 void fd_table_join(int fd, int with);
 /* Empties the entry; `was` (may be NULL) gets what it held, for fd_table_restore() or
- * fd_table_let_go().  false = it was empty. */
+ * fd_table_confirm().  false = it was empty. */
 bool fd_table_forget(int fd, struct fd_entry *was);
 /* Only if the entry still has this word: for the scanning thread, which has found that
  * the number was reused. */
@@ -124,7 +124,7 @@ bool fd_table_forget_stale(int fd, uint64_t word);
 /* The real call failed: the descriptor was not closed after all. */
 void fd_table_restore(int fd, const struct fd_entry *was);
 /* The descriptor was closed: the caller does not need the record of its end any more. */
-void fd_table_let_go(const struct fd_entry *was);
+void fd_table_confirm(const struct fd_entry *was);
 /* First to last, inclusive; calls forget for each that holds something. */
 void fd_table_forget_range(unsigned first, unsigned last);
 bool fd_table_knows_any(unsigned first, unsigned last);

@@ -82,14 +82,14 @@ static void publish_released(int fd, const struct fd_entry *was)
 	});
 }
 
-bool fd_table_lose(uint64_t word)
+bool fd_table_drop_hold(uint64_t word)
 {
 	uint32_t record = ENTRY_RECORD(word);
 
 	if (!record)
 		return true;
 	uint32_t socket_id = socket_id_of(socket_at(record));
-	if (socket_let_go(record, 0))
+	if (socket_drop_hold(record, 0))
 		return false;
 	socket_free(record, socket_id);
 	return true;
@@ -100,7 +100,7 @@ static bool count_end(const struct fd_entry *was, uint64_t ended_ns)
 {
 	uint64_t word = atomic_load(&was->word);
 
-	if (ENTRY_RECORD(word) && socket_let_go(ENTRY_RECORD(word), ended_ns))
+	if (ENTRY_RECORD(word) && socket_drop_hold(ENTRY_RECORD(word), ended_ns))
 		return false;
 	if (word & ENTRY_NOT_TCP)
 		return true;
@@ -194,7 +194,7 @@ static void end_entry(int fd, const struct fd_entry *kept, bool may_note)
 		fd_table_end_row(fd, ended_ns);
 }
 
-void fd_table_let_go(const struct fd_entry *was)
+void fd_table_confirm(const struct fd_entry *was)
 {
 	uint32_t record = ENTRY_RECORD(atomic_load(&was->word));
 
@@ -220,7 +220,7 @@ bool fd_table_forget(int fd, struct fd_entry *was)
 	if (was)
 		*was = kept;
 	else
-		fd_table_let_go(&kept);
+		fd_table_confirm(&kept);
 	return true;
 }
 
@@ -239,7 +239,7 @@ bool fd_table_forget_stale(int fd, uint64_t word)
 		fd_table_note_missed_call();
 	take_word(&kept, word);
 	end_entry(fd, &kept, false);
-	fd_table_let_go(&kept);
+	fd_table_confirm(&kept);
 	return true;
 }
 
@@ -250,7 +250,7 @@ void fd_table_restore(int fd, const struct fd_entry *was)
 	uint32_t n_before = 0;
 
 	if (!entry || atomic_load(&entry->word))
-		return fd_table_let_go(was);
+		return fd_table_confirm(was);
 	if (ENTRY_RECORD(word) &&
 	    !socket_hold(ENTRY_RECORD(word), was->socket_id, &n_before))
 		word &= ~ENTRY_RECORD_MASK;

@@ -34,7 +34,7 @@ void fd_table_publish(int fd, const struct fd_entry *entry);
 
 /* By the thread that took this word out of an entry: gives back the hold on the record
  * that the word refers to.  Returns whether no other entry holds the socket. */
-bool fd_table_lose(uint64_t word);
+bool fd_table_drop_hold(uint64_t word);
 
 /* The time of the last fork of this tracking state; 0 = none. */
 void fd_table_note_fork(uint64_t now_ns);

@@ -97,7 +97,7 @@ bool socket_hold(uint32_t record, uint32_t socket_id, uint32_t *before)
 	return true;
 }
 
-bool socket_let_go(uint32_t record, uint64_t ended_ns)
+bool socket_drop_hold(uint32_t record, uint64_t ended_ns)
 {
 	struct socket *one = socket_at(record);
 	uint32_t socket_id = socket_id_of(one);
@@ -124,15 +124,6 @@ UNCHECKED void socket_free(uint32_t record, uint32_t socket_id)
 
 	if (one->end.gone_id != socket_id &&
 	    !(socket_facts(one, socket_id) & SOCKET_CLOSED_LATE))
-		free_ended(record, socket_id);
-}
-
-void socket_reap(uint32_t record)
-{
-	struct socket *one = socket_at(record);
-	uint32_t socket_id = socket_id_of(one);
-
-	if (!(socket_facts(one, socket_id) & SOCKET_CLOSED_LATE))
 		free_ended(record, socket_id);
 }
 

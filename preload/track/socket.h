@@ -8,6 +8,18 @@
  * notice of the end and frees it in its next pass (scan/scan_fd.c).  Both free it by
  * compare-and-swap: one of them does.
  *
+ * A hold is given back once, by the thread that took the word away:
+ *
+ *     fd_table_forget()        before the real close: empties the entry.  Its caller then
+ *                              calls one of the next two, or has the second one called.
+ *     fd_table_restore()       the close failed: the entry and its hold are there again.
+ *     fd_table_confirm()       it did not fail: nobody needs the record for a restore.
+ *     fd_table_forget_stale()  the number was closed unseen: as forget and confirm.
+ *     fd_table_drop_hold()     the word has been replaced by another one: no close.
+ *
+ * They are made of socket_drop_hold(), which makes the record ENDED, and socket_free(),
+ * which makes it FREE.
+ *
  * Records are never unmapped.  So a thread that is late still reads and writes a record,
  * though perhaps that of the next socket: each part of it has the id of the socket
  * that it is about (`holders`, `facts`, `end.gone_id`), and a part with another
@@ -108,12 +120,10 @@ bool socket_hold(uint32_t record, uint32_t socket_id, uint32_t *before);
 /* One entry less refers to it; called by the thread that took the word away.  `ended_ns`:
  * when the descriptor was closed; 0 = not of interest.  Returns whether other entries are
  * left. */
-bool socket_let_go(uint32_t record, uint64_t ended_ns);
+bool socket_drop_hold(uint32_t record, uint64_t ended_ns);
 /* Frees the record if no entry holds it any more and no scan has to take notice of its
  * end. */
 void socket_free(uint32_t record, uint32_t socket_id);
-/* The same by the owner of the scan lock, after it has taken notice. */
-void socket_reap(uint32_t record);
 
 static inline uint32_t socket_id_of(const struct socket *one)
 {
