@@ -228,8 +228,7 @@ static void ask_and_tell(int fd, enum sl_call call, enum verdict_error error, bo
 	uint64_t word = atomic_load(&entry.word);
 	if (probe_socket(fd, word & ENTRY_MPTCP, 0, &probe) != PROBE_TCP)
 		return;
-	probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
-	if (!probe_peer_is_gone(&probe)) {
+	if (!scan_peer_is_gone(word, &probe)) {
 		if (error != VERDICT_END_OF_STREAM && is_refused_connection(word, &probe))
 			notice_refused(fd);
 		return;

@@ -86,17 +86,6 @@ static UNCHECKED void copy_end(struct socket_end *end, const struct socket *one,
 	end->leak_group = NULL;
 }
 
-static bool has_lost_peer(const struct fd_scan *scanned, uint64_t word)
-{
-	struct eof_notice notice;
-
-	notice_read(&scanned->entry, &notice);
-	/* For MPTCP, poll reports a side that was shut here in the same way. */
-	return (probe_peer_is_gone(&scanned->probe) &&
-		!((word & ENTRY_MPTCP) && (notice.shut_how & 1))) ||
-	       has_failed_to_connect(word, &scanned->probe);
-}
-
 /* As a scan does, of a descriptor that is still open. */
 static bool is_leak(struct fd_scan *scanned)
 {
@@ -109,8 +98,7 @@ static bool is_leak(struct fd_scan *scanned)
 
 	if (ask_in_time(scanned, scanned->fd, word & ENTRY_MPTCP, cookie) != PROBE_TCP)
 		return false;
-	scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
-	scanned->is_gone = has_lost_peer(scanned, word);
+	scanned->is_gone = judge_has_lost_peer(scanned);
 	if (!scanned->is_gone)
 		return false;
 	ask_details(scanned, scanned->fd);

@@ -27,11 +27,37 @@ bool is_inherited(const struct fd_entry *entry)
 	       entry->origin_kind == SL_ORIGIN_INHERITED;
 }
 
+bool scan_peer_is_gone(uint64_t word, struct probe *probe)
+{
+	probe->was_connected |= (word & ENTRY_ESTABLISHED) != 0;
+	return probe_peer_is_gone(probe);
+}
+
+/* For MPTCP only poll tells whether the peer has gone, and it says the same of a side
+ * that was shut here: what was not known before the shutdown cannot be known after it. */
+static bool may_be_our_shutdown(const struct fd_scan *scanned)
+{
+	struct fd_entry now; /* the scan's copy may be older than the shutdown */
+	bool is_there = fd_table_read(scanned->fd, &now);
+
+	return (notice_shut_how(is_there ? &now : &scanned->entry) & 1) &&
+	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.socket_id);
+}
+
 /* A connection that was never made: connect() failed, at once or later. */
-bool has_failed_to_connect(uint64_t word, const struct probe *probe)
+static bool has_failed_to_connect(uint64_t word, const struct probe *probe)
 {
 	return probe->state == STATE_CLOSE && !probe->was_connected &&
 	       (word & ENTRY_TRIED) && !(word & ENTRY_MPTCP);
+}
+
+bool judge_has_lost_peer(struct fd_scan *scanned)
+{
+	uint64_t word = atomic_load(&scanned->entry.word);
+
+	if (scan_peer_is_gone(word, &scanned->probe))
+		return !((word & ENTRY_MPTCP) && may_be_our_shutdown(scanned));
+	return has_failed_to_connect(word, &scanned->probe);
 }
 
 static unsigned reasons(const struct fd_entry *entry, const struct socket_end *end,
@@ -127,20 +153,18 @@ void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 
 bool judge_is_left(int fd, const struct fd_entry *entry)
 {
-	const struct fd_scan scanned = {.fd = fd, .entry = *entry};
+	struct fd_scan scanned = {.fd = fd, .entry = *entry};
 	uint64_t word = atomic_load(&entry->word);
 	uint32_t generation = ENTRY_GENERATION(word);
 	const struct socket *socket = socket_of(entry);
-	struct probe probe;
+	struct probe *probe = &scanned.probe;
 
 	if (!socket || (word & (ENTRY_NOT_TCP | ENTRY_MPTCP | ENTRY_EXPECTED)) ||
 	    probe_socket(fd, false,
 			 entry->scanned_gen == generation ? entry->cookie
 							  : notice_cookie_of(entry),
-			 &probe) != PROBE_TCP)
-		return false;
-	probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
-	if (!probe_peer_is_gone(&probe))
+			 probe) != PROBE_TCP ||
+	    !judge_has_lost_peer(&scanned))
 		return false;
 	const struct verdict_rules rules = {scan_settings->grace_ns,
 					    scan_settings->at_exit, true};
@@ -149,10 +173,10 @@ bool judge_is_left(int fd, const struct fd_entry *entry)
 	if (was_seen && end->verdict == SL_LEAK_GRACE)
 		return true;
 	const struct verdict_facts facts = {
-		.kind = verdict_kind(probe.state),
+		.kind = verdict_kind(probe->state),
 		.told_ns = notice_was_eof_of(fd),
-		.sent_ns = scan_sent_since_told(entry, &probe) ? UINT64_MAX : 0,
-		.is_sending = probe.is_sending,
+		.sent_ns = scan_sent_since_told(entry, probe) ? UINT64_MAX : 0,
+		.is_sending = probe->is_sending,
 		.was_leak = was_seen && end->was_leak,
 		.was_found_by_check = was_seen && end->was_found_by_check,
 		.is_inherited = is_inherited(entry),

@@ -69,6 +69,9 @@ void scan_adopt(const struct fd_access *access, enum sl_origin_kind origin_kind,
  * reason to scan then, at its end. */
 void scan_adopt_inherited(void);
 
+/* By a hook, too: whether the peer has gone, as `probe` says, which is completed by what
+ * the entry with this word knows. */
+bool scan_peer_is_gone(uint64_t word, struct probe *probe);
 /* Whether data left the socket of `entry`, a copy, later than the program was told of its
  * end.  By a hook. */
 bool scan_sent_since_told(const struct fd_entry *entry, const struct probe *probe);

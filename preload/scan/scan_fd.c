@@ -86,17 +86,6 @@ static void resolve_origin(struct fd_scan *scanned, struct fd_entry *entry)
 	entry->published = 0;
 }
 
-/* For MPTCP only poll tells whether the peer has gone, and it says the same of a side
- * that was shut here: what was not known before the shutdown cannot be known after it. */
-static bool may_be_our_shutdown(const struct fd_scan *scanned, uint64_t word)
-{
-	struct fd_entry now; /* the scan's copy may be older than the shutdown */
-
-	return (word & ENTRY_MPTCP) && fd_table_read(scanned->fd, &now) &&
-	       (notice_shut_how(&now) & 1) &&
-	       !socket_is_gone(socket_of(&scanned->entry), scanned->entry.socket_id);
-}
-
 /* The kernel tells how long ago something was sent.  If this thread does not run between
  * the answer and the reading of the clock, that seems to be later than it was, perhaps
  * later than the program was told: a leak would be taken for a half-closed connection
@@ -162,12 +151,7 @@ static void settle_protocol(struct fd_scan *scanned, int imported)
  * closed meanwhile, or no memory for a record. */
 static bool take_answer(struct fd_scan *scanned, int imported)
 {
-	uint64_t word = atomic_load(&scanned->entry.word);
-
-	scanned->probe.was_connected |= (word & ENTRY_ESTABLISHED) != 0;
-	scanned->is_gone = (probe_peer_is_gone(&scanned->probe) &&
-			    !may_be_our_shutdown(scanned, word)) ||
-			   has_failed_to_connect(word, &scanned->probe);
+	scanned->is_gone = judge_has_lost_peer(scanned);
 	if (!scanned->is_gone)
 		return true;
 	if (!take_record(scanned))

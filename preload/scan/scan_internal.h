@@ -66,8 +66,8 @@ void scan_ended(const struct scan_pass *pass);
 void judge(struct fd_scan *scanned, const struct scan_pass *pass,
 	   struct eof_notice *notice);
 bool is_inherited(const struct fd_entry *entry);
-/* `word` is that of its entry. */
-bool has_failed_to_connect(uint64_t word, const struct probe *probe);
+/* Whether `scanned->probe` says that the peer has gone, or that there never was one. */
+bool judge_has_lost_peer(struct fd_scan *scanned);
 bool ends_with_the_program(const struct fd_scan *scanned);
 /* At the end, by a thread that does not have the scan lock: whether the socket counts as a
  * leak.  Of what is the scanning thread's it reads single members, none of which can be
