@@ -17,6 +17,7 @@
 #include "base/unchecked.h"
 #include "report/leak_groups.h"
 #include "scan/downtime.h"
+#include "track/released.h"
 #include "unwind/origin.h"
 
 #include <string.h>
@@ -162,7 +163,10 @@ static void count_note(struct late_close *note, uint64_t closed_ns,
 	publish_closed(was, closed_ns);
 }
 
-void closed_late_take(struct socket *one, bool is_counted, const struct scan_pass *pass)
+/* What was noted of this socket, if its last descriptor was closed, is counted; with
+ * `is_counted` a scan has found it after all. */
+static void take_note_of(struct socket *one, bool is_counted,
+			 const struct scan_pass *pass)
 {
 	uint64_t holders = atomic_load(&one->holders);
 	uint32_t socket_id = (uint32_t)(holders >> 32);
@@ -175,6 +179,65 @@ void closed_late_take(struct socket *one, bool is_counted, const struct scan_pas
 			   pass);
 	give_note(number);
 	socket_change_facts(one, socket_id, 0, SOCKET_CLOSED_LATE);
+}
+
+/* A leak whose last descriptor was closed, or whose peer turned out to be there after
+ * all. */
+static void take_back(struct socket *one, const struct scan_pass *pass)
+{
+	struct socket_end *end = &one->end;
+	struct fd_scan was = {.fd = end->counted_fd,
+			      .entry = end->counted,
+			      .end = end,
+			      .is_gone = true};
+	uint64_t closed_ns =
+		socket_id_of(one) == end->gone_id ? atomic_load(&one->ended_ns) : 0;
+	uint64_t ended_ns = closed_ns ? closed_ns : pass->now_ns;
+	uint64_t after_ms = fd_table_since_ns(end->peer_gone_since_ns, ended_ns) / MS;
+	struct eof_notice notice;
+
+	was.probe.state = end->state;
+	/* What another process may hold is not closed yet: scan_released.h. */
+	if (!released_has(end->counted.cookie)) {
+		notice_read(&end->counted, &notice);
+		leak_groups_closed_late(end->counted_fd, end, &notice, ended_ns,
+					after_ms);
+	}
+	publish_event(SL_EVENT_CLOSED_LATE, &was, pass->now_ns, after_ms, ended_ns);
+	publish_closed(&was, ended_ns);
+}
+
+/* Whether `end` is about the socket that the record is of now, and still holds. */
+static bool end_is_current(const struct socket *one)
+{
+	uint64_t holders = atomic_load(&one->holders);
+
+	return holders >> 32 == one->end.gone_id && (uint32_t)holders &&
+	       socket_is_gone(one, one->end.gone_id);
+}
+
+void closed_late_settle(struct socket *one, const struct scan_pass *pass)
+{
+	if (end_is_current(one))
+		return;
+	take_note_of(one, one->end.leak_group != NULL, pass);
+	if (one->end.leak_group) {
+		if (!(socket_facts(one, one->end.gone_id) & SOCKET_JOINED))
+			take_back(one, pass);
+		one->end.leak_group = NULL;
+	}
+	if (one->end.gone_id)
+		one->end.gone_id = 0;
+	if (atomic_load(&one->facts) & SOCKET_DISSOLVED)
+		socket_change_facts(one, socket_id_of(one), 0, SOCKET_DISSOLVED);
+}
+
+void closed_late_settle_all(const struct scan_pass *pass)
+{
+	for (uint32_t record = 1; record < socket_top(); record++) {
+		closed_late_settle(socket_at(record), pass);
+		socket_free(record, socket_id_of(socket_at(record)));
+	}
 }
 
 void closed_late_fork_child(void)

@@ -90,7 +90,7 @@ static void scan_all(struct scan_pass *pass)
 	ledger_write_passed(origin_resolve, pass->now_ns);
 	ledger_resolve_closed(origin_resolve);
 	leak_groups_begin();
-	scan_ended(pass);
+	closed_late_settle_all(pass);
 	for (unsigned fd = fd_table_skip(0, top); fd < top;
 	     fd = fd_table_skip(fd + 1, top)) {
 		scan_fd((int)fd, pass);

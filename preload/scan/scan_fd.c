@@ -6,7 +6,6 @@
 #include "base/guard.h"
 #include "ledger/ledger_writer.h"
 #include "report/leak_groups.h"
-#include "track/released.h"
 #include "unwind/origin.h"
 
 #include <errno.h>
@@ -200,67 +199,6 @@ static bool ask(const struct fd_access *access, struct fd_scan *scanned,
 	return is_known;
 }
 
-/* A leak whose last descriptor was closed, or whose peer turned out to be there after
- * all. */
-static void take_back(struct socket *one, const struct scan_pass *pass)
-{
-	struct socket_end *end = &one->end;
-	struct fd_scan was = {.fd = end->counted_fd,
-			      .entry = end->counted,
-			      .end = end,
-			      .is_gone = true};
-	uint64_t closed_ns =
-		socket_id_of(one) == end->gone_id ? atomic_load(&one->ended_ns) : 0;
-	uint64_t ended_ns = closed_ns ? closed_ns : pass->now_ns;
-	uint64_t after_ms = fd_table_since_ns(end->peer_gone_since_ns, ended_ns) / MS;
-	struct eof_notice notice;
-
-	was.probe.state = end->state;
-	/* What another process may hold is not closed yet: scan_released.h. */
-	if (!released_has(end->counted.cookie)) {
-		notice_read(&end->counted, &notice);
-		leak_groups_closed_late(end->counted_fd, end, &notice, ended_ns,
-					after_ms);
-	}
-	publish_event(SL_EVENT_CLOSED_LATE, &was, pass->now_ns, after_ms, ended_ns);
-	publish_closed(&was, ended_ns);
-}
-
-/* Whether `end` is about the socket that the record is of now, and still holds. */
-static bool end_is_current(const struct socket *one)
-{
-	uint64_t holders = atomic_load(&one->holders);
-
-	return holders >> 32 == one->end.gone_id && (uint32_t)holders &&
-	       socket_is_gone(one, one->end.gone_id);
-}
-
-/* What a record says of an end that is over, or was taken back, is counted as closed late
- * if it was a leak, and cleared. */
-static void settle(struct socket *one, const struct scan_pass *pass)
-{
-	if (end_is_current(one))
-		return;
-	closed_late_take(one, one->end.leak_group != NULL, pass);
-	if (one->end.leak_group) {
-		if (!(socket_facts(one, one->end.gone_id) & SOCKET_JOINED))
-			take_back(one, pass);
-		one->end.leak_group = NULL;
-	}
-	if (one->end.gone_id)
-		one->end.gone_id = 0;
-	if (atomic_load(&one->facts) & SOCKET_DISSOLVED)
-		socket_change_facts(one, socket_id_of(one), 0, SOCKET_DISSOLVED);
-}
-
-void scan_ended(const struct scan_pass *pass)
-{
-	for (uint32_t record = 1; record < socket_top(); record++) {
-		settle(socket_at(record), pass);
-		socket_free(record, socket_id_of(socket_at(record)));
-	}
-}
-
 static void note_state(const struct fd_scan *scanned)
 {
 	if (scanned->probe.state == STATE_LISTEN)
@@ -343,7 +281,7 @@ void scan_fd(int fd, struct scan_pass *pass)
 		return;
 	struct socket *one = socket_of(&scanned.entry);
 	if (one)
-		settle(one, pass);
+		closed_late_settle(one, pass);
 	resolve_origin(&scanned, entry);
 	notice_resolve(&scanned.entry);
 	uses_resolve(fd, &scanned.entry);

@@ -55,9 +55,6 @@ enum probe_result ask_in_time(struct fd_scan *scanned, int imported, bool is_mpt
 /* The rest of what the kernel tells of a socket whose peer has gone, into
  * `scanned->end`. */
 void ask_details(struct fd_scan *scanned, int imported);
-/* Takes notice of the leaks whose last descriptor was closed, and frees the records of
- * sockets that nobody holds. */
-void scan_ended(const struct scan_pass *pass);
 
 /* judge.c */
 
