@@ -143,24 +143,37 @@ void closed_late_note(int fd, const struct fd_entry *was)
 	socket_change_facts(one, was->socket_id, SOCKET_CLOSED_LATE, 0);
 }
 
+/* A leak that was closed, as its descriptor `was`; `is_counted`: a scan has counted it. */
+static void count_closed(const struct fd_scan *was, uint64_t closed_ns, bool is_counted,
+			 const struct scan_pass *pass)
+{
+	uint64_t after_ms =
+		fd_table_since_ns(was->end->peer_gone_since_ns, closed_ns) / MS;
+	struct eof_notice notice;
+
+	notice_read(&was->entry, &notice);
+	if (!is_counted) {
+		leak_groups_closed_unseen(was->fd, was->end, &notice, closed_ns,
+					  after_ms);
+		publish_event(SL_EVENT_LEAK, was, pass->now_ns, 0, 0);
+	} else if (!released_has(was->entry.cookie)) {
+		/* What another process may hold is not closed yet: scan_released.h. */
+		leak_groups_closed_late(was->fd, was->end, &notice, closed_ns, after_ms);
+	}
+	publish_event(SL_EVENT_CLOSED_LATE, was, pass->now_ns, after_ms, closed_ns);
+	publish_closed(was, closed_ns);
+}
+
 static void count_note(struct late_close *note, uint64_t closed_ns,
 		       const struct scan_pass *pass)
 {
 	struct fd_scan *was = &note->scanned;
-	uint32_t origin = origin_resolve(atomic_load(&was->entry.origin));
-	uint64_t after_ms =
-		fd_table_since_ns(note->end.peer_gone_since_ns, closed_ns) / MS;
-	struct eof_notice notice;
 
-	atomic_store(&was->entry.origin, origin);
+	atomic_store(&was->entry.origin, origin_resolve(atomic_load(&was->entry.origin)));
 	notice_resolve(&was->entry);
-	notice_read(&was->entry, &notice);
 	note->end.counted = was->entry;
 	note->end.counted_fd = was->fd;
-	leak_groups_closed_unseen(was->fd, &note->end, &notice, closed_ns, after_ms);
-	publish_event(SL_EVENT_LEAK, was, pass->now_ns, 0, 0);
-	publish_event(SL_EVENT_CLOSED_LATE, was, pass->now_ns, after_ms, closed_ns);
-	publish_closed(was, closed_ns);
+	count_closed(was, closed_ns, false, pass);
 }
 
 /* What was noted of this socket, if its last descriptor was closed, is counted; with
@@ -186,25 +199,15 @@ static void take_note_of(struct socket *one, bool is_counted,
 static void take_back(struct socket *one, const struct scan_pass *pass)
 {
 	struct socket_end *end = &one->end;
-	struct fd_scan was = {.fd = end->counted_fd,
-			      .entry = end->counted,
-			      .end = end,
-			      .is_gone = true};
+	const struct fd_scan was = {.fd = end->counted_fd,
+				    .entry = end->counted,
+				    .end = end,
+				    .probe.state = end->state,
+				    .is_gone = true};
 	uint64_t closed_ns =
 		socket_id_of(one) == end->gone_id ? atomic_load(&one->ended_ns) : 0;
-	uint64_t ended_ns = closed_ns ? closed_ns : pass->now_ns;
-	uint64_t after_ms = fd_table_since_ns(end->peer_gone_since_ns, ended_ns) / MS;
-	struct eof_notice notice;
 
-	was.probe.state = end->state;
-	/* What another process may hold is not closed yet: scan_released.h. */
-	if (!released_has(end->counted.cookie)) {
-		notice_read(&end->counted, &notice);
-		leak_groups_closed_late(end->counted_fd, end, &notice, ended_ns,
-					after_ms);
-	}
-	publish_event(SL_EVENT_CLOSED_LATE, &was, pass->now_ns, after_ms, ended_ns);
-	publish_closed(&was, ended_ns);
+	count_closed(&was, closed_ns ? closed_ns : pass->now_ns, true, pass);
 }
 
 /* Whether `end` is about the socket that the record is of now, and still holds. */
