@@ -154,7 +154,7 @@ struct sl_descriptor {
 			      it is there */
 	uint64_t told_ns; /* when the program was told; 0 = not told in this process */
 	uint64_t sent_ns; /* when data was last sent, known only once the peer has gone */
-	uint64_t looked_ns;    /* the last scan */
+	uint64_t scanned_ns;   /* the last scan */
 	uint32_t origin;       /* backtrace of `call` */
 	uint32_t eof_origin;   /* backtrace of `eof_call` */
 	uint32_t name;         /* name record: the test it was opened in; 0 = none */
@@ -352,8 +352,8 @@ struct sl_header {
 	uint32_t ended;      /* enum sl_ended */
 	int32_t exit_status; /* with SL_ENDED_EXIT; or SL_STATUS_UNKNOWN */
 	uint64_t ended_ns;
-	uint64_t looked_ns; /* the last completed scan */
-	uint64_t opened;    /* sockets; 64-bit counters, each written atomically */
+	uint64_t scanned_ns; /* the last completed scan */
+	uint64_t opened;     /* sockets; 64-bit counters, each written atomically */
 	uint64_t closed;
 	uint64_t missed;      /* opened or told, but could not be recorded */
 	uint64_t dropped;     /* recorded, but not in this file */

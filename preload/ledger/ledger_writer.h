@@ -90,7 +90,7 @@ void ledger_resolve_closed(uint32_t (*resolve_origin)(uint32_t origin));
 struct ledger_counts {
 	uint64_t opened, closed, missed, closed_late, closed_late_max_ms;
 	uint64_t unwritten; /* rows that are held, and records, not in the file (yet) */
-	uint64_t looked_ns;
+	uint64_t scanned_ns;
 };
 void ledger_count(const struct ledger_counts *counts);
 /* Sockets at a scan; the scanning thread's. */

@@ -376,7 +376,7 @@ void ledger_count(const struct ledger_counts *counts)
 	atomic_store(counter(&ledger_file->closed_late), counts->closed_late);
 	atomic_store(counter(&ledger_file->closed_late_max_ms),
 		     counts->closed_late_max_ms);
-	atomic_store(counter(&ledger_file->looked_ns), counts->looked_ns);
+	atomic_store(counter(&ledger_file->scanned_ns), counts->scanned_ns);
 }
 
 void ledger_drop_record(void)

@@ -83,16 +83,16 @@ void age_update(struct socket_end *end, uint32_t socket_id,
 		const struct age_bounds *bounds, const struct eof_notice *notice,
 		const struct probe *probe, uint64_t now_ns)
 {
-	uint64_t was_looked_ns = end->gone_id == socket_id ? end->looked_ns : 0;
+	uint64_t last_scanned_ns = end->gone_id == socket_id ? end->scanned_ns : 0;
 
 	if (end->gone_id != socket_id)
 		begin_age(end, socket_id, bounds, notice, probe, now_ns);
 	end->state = probe->state;
 	end->kind = verdict_kind(probe->state);
-	end->looked_ns = now_ns;
+	end->scanned_ns = now_ns;
 	end->is_sending = probe->is_sending;
 	age_sending(end, probe, now_ns);
-	end->idle_since_ns = downtime_skip(end->idle_since_ns, was_looked_ns);
+	end->idle_since_ns = downtime_skip(end->idle_since_ns, last_scanned_ns);
 }
 
 uint64_t age_when_told(const struct socket_end *end, const struct eof_notice *notice,

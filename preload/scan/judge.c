@@ -76,7 +76,7 @@ static unsigned reasons(const struct fd_entry *entry, const struct socket_end *e
 		.fin_unread = end->fin_unread || ((word & ENTRY_MPTCP) &&
 						  !notice->eof_ns && !notice->shut_ns),
 		.is_stalled = end->is_sending && end->acked == probe->acked &&
-			      end->idle_since_ns + STALLED_NS <= end->looked_ns,
+			      end->idle_since_ns + STALLED_NS <= end->scanned_ns,
 		.is_duplicate = (word & ENTRY_DUPLICATED) &&
 				(socket_facts(socket_of(entry), entry->socket_id) &
 				 SOCKET_ONE_CLOSED),

@@ -17,7 +17,7 @@ static void describe_end(struct sl_descriptor *d, const struct fd_scan *scanned)
 {
 	const struct socket_end *end = scanned->end;
 
-	d->looked_ns = end->looked_ns;
+	d->scanned_ns = end->scanned_ns;
 	d->verdict = scanned->runs_on && end->verdict == SL_LEAK_EXIT ? SL_PENDING
 								      : end->verdict;
 	d->kind = end->kind;

@@ -62,7 +62,7 @@ static void count_all(const struct scan_pass *pass)
 	struct ledger_counts counts = {
 		.missed = atomic_load(&fd_table_counts.missed) + origin_lost(),
 		.unwritten = pass->n_unwritten + publish_records_waiting(),
-		.looked_ns = pass->now_ns,
+		.scanned_ns = pass->now_ns,
 	};
 
 	/* A report that finds no ledger says that no connection was made: that would be

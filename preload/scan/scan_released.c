@@ -59,7 +59,7 @@ static void fill_row(const struct released *one, struct sl_descriptor *row)
 		.peer_gone_since_ns = end->peer_gone_since_ns,
 		.idle_since_ns = end->idle_since_ns,
 		.sent_ns = end->sent_ns,
-		.looked_ns = end->looked_ns,
+		.scanned_ns = end->scanned_ns,
 		.origin = ledger_origin(origin_resolve(atomic_load(&entry->origin))),
 		.unread_bytes = end->unread_bytes,
 		.kernel_bytes = end->kernel_bytes,

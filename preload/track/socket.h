@@ -72,7 +72,7 @@ struct socket_end {
 	int counted_fd;   /* which of its descriptors was counted */
 	uint64_t acked;   /* as the probe said when sending last made progress */
 	uint8_t local[16];
-	uint64_t peer_gone_since_ns, idle_since_ns, sent_ns, looked_ns, inode;
+	uint64_t peer_gone_since_ns, idle_since_ns, sent_ns, scanned_ns, inode;
 	uint32_t unread_bytes, kernel_bytes;
 	struct fd_entry counted; /* its entry, as it was then */
 };

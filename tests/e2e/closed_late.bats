@@ -225,7 +225,7 @@ short_lived() {
 		{
 			(void)connected();
 			const struct sl_header *header = guest_ledger(getpid());
-			const volatile uint64_t *looked = &header->looked_ns;
+			const volatile uint64_t *looked = &header->scanned_ns;
 			must(header);
 			/* two scans within half a second; a second lies between those of a long grace */
 			for (long until = now_ms() + 60000;;) {

@@ -58,7 +58,7 @@ static inline void maker_begin(struct ledger_maker *maker, uint32_t pid)
 	head->grace_ns = 60 * MAKER_SECOND;
 	head->frames = 32;
 	head->ended = SL_ENDED_EXIT;
-	head->ended_ns = head->looked_ns = MAKER_START_NS + 10 * MAKER_SECOND;
+	head->ended_ns = head->scanned_ns = MAKER_START_NS + 10 * MAKER_SECOND;
 	strcpy(head->tool_version, SL_VERSION);
 	strcpy(head->host, "testhost");
 	strcpy(head->exe, "/srv/app");
@@ -89,7 +89,7 @@ static inline struct sl_descriptor *maker_row(struct ledger_maker *maker, uint32
 	row->sequence = 2;
 	row->held = 1;
 	row->opened_ns = MAKER_START_NS + MAKER_SECOND;
-	row->looked_ns = maker->head.looked_ns;
+	row->scanned_ns = maker->head.scanned_ns;
 	row->socket_id = fd + 1;
 	return row;
 }

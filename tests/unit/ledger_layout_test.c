@@ -41,7 +41,7 @@ static void a_row_lies_as_pinned(void **state)
 	AT(sl_descriptor, idle_since_ns, 48);
 	AT(sl_descriptor, told_ns, 56);
 	AT(sl_descriptor, sent_ns, 64);
-	AT(sl_descriptor, looked_ns, 72);
+	AT(sl_descriptor, scanned_ns, 72);
 	AT(sl_descriptor, origin, 80);
 	AT(sl_descriptor, eof_origin, 84);
 	AT(sl_descriptor, name, 88);
@@ -185,7 +185,7 @@ static void the_header_lies_as_pinned(void **state)
 	AT(sl_header, ended, 96);
 	AT(sl_header, exit_status, 100);
 	AT(sl_header, ended_ns, 104);
-	AT(sl_header, looked_ns, 112);
+	AT(sl_header, scanned_ns, 112);
 	AT(sl_header, opened, 120);
 	AT(sl_header, closed, 128);
 	AT(sl_header, missed, 136);

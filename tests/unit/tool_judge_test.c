@@ -39,7 +39,7 @@ static struct sl_descriptor quiet_for(unsigned quiet)
 		.why = SL_WHY_NEVER_READ,
 		.peer_gone_since_ns = LOOK - quiet * MAKER_SECOND,
 		.idle_since_ns = LOOK - quiet * MAKER_SECOND,
-		.looked_ns = LOOK,
+		.scanned_ns = LOOK,
 	};
 }
 
@@ -104,7 +104,7 @@ static void the_time_after_the_last_look_of_a_row_does_not_count(void **state)
 	struct sl_descriptor row = quiet_for(6);
 
 	(void)state;
-	row.looked_ns -= 2 * MAKER_SECOND;
+	row.scanned_ns -= 2 * MAKER_SECOND;
 	assert_int_equal(verdict(&killed, row), SL_PENDING);
 }
 
@@ -169,7 +169,7 @@ static void told_after_the_last_look_still_counts(void **state)
 		.state = 1, /* ESTABLISHED, when it was last looked at */
 		.told_ns = LOOK + 1,
 		.eof_call = SL_CALL_read,
-		.looked_ns = LOOK,
+		.scanned_ns = LOOK,
 	};
 	struct judged_row judged = judge_row(&killed, &row, 7);
 
@@ -191,7 +191,7 @@ static void an_own_shutdown_says_nothing_of_the_peer(void **state)
 		.state = 5, /* FIN_WAIT_2: the peer is there */
 		.told_ns = LOOK - 1,
 		.eof_call = SL_CALL_shutdown,
-		.looked_ns = LOOK,
+		.scanned_ns = LOOK,
 	};
 
 	(void)state;
@@ -200,7 +200,7 @@ static void an_own_shutdown_says_nothing_of_the_peer(void **state)
 
 static void a_socket_whose_peer_is_there_has_no_verdict(void **state)
 {
-	struct sl_descriptor row = {.held = 1, .state = 1, .looked_ns = LOOK};
+	struct sl_descriptor row = {.held = 1, .state = 1, .scanned_ns = LOOK};
 
 	(void)state;
 	assert_int_equal(verdict(&killed, row), SL_NO_VERDICT);

@@ -389,7 +389,7 @@ static struct sl_descriptor *begin_unlooked(void)
 	row->state = 0;
 	row->verdict = SL_NO_VERDICT;
 	row->why = 0;
-	row->told_ns = row->peer_gone_since_ns = row->idle_since_ns = row->looked_ns = 0;
+	row->told_ns = row->peer_gone_since_ns = row->idle_since_ns = row->scanned_ns = 0;
 	row->eof_call = SL_CALL_NONE;
 	return row;
 }

@@ -505,7 +505,7 @@ static void write_row(struct sl_descriptor *row, uint64_t number)
 	atomic_thread_fence(memory_order_release);
 	volatile struct sl_descriptor *to = row;
 	to->cookie = to->inode = to->opened_ns = to->peer_gone_since_ns = number;
-	to->idle_since_ns = to->told_ns = to->sent_ns = to->looked_ns = number;
+	to->idle_since_ns = to->told_ns = to->sent_ns = to->scanned_ns = number;
 	to->socket_id = (uint32_t)number;
 	atomic_fetch_add_explicit(sequence, 1, memory_order_release);
 }
@@ -529,7 +529,7 @@ static void assert_not_torn(const struct sl_descriptor *row)
 	assert_int_equal(row->cookie, row->idle_since_ns);
 	assert_int_equal(row->cookie, row->told_ns);
 	assert_int_equal(row->cookie, row->sent_ns);
-	assert_int_equal(row->cookie, row->looked_ns);
+	assert_int_equal(row->cookie, row->scanned_ns);
 	assert_int_equal((uint32_t)row->cookie, row->socket_id);
 }
 

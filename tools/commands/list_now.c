@@ -93,11 +93,11 @@ static unsigned why_now(const struct sl_descriptor *was, const struct diag_socke
 static uint64_t judged_ns(const struct held_elsewhere *all,
 			  const struct list_process *process)
 {
-	uint64_t looked_ns = process->ledger.head->looked_ns;
+	uint64_t scanned_ns = process->ledger.head->scanned_ns;
 	bool is_known = process_is_stopped(process->pid) ||
-			all->now_ns - looked_ns < JUST_SCANNED_NS;
+			all->now_ns - scanned_ns < JUST_SCANNED_NS;
 
-	return is_known && looked_ns < all->now_ns ? looked_ns : all->now_ns;
+	return is_known && scanned_ns < all->now_ns ? scanned_ns : all->now_ns;
 }
 
 static void update(const struct held_elsewhere *all, const struct diag_socket *found,

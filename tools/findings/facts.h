@@ -13,7 +13,7 @@ struct process_facts {
 	enum findings_ended ended;
 	enum sl_at_exit at_exit; /* what counts at its end */
 	uint64_t grace_ns;
-	uint64_t looked_ns; /* its last completed scan */
+	uint64_t scanned_ns; /* its last completed scan */
 	/* With FINDINGS_UNKNOWN: it may run where this system does not show it, as in
 	 * another pid namespace.  The library's last verdict stands. */
 	bool may_run;

@@ -48,9 +48,9 @@ static void put_process(struct text *text, const struct list *list,
 		format_put_count(text, head->missed, " missed, ");
 		format_put_count(text, head->dropped, " dropped");
 	}
-	if (head->looked_ns) {
+	if (head->scanned_ns) {
 		text_string(text, "; looked at ");
-		text_duration(text, ms_since(list, head->looked_ns));
+		text_duration(text, ms_since(list, head->scanned_ns));
 		text_string(text, " ago");
 	}
 	text_string(text, process->n_sockets ? ":\n" : ".\n");
@@ -445,7 +445,7 @@ static json_t *json_process(const struct list *list, const struct list_process *
 	values_set(object, "closed", values_number(head->closed));
 	values_set(object, "missed", values_number(head->missed));
 	values_set(object, "dropped", values_number(head->dropped));
-	values_set(object, "looked_ms", json_ms_since(list, head->looked_ns));
+	values_set(object, "looked_ms", json_ms_since(list, head->scanned_ns));
 	values_set(object, "sockets", array);
 	return object;
 }

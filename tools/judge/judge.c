@@ -60,7 +60,7 @@ static enum sl_verdict verdict_of_killed(const struct process_facts *process,
 		.idle_since_ns = row->idle_since_ns,
 		.told_ns = is_told ? row->told_ns : 0,
 		.sent_ns = row->sent_ns,
-		.now_ns = row->looked_ns,
+		.now_ns = row->scanned_ns,
 		.is_sending = row->is_sending,
 		.was_leak = row->flags & SL_ROW_WAS_LEAK,
 		.was_found_by_check = row->was_found_by_check,
@@ -80,7 +80,7 @@ static unsigned why_of_killed(const struct sl_descriptor *row)
 {
 	unsigned why = row->why;
 
-	if (row->told_ns <= row->looked_ns)
+	if (row->told_ns <= row->scanned_ns)
 		return why;
 	if (row->eof_call == SL_CALL_shutdown)
 		return why | SL_WHY_SHUT_NOT_CLOSED;
@@ -123,5 +123,5 @@ bool judge_was_closed_by_end(const struct process_facts *process,
 {
 	return process->ended != FINDINGS_RUNNING && process->ended != FINDINGS_EXEC &&
 	       process->at_exit != SL_AT_EXIT_NONE &&
-	       verdict_closed_by_end(row->ended_ns, process->looked_ns);
+	       verdict_closed_by_end(row->ended_ns, process->scanned_ns);
 }

@@ -126,7 +126,7 @@ static uint64_t last_ns(const struct merge *merge, const struct row *row)
 
 	if (!row->row.held)
 		return row->row.ended_ns;
-	raise_to(&last, row->row.looked_ns);
+	raise_to(&last, row->row.scanned_ns);
 	raise_to(&last, row->row.told_ns);
 	return last;
 }

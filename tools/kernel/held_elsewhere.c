@@ -90,7 +90,7 @@ void held_elsewhere_update(const struct held_elsewhere *all,
 	row->inode = socket->inode;
 	row->peer_gone_since_ns = gone_since_ns(all, socket, row->opened_ns);
 	row->idle_since_ns = socket->unsent_bytes ? all->now_ns : row->peer_gone_since_ns;
-	row->looked_ns = all->now_ns;
+	row->scanned_ns = all->now_ns;
 	row->unread_bytes = socket->unread_bytes < 0 ? SL_UNREAD_UNKNOWN
 						     : (uint32_t)socket->unread_bytes;
 	row->kernel_bytes = 0;

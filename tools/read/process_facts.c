@@ -10,8 +10,8 @@ struct process_facts process_facts(const struct sl_header *head)
 		.ended = FINDINGS_UNKNOWN,
 		.at_exit = head->at_exit,
 		.grace_ns = head->grace_ns,
-		.looked_ns = head->looked_ns,
-		.last_ns = head->looked_ns,
+		.scanned_ns = head->scanned_ns,
+		.last_ns = head->scanned_ns,
 	};
 
 	if (head->ended == SL_ENDED_EXIT) {
