@@ -12,28 +12,33 @@
 
 static unsigned n_events;
 
-/* What is known of its end. */
+void publish_describe_end(const struct socket_end *end, struct sl_descriptor *row)
+{
+	row->verdict = end->verdict;
+	row->kind = end->kind;
+	row->why = end->why;
+	row->scanned_ns = end->scanned_ns;
+	row->inode = end->inode;
+	row->peer_gone_since_ns = end->peer_gone_since_ns;
+	row->idle_since_ns = end->idle_since_ns;
+	row->sent_ns = end->sent_ns;
+	row->unread_bytes = end->unread_bytes;
+	row->kernel_bytes = end->kernel_bytes;
+	row->is_sending = end->is_sending;
+	row->local_port = end->local_port;
+	if (end->family)
+		row->family = end->family;
+	memcpy(row->local, end->local, sizeof(row->local));
+}
+
 static void describe_end(struct sl_descriptor *d, const struct fd_scan *scanned)
 {
 	const struct socket_end *end = scanned->end;
 
-	d->scanned_ns = end->scanned_ns;
-	d->verdict = scanned->runs_on && end->verdict == SL_LEAK_EXIT ? SL_PENDING
-								      : end->verdict;
-	d->kind = end->kind;
-	d->why = end->why;
-	d->inode = end->inode;
-	d->peer_gone_since_ns = end->peer_gone_since_ns;
-	d->idle_since_ns = end->idle_since_ns;
-	d->sent_ns = end->sent_ns;
-	d->unread_bytes = end->unread_bytes;
-	d->kernel_bytes = end->kernel_bytes;
-	d->is_sending = end->is_sending;
+	publish_describe_end(end, d);
+	if (scanned->runs_on && end->verdict == SL_LEAK_EXIT)
+		d->verdict = SL_PENDING;
 	d->was_found_by_check = end->was_found_by_check;
-	d->local_port = end->local_port;
-	if (end->family)
-		d->family = end->family;
-	memcpy(d->local, end->local, sizeof(d->local));
 	d->flags |= (end->peer_forgot ? SL_ROW_FORGOTTEN_PEER : 0) |
 		    (end->was_leak ? SL_ROW_WAS_LEAK : 0);
 }
@@ -60,24 +65,13 @@ static struct sl_descriptor describe(const struct fd_scan *scanned,
 {
 	const struct fd_entry *entry = &scanned->entry;
 	uint64_t word = atomic_load(&entry->word);
-	struct sl_descriptor d = {
-		.held = 1,
-		.state = scanned->probe.state,
-		.call = entry->call,
-		.origin_kind = entry->origin_kind,
-		.cookie = entry->cookie,
-		.opened_ns = entry->opened_ns,
-		.origin = origin_resolve(atomic_load(&entry->origin)),
-		.name = entry->name,
-		.family = entry->family,
-		.peer_port = entry->peer_port,
-		.socket_id = entry->socket_id,
-	};
+	struct sl_descriptor d;
 
-	memcpy(d.peer, entry->peer, sizeof(d.peer));
-	if (is_inherited(entry))
-		d.flags |= SL_ROW_INHERITED;
-	d.flags |= (word & ENTRY_DUPLICATED ? SL_ROW_DUPLICATED : 0) |
+	fd_table_describe(entry, &d);
+	d.state = scanned->probe.state;
+	d.cookie = entry->cookie;
+	d.origin = origin_resolve(d.origin);
+	d.flags |= (is_inherited(entry) ? SL_ROW_INHERITED : 0) |
 		   (word & ENTRY_EXPECTED ? SL_ROW_EXPECTED : 0) |
 		   (word & ENTRY_PASSED ? SL_ROW_PASSED : 0) |
 		   (word & ENTRY_MPTCP ? SL_ROW_MPTCP : 0) |

@@ -73,6 +73,9 @@ bool judge_is_left(int fd, const struct fd_entry *entry);
 
 /* publish.c */
 
+/* What is known of its end, into a row of the ledger. */
+void publish_describe_end(const struct socket_end *end, struct sl_descriptor *row);
+
 /* The row of a socket whose peer has gone; `notice` may be NULL.  false = not all that is
  * known was in the file to be named. */
 bool publish(const struct fd_scan *scanned, const struct eof_notice *notice);

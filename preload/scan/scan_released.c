@@ -14,6 +14,7 @@
 #include "report/leak_groups.h"
 #include "scan/age.h"
 #include "scan/pause.h"
+#include "scan/scan_internal.h"
 #include "track/released.h"
 #include "unwind/origin.h"
 
@@ -44,33 +45,13 @@ static void fill_row(const struct released *one, struct sl_descriptor *row)
 	const struct fd_entry *entry = &one->entry;
 	const struct socket_end *end = &one->end;
 
-	*row = (struct sl_descriptor){
-		.held = 1,
-		.state = end->state,
-		.verdict = end->verdict,
-		.kind = end->kind,
-		.call = entry->call,
-		.why = end->why,
-		.origin_kind = entry->origin_kind,
-		.flags = SL_ROW_WAS_LEAK,
-		.cookie = entry->cookie,
-		.inode = end->inode,
-		.opened_ns = entry->opened_ns,
-		.peer_gone_since_ns = end->peer_gone_since_ns,
-		.idle_since_ns = end->idle_since_ns,
-		.sent_ns = end->sent_ns,
-		.scanned_ns = end->scanned_ns,
-		.origin = ledger_origin(origin_resolve(atomic_load(&entry->origin))),
-		.unread_bytes = end->unread_bytes,
-		.kernel_bytes = end->kernel_bytes,
-		.family = end->family,
-		.local_port = end->local_port,
-		.peer_port = entry->peer_port,
-		.is_sending = end->is_sending,
-		.socket_id = entry->socket_id,
-	};
-	memcpy(row->local, end->local, sizeof(row->local));
-	memcpy(row->peer, entry->peer, sizeof(row->peer));
+	fd_table_describe(entry, row);
+	row->name = 0;
+	row->flags = SL_ROW_WAS_LEAK;
+	row->state = end->state;
+	row->cookie = entry->cookie;
+	row->origin = ledger_origin(origin_resolve(row->origin));
+	publish_describe_end(end, row);
 }
 
 static void write_record(const struct released *one, bool is_held, uint64_t now_ns)
@@ -202,7 +183,7 @@ static void find_holder(struct released *one)
 	one->is_not_ours_to_report |= one->is_unconfirmed;
 }
 
-static void judge(struct released *one, uint64_t now_ns)
+static void judge_released(struct released *one, uint64_t now_ns)
 {
 	const struct eof_notice nothing = {0};
 	const struct verdict_rules rules = {settings->grace_ns, SL_AT_EXIT_GRACE, false};
@@ -272,7 +253,7 @@ static void ask(struct released *one, long netlink)
 	}
 	if (result == SOCK_DIAG_FOUND && probe_peer_is_gone(&answer.probe)) {
 		take_answer(one, &answer, now_ns);
-		judge(one, now_ns);
+		judge_released(one, now_ns);
 	} else if (result == SOCK_DIAG_FOUND) {
 		one->end.gone_id = 0;
 	}

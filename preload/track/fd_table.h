@@ -92,6 +92,8 @@ struct socket *fd_table_make_socket(int fd, struct fd_entry *entry);
 
 /* Whether the entry is of this generation; with 0, whether it is empty. */
 bool fd_table_has_generation(int fd, uint32_t generation);
+/* What is known at birth, of a copy of an entry, as a row of the ledger has it. */
+void fd_table_describe(const struct fd_entry *entry, struct sl_descriptor *row);
 /* By the scanning thread, where a hook may have used the number meanwhile: the row in the
  * ledger is written as the entry is now; or ended, as the entry is empty; or the end of
  * stream that the entry knows of is told there, too. */

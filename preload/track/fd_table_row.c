@@ -24,9 +24,7 @@ bool fd_table_has_generation(int fd, uint32_t generation)
 	return ENTRY_GENERATION(entry ? atomic_load(&entry->word) : 0) == generation;
 }
 
-/* What is known at birth. */
-static UNCHECKED void describe(int fd, const struct fd_entry *entry,
-			       struct sl_descriptor *d)
+UNCHECKED void fd_table_describe(const struct fd_entry *entry, struct sl_descriptor *d)
 {
 	uint64_t word = atomic_load(&entry->word);
 
@@ -43,6 +41,11 @@ static UNCHECKED void describe(int fd, const struct fd_entry *entry,
 		.flags = word & ENTRY_DUPLICATED ? SL_ROW_DUPLICATED : 0,
 	};
 	memcpy(d->peer, entry->peer, sizeof(d->peer));
+}
+
+static void describe(int fd, const struct fd_entry *entry, struct sl_descriptor *d)
+{
+	fd_table_describe(entry, d);
 	if (uses_are_noted)
 		uses_describe(fd, entry, d);
 }
