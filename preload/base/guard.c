@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -23,7 +24,7 @@ _Atomic bool guard_shares_memory, guard_has_other_files;
 _Atomic bool guard_is_sandboxed;
 bool guard_has_filter = true;
 pid_t guard_pid;
-uint32_t guard_progress;
+_Atomic uint32_t guard_progress;
 long guard_errno_offset;
 
 #define LOWEST_FD   200   /* below it a host expects its own numbers */
@@ -253,7 +254,7 @@ void guard_restore_signals(uint64_t before)
 
 bool guard_is_patient(struct guard_patience *patience)
 {
-	uint32_t now = __atomic_load_n(&guard_progress, __ATOMIC_RELAXED);
+	uint32_t now = atomic_load_explicit(&guard_progress, memory_order_relaxed);
 
 	if (patience->seen != now)
 		patience->n_idle = 0;

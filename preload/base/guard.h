@@ -5,6 +5,7 @@
 
 #include "base/system_call.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -124,13 +125,13 @@ extern pid_t guard_pid; /* of the process whose tracking state these are */
  * looked at, a piece read or written.  Unwinding takes its time where the machine is busy
  * or a tracer stands between: a thread that waits for it goes on waiting while this
  * counter moves. */
-extern uint32_t guard_progress; /* atomic */
+extern _Atomic uint32_t guard_progress;
 
 static inline void guard_progressed(void)
 {
-	uint32_t raised = __atomic_load_n(&guard_progress, __ATOMIC_RELAXED) + 1;
+	uint32_t raised = atomic_load_explicit(&guard_progress, memory_order_relaxed) + 1;
 
-	__atomic_store_n(&guard_progress, raised, __ATOMIC_RELAXED);
+	atomic_store_explicit(&guard_progress, raised, memory_order_relaxed);
 }
 
 /* Of a thread that waits for the scanning thread, a millisecond at a time. */

@@ -10,6 +10,7 @@
 #include "unwind/backtrace.h"
 #include "unwind/modules.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define INDEX_BITS      13
@@ -24,11 +25,11 @@ ARENA_TABLE static struct capture captures[N_CAPTURES];
 ARENA_TABLE static uint32_t next_capture[N_CAPTURES + 1];
 /* One a slot; NULL before the first is needed: only hosts with a language need any. */
 static struct extension *_Atomic extensions;
-static uint64_t free_captures; /* atomic; a free list, see freelist.h */
-static uint32_t n_captures;    /* atomic; those above were never taken; may run past */
-static uint32_t waiting;       /* atomic; newest first; only ever taken whole */
-static uint32_t n_waiting;     /* atomic */
-static uint32_t todo;          /* the unwinding thread's: oldest first */
+static uint64_t free_captures;      /* atomic; a free list, see freelist.h */
+static _Atomic uint32_t n_captures; /* those above were never taken; may run past */
+static _Atomic uint32_t waiting;    /* newest first; only ever taken whole */
+static _Atomic uint32_t n_waiting;
+static uint32_t todo; /* the unwinding thread's: oldest first */
 
 /* The unwinding thread's: what is done, oldest first.  A slot is not taken again at once,
  * so that a word which was not resolved yet is not lost.  A sweep resolves all words (see
@@ -42,7 +43,7 @@ static struct {
 
 AT_START bool capture_waits(void)
 {
-	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) != 0;
+	return atomic_load_explicit(&n_waiting, memory_order_relaxed) != 0;
 }
 
 /* A slot of the next generation, which waits; its number, 0 = all are taken. */
@@ -51,9 +52,10 @@ static uint32_t take_slot(void)
 	uint32_t number = freelist_pop(&free_captures, next_capture);
 
 	if (!number) {
-		if (__atomic_load_n(&n_captures, __ATOMIC_RELAXED) >= N_CAPTURES)
+		if (atomic_load_explicit(&n_captures, memory_order_relaxed) >= N_CAPTURES)
 			return 0;
-		number = __atomic_add_fetch(&n_captures, 1, __ATOMIC_RELAXED);
+		number = atomic_fetch_add_explicit(&n_captures, 1, memory_order_relaxed) +
+			 1;
 		if (number > N_CAPTURES)
 			return 0;
 	}
@@ -75,13 +77,13 @@ static uint32_t word_of(uint32_t number)
 
 static void enqueue(uint32_t number)
 {
-	uint32_t old = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+	uint32_t old = atomic_load_explicit(&waiting, memory_order_relaxed);
 
-	__atomic_fetch_add(&n_waiting, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&n_waiting, 1, memory_order_relaxed);
 	do {
 		__atomic_store_n(&next_capture[number], old, __ATOMIC_RELAXED);
-	} while (!__atomic_compare_exchange_n(&waiting, &old, number, true,
-					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&waiting, &old, number, memory_order_release, memory_order_relaxed));
 }
 
 static uint32_t number_of(const struct capture *capture)
@@ -97,12 +99,12 @@ void capture_drop(struct capture *capture)
 
 bool capture_is_crowded(void)
 {
-	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) >= BACKLOG_HIGH;
+	return atomic_load_explicit(&n_waiting, memory_order_relaxed) >= BACKLOG_HIGH;
 }
 
 bool capture_has_backlog(void)
 {
-	return __atomic_load_n(&n_waiting, __ATOMIC_RELAXED) >= BACKLOG_LOW;
+	return atomic_load_explicit(&n_waiting, memory_order_relaxed) >= BACKLOG_LOW;
 }
 
 void capture_leave_copy(struct capture *capture)
@@ -234,7 +236,7 @@ uint32_t capture_resolve(uint32_t word)
 /* Turns what came in meanwhile round: it lies newest first. */
 static void fetch(void)
 {
-	uint32_t number = __atomic_exchange_n(&waiting, 0, __ATOMIC_ACQUIRE);
+	uint32_t number = atomic_exchange_explicit(&waiting, 0, memory_order_acquire);
 
 	while (number) {
 		uint32_t next = next_capture[number];
@@ -271,7 +273,7 @@ struct capture *capture_next(void)
 void capture_postpone(struct capture *capture)
 {
 	set_result(capture, CAPTURE_SHARED);
-	__atomic_fetch_sub(&n_waiting, 1, __ATOMIC_RELAXED);
+	atomic_fetch_sub_explicit(&n_waiting, 1, memory_order_relaxed);
 	enqueue(number_of(capture));
 }
 
@@ -288,7 +290,7 @@ void capture_done(struct capture *capture, uint32_t result)
 		quarantine.first = number;
 	quarantine.last = number;
 	quarantine.n_done++;
-	__atomic_fetch_sub(&n_waiting, 1, __ATOMIC_RELAXED);
+	atomic_fetch_sub_explicit(&n_waiting, 1, memory_order_relaxed);
 }
 
 static void free_oldest(void)
@@ -326,7 +328,8 @@ void capture_forget_all(void)
 {
 	uint32_t n_used = n_captures < N_CAPTURES ? n_captures : N_CAPTURES;
 
-	waiting = todo = n_waiting = 0;
+	waiting = n_waiting = 0;
+	todo = 0;
 	memset(&quarantine, 0, sizeof(quarantine));
 	free_captures = 0;
 	n_captures = n_used;

@@ -15,13 +15,14 @@
 #include "base/sections.h"
 #include "base/unchecked.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define N_BUCKETS 256
 #define N_ALIKE   32 /* of one call site, and those that collide with it */
 
 ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
-static bool is_used;                                     /* atomic; not all are free */
+static _Atomic bool is_used;                             /* not all are free */
 
 static uint32_t *bucket_of(const struct capture *capture)
 {
@@ -127,7 +128,7 @@ static bool add(const struct capture *capture, uint32_t word)
 			continue;
 		if (__atomic_compare_exchange_n(&bucket[i], &old, word, false,
 						__ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-			__atomic_store_n(&is_used, true, __ATOMIC_RELAXED);
+			atomic_store_explicit(&is_used, true, memory_order_relaxed);
 			return true;
 		}
 	}
@@ -140,7 +141,7 @@ static void replace(const struct capture *capture, uint32_t word)
 	uint32_t *bucket = bucket_of(capture);
 
 	__atomic_store_n(&bucket[capture->key % N_ALIKE], word, __ATOMIC_RELEASE);
-	__atomic_store_n(&is_used, true, __ATOMIC_RELAXED);
+	atomic_store_explicit(&is_used, true, memory_order_relaxed);
 }
 
 uint32_t capture_dedup_queue(struct capture *capture)

@@ -15,6 +15,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +23,7 @@
 #define MAX_MET        64 /* what calls may be in no library that is known */
 
 static bool (*may_allocate)(void);
-static uint32_t n_met;                    /* atomic */
+static _Atomic uint32_t n_met;
 static uint64_t n_loads = NEVER_SEARCHED; /* at the last search */
 
 AT_START void late_runtime_start(bool (*ask)(void))
@@ -93,7 +94,7 @@ void late_runtime_meet(uint64_t returns_to, void (*search)(void *nothing))
 	if (n_met >= MAX_MET || !is_runtime(returns_to) || !loader_is_known() ||
 	    !may_allocate() || !guard_block_signals(GUARD_ALL_SIGNALS, &before))
 		return;
-	__atomic_fetch_add(&n_met, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&n_met, 1, memory_order_relaxed);
 	reentrancy_depth++;
 	room_run(search, NULL);
 	reentrancy_depth--;

@@ -17,6 +17,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -44,7 +45,7 @@ ARENA_TABLE static struct {
 } left[MAX_LEFT];
 static unsigned n_left;
 ARENA_TABLE static char program_path[4096];
-static bool has_program; /* atomic */
+static _Atomic bool has_program;
 
 static struct segment *segments; /* sorted by start */
 static size_t n_segments, segments_capacity;
@@ -63,10 +64,10 @@ struct walk {
 /* Two threads may ask at once: they write the same. */
 void modules_find_program(void)
 {
-	if (__atomic_load_n(&has_program, __ATOMIC_ACQUIRE))
+	if (atomic_load_explicit(&has_program, memory_order_acquire))
 		return;
 	guard_program(program_path, sizeof(program_path));
-	__atomic_store_n(&has_program, true, __ATOMIC_RELEASE);
+	atomic_store_explicit(&has_program, true, memory_order_release);
 }
 
 const struct module *modules_by_id(uint32_t id)

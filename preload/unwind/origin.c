@@ -23,6 +23,7 @@
 #include "unwind/unwind_library.h"
 #include "unwind/unwinder.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -32,20 +33,20 @@
 #define RETURNS_TO(frame_end) (((const uint64_t *)(frame_end))[-1]) /* of a hook */
 #define MAX_TRIES             100 /* of an extension whose origin is not queued yet */
 
-static bool is_started;     /* until then nothing is captured */
-static bool may_load;       /* atomic; libunwind, by the first work */
-static unsigned max_frames; /* kept of a backtrace */
-static uint64_t n_lost;     /* atomic */
+static _Atomic bool is_started; /* until then nothing is captured */
+static _Atomic bool may_load;   /* libunwind, by the first work */
+static unsigned max_frames;     /* kept of a backtrace */
+static _Atomic uint64_t n_lost;
 
 /* working: a thread is inside libunwind or the loader for the library.  forking: forks
  * that wait for it to leave; while there are any, no thread enters. */
-static uint32_t working, forking;
+static _Atomic uint32_t working, forking;
 static bool is_broken; /* copied while a thread was inside: its locks stay taken */
 /* A copy of another process: a thread of the host's may have been in the loader, and its
  * lock stay taken.  Nothing is asked of the loader before a capture needs it. */
 static bool is_child;
 /* The last work came to an end because the loader was busy.  Atomic. */
-static bool is_held_up;
+static _Atomic bool is_held_up;
 
 ARENA_TABLE static struct unwinder_backtrace backtrace; /* the unwinding thread's */
 
@@ -60,8 +61,8 @@ AT_START void origin_start(unsigned n_frames, bool load_now)
 	else
 		unwind_library_note();
 	reentrancy_depth--;
-	__atomic_store_n(&may_load, !load_now, __ATOMIC_RELAXED);
-	__atomic_store_n(&is_started, true, __ATOMIC_RELEASE);
+	atomic_store_explicit(&may_load, !load_now, memory_order_relaxed);
+	atomic_store_explicit(&is_started, true, memory_order_release);
 }
 
 void origin_allocate(void)
@@ -86,7 +87,7 @@ static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGI
 	struct capture *capture = capture_take(key, frame_end, words);
 
 	if (!capture) {
-		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+		atomic_fetch_add_explicit(&n_lost, 1, memory_order_relaxed);
 		return 0;
 	}
 	uint32_t known = unwind_cache_find_copied(capture);
@@ -145,17 +146,17 @@ __attribute__((noinline)) static uint32_t with_language(uint32_t origin, bool is
 /* false: a fork waits, or a thread is stuck inside. */
 static bool enter(void)
 {
-	if (__atomic_exchange_n(&working, 1, __ATOMIC_SEQ_CST))
+	if (atomic_exchange_explicit(&working, 1, memory_order_seq_cst))
 		return false;
-	if (!__atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+	if (!atomic_load_explicit(&forking, memory_order_seq_cst))
 		return true;
-	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+	atomic_store_explicit(&working, 0, memory_order_release);
 	return false;
 }
 
 static void leave(void)
 {
-	__atomic_store_n(&working, 0, __ATOMIC_RELEASE);
+	atomic_store_explicit(&working, 0, memory_order_release);
 }
 
 static void search_for_runtime(void *nothing)
@@ -175,7 +176,7 @@ capture_here(bool is_use)
 	uint64_t words[REGISTERS_N];
 
 	registers_read(words);
-	if (!__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
+	if (!atomic_load_explicit(&is_started, memory_order_acquire))
 		return 0;
 	uint64_t frame_end, key = unwind_cache_key(words, &frame_end);
 	uint32_t word = unwind_cache_find(key, frame_end, words);
@@ -200,7 +201,7 @@ UNCHECKED_MEMORY __attribute__((noinline)) uint32_t origin_capture_use(void)
 
 void origin_load_no_more(void)
 {
-	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+	atomic_store_explicit(&may_load, false, memory_order_relaxed);
 }
 
 AT_START bool origin_has_work(void)
@@ -215,7 +216,7 @@ uint32_t origin_resolve(uint32_t origin)
 
 uint64_t origin_lost(void)
 {
-	return __atomic_load_n(&n_lost, __ATOMIC_RELAXED) + languages_lost();
+	return atomic_load_explicit(&n_lost, memory_order_relaxed) + languages_lost();
 }
 
 /* Module and offset of each frame. */
@@ -261,7 +262,7 @@ static void work_on(void *argument)
 	unsigned n = locate(&backtrace, frames);
 	uint32_t id = n ? backtraces_intern(frames, n, backtrace.is_short) : 0;
 	if (!id)
-		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+		atomic_fetch_add_explicit(&n_lost, 1, memory_order_relaxed);
 	else
 		unwind_cache_remember(capture, &backtrace, id);
 	capture_done(capture, id ? id : CAPTURE_LOST);
@@ -285,7 +286,7 @@ static bool work_on_extension(struct capture *capture)
 	if (id)
 		pairs_remember(&key, id);
 	else
-		__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+		atomic_fetch_add_explicit(&n_lost, 1, memory_order_relaxed);
 	capture_done(capture, id ? id : CAPTURE_LOST);
 	return true;
 }
@@ -306,7 +307,7 @@ static bool work_once(void)
 		is_child = false; /* the lock is free, then */
 		return true;
 	}
-	__atomic_fetch_add(&n_lost, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&n_lost, 1, memory_order_relaxed);
 	capture_done(capture, CAPTURE_LOST);
 	return true;
 }
@@ -318,7 +319,7 @@ static void no_work(void *nothing)
 }
 
 /* Waits on a futex that no thread wakes: every seccomp filter allows this call. */
-static void nap(uint32_t *word, uint32_t value)
+static void nap(_Atomic uint32_t *word, uint32_t value)
 {
 	struct timespec millisecond = {.tv_nsec = 1000000};
 
@@ -335,7 +336,7 @@ static uint64_t now_ms(void)
  * 0 = not waited yet. */
 static bool enter_loader(bool (*take)(void), uint64_t *until_ms)
 {
-	uint32_t unchanging = 0;
+	_Atomic uint32_t unchanging = 0;
 
 	while (enter()) {
 		if (is_broken || take())
@@ -344,7 +345,7 @@ static bool enter_loader(bool (*take)(void), uint64_t *until_ms)
 		if (*until_ms == 0)
 			*until_ms = now_ms() + LOADER_WAIT_MS;
 		if (now_ms() >= *until_ms) {
-			__atomic_store_n(&is_held_up, true, __ATOMIC_RELAXED);
+			atomic_store_explicit(&is_held_up, true, memory_order_relaxed);
 			return false;
 		}
 		guard_progressed(); /* counts as progress, so that the exiting thread goes
@@ -363,10 +364,10 @@ static void leave_loader(void (*give_back)(void))
 
 static void load(uint64_t *until_ms)
 {
-	if (!__atomic_load_n(&may_load, __ATOMIC_RELAXED) ||
+	if (!atomic_load_explicit(&may_load, memory_order_relaxed) ||
 	    !enter_loader(loader_take_to_load, until_ms))
 		return;
-	if (__atomic_exchange_n(&may_load, false, __ATOMIC_RELAXED)) {
+	if (atomic_exchange_explicit(&may_load, false, memory_order_relaxed)) {
 		unwind_library_load();
 		unwinder_allocate();
 	}
@@ -393,7 +394,7 @@ unsigned origin_work(void)
 	bool is_more = true;
 
 	reentrancy_depth++;
-	__atomic_store_n(&is_held_up, false, __ATOMIC_RELAXED);
+	atomic_store_explicit(&is_held_up, false, memory_order_relaxed);
 	prepare_work(&until_ms);
 	while (is_more && !origin_is_held_up() && capture_waits() &&
 	       enter_loader(loader_take, &until_ms)) {
@@ -407,7 +408,7 @@ unsigned origin_work(void)
 
 bool origin_is_held_up(void)
 {
-	return __atomic_load_n(&is_held_up, __ATOMIC_RELAXED);
+	return atomic_load_explicit(&is_held_up, memory_order_relaxed);
 }
 
 void origin_finish(void)
@@ -416,7 +417,7 @@ void origin_finish(void)
 	if (!origin_is_held_up())
 		return;
 	is_broken = true;
-	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+	atomic_store_explicit(&may_load, false, memory_order_relaxed);
 	unwind_library_abandon();
 	origin_work();
 }
@@ -428,9 +429,9 @@ void origin_end_sweep(void)
 
 void origin_fork_prepare(void)
 {
-	__atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
+	atomic_fetch_add_explicit(&forking, 1, memory_order_seq_cst);
 	for (unsigned ms = 0; ms < FORK_WAIT_MS; ms++) {
-		if (!__atomic_load_n(&working, __ATOMIC_SEQ_CST))
+		if (!atomic_load_explicit(&working, memory_order_seq_cst))
 			return;
 		nap(&working, 1);
 	}
@@ -438,14 +439,14 @@ void origin_fork_prepare(void)
 
 void origin_fork_parent(void)
 {
-	__atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
+	atomic_fetch_sub_explicit(&forking, 1, memory_order_seq_cst);
 }
 
 /* What the copied thread was changing may be half changed: the index is made anew. */
 UNCHECKED static void become_broken(void)
 {
 	is_broken = true;
-	__atomic_store_n(&may_load, false, __ATOMIC_RELAXED);
+	atomic_store_explicit(&may_load, false, memory_order_relaxed);
 	backtraces_forget_index();
 	lines_forget_index();
 	unwind_library_abandon();

@@ -21,6 +21,7 @@
 #include "base/unchecked.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define MAX_MAIN_BYTES (8u << 20)  /* below the main stack nothing else is mapped */
 #define FOREIGN_BYTES  (32u << 10) /* at first, of a stack whose end is not known */
@@ -49,13 +50,13 @@ static uint32_t n_of_class[N_CLASSES];   /* atomic */
 static uint64_t main_end;    /* of the main thread's stack; 0 = not known */
 static uint64_t main_thread; /* its struct pthread, which is never freed */
 /* In struct pthread: where the stack's memory starts, followed by its size.  Atomic. */
-static uint32_t block_offset;
+static _Atomic uint32_t block_offset;
 #define NOT_ASKED 0 /* it is looked for when first needed: a start does without */
 #define NOT_KNOWN 1
 
 /* Copied of a stack whose end is not known; grows when that turns out to be too little.
  * Atomic. */
-static uint32_t foreign_bytes = FOREIGN_BYTES;
+static _Atomic uint32_t foreign_bytes = FOREIGN_BYTES;
 
 /* This thread's struct pthread, which is its control block. */
 static inline uint64_t thread_block(void)
@@ -104,12 +105,12 @@ UNCHECKED_MEMORY __attribute__((noinline)) static uint32_t find_block_offset(voi
 /* Two threads may look at once: they find the same. */
 static uint32_t known_block_offset(void)
 {
-	uint32_t offset = __atomic_load_n(&block_offset, __ATOMIC_RELAXED);
+	uint32_t offset = atomic_load_explicit(&block_offset, memory_order_relaxed);
 
 	if (offset != NOT_ASKED)
 		return offset;
 	offset = find_block_offset();
-	__atomic_store_n(&block_offset, offset, __ATOMIC_RELAXED);
+	atomic_store_explicit(&block_offset, offset, memory_order_relaxed);
 	return offset;
 }
 
@@ -151,7 +152,7 @@ bool stack_is_known(uint64_t stack)
 uint32_t stack_reach(uint64_t stack, uint64_t frame_end)
 {
 	if (!own_end(stack) && own_memory_may_ask())
-		return __atomic_load_n(&foreign_bytes, __ATOMIC_RELAXED);
+		return atomic_load_explicit(&foreign_bytes, memory_order_relaxed);
 	uint64_t certain = stack_certain_bytes(stack, frame_end);
 	return certain < STACK_MAX_BYTES ? (uint32_t)certain : STACK_MAX_BYTES;
 }
@@ -269,7 +270,7 @@ void stack_was_short(uint32_t bytes, uint64_t distance)
 {
 	if (bytes == foreign_bytes && bytes < STACK_MAX_BYTES &&
 	    distance < STACK_MAX_BYTES)
-		__atomic_store_n(&foreign_bytes, bytes * 2, __ATOMIC_RELAXED);
+		atomic_store_explicit(&foreign_bytes, bytes * 2, memory_order_relaxed);
 }
 
 void stack_free_all(void)
