@@ -105,22 +105,27 @@ bool process_is_stopped(uint32_t pid)
 	       (state == 'T' || state == 't');
 }
 
-uint32_t process_own_pid(uint32_t pid)
+bool process_status(uint32_t pid, const char *field, char line[PROCESS_STATUS_BYTES])
 {
-	char path[64], line[1024];
-	uint32_t own = pid;
+	char path[64];
+	bool found = false;
 
 	snprintf(path, sizeof(path), "/proc/%u/status", pid);
 	FILE *status = fopen(path, "re");
-	while (status && fgets(line, sizeof(line), status)) {
-		const char *last = strrchr(line, '\t');
-
-		if (strncmp(line, "NSpid:", 6) == 0 && last)
-			own = (uint32_t)strtoul(last, NULL, 10);
-	}
+	while (!found && status && fgets(line, PROCESS_STATUS_BYTES, status))
+		found = strncmp(line, field, strlen(field)) == 0;
 	if (status)
 		fclose(status);
-	return own;
+	return found;
+}
+
+uint32_t process_own_pid(uint32_t pid)
+{
+	char line[PROCESS_STATUS_BYTES];
+	const char *last =
+		process_status(pid, "NSpid:", line) ? strrchr(line, '\t') : NULL;
+
+	return last ? (uint32_t)strtoul(last, NULL, 10) : pid;
 }
 
 uint64_t process_pid_namespace(void)
@@ -180,29 +185,23 @@ void process_name(uint32_t pid, char name[PROCESS_NAME_BYTES])
 		name[strcspn(name, "\n")] = 0;
 }
 
-/* "Uid:" or "Gid:", the real and the effective one, of a line of /proc/PID/status. */
-static bool differs(const char *line, const char *name)
+/* Of "Uid:" or "Gid:", the real and the effective one. */
+static bool differs(uint32_t pid, const char *field)
 {
+	char line[PROCESS_STATUS_BYTES];
 	unsigned real, effective;
 
-	return strncmp(line, name, strlen(name)) == 0 &&
-	       sscanf(line + strlen(name), " %u %u", &real, &effective) == 2 &&
+	return process_status(pid, field, line) &&
+	       sscanf(line + strlen(field), " %u %u", &real, &effective) == 2 &&
 	       real != effective;
 }
 
 bool process_gained_rights(uint32_t pid)
 {
-	char path[64], line[256];
+	char line[PROCESS_STATUS_BYTES];
 	unsigned long long capabilities = 0;
-	bool is_another = false;
 
-	snprintf(path, sizeof(path), "/proc/%u/status", pid);
-	FILE *status = fopen(path, "re");
-	while (status && fgets(line, sizeof(line), status)) {
-		is_another |= differs(line, "Uid:") || differs(line, "Gid:");
+	if (geteuid() != 0 && process_status(pid, "CapEff:", line))
 		sscanf(line, "CapEff: %llx", &capabilities);
-	}
-	if (status)
-		fclose(status);
-	return is_another || (geteuid() != 0 && capabilities);
+	return capabilities || differs(pid, "Uid:") || differs(pid, "Gid:");
 }

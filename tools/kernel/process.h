@@ -16,6 +16,10 @@ bool process_runs(uint32_t pid, uint64_t start_ticks);
 /* Whether it is stopped, by a signal or a debugger. */
 bool process_is_stopped(uint32_t pid);
 
+#define PROCESS_STATUS_BYTES 1024
+/* The line of /proc/PID/status that begins with `field`, "Uid:" say.  false = there is
+ * none. */
+bool process_status(uint32_t pid, const char *field, char line[PROCESS_STATUS_BYTES]);
 /* The pid by which the process knows itself: the innermost of its pid namespaces. */
 uint32_t process_own_pid(uint32_t pid);
 

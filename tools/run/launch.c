@@ -19,6 +19,7 @@
  * so that the shell sees its job stopped; when we are continued, the child is. */
 #include "run/launch.h"
 
+#include "kernel/process.h"
 #include "support/clock.h"
 
 #include <errno.h>
@@ -190,16 +191,11 @@ static void end_lookout(pid_t pid)
 
 static bool has_pending(pid_t pid, int signal_number)
 {
-	char path[64], line[256];
+	char line[PROCESS_STATUS_BYTES];
 	unsigned long long pending = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *status = fopen(path, "re");
-	while (status && fgets(line, sizeof(line), status))
-		if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
-			break;
-	if (status)
-		fclose(status);
+	if (process_status((uint32_t)pid, "ShdPnd:", line))
+		sscanf(line, "ShdPnd: %llx", &pending);
 	return pending >> (signal_number - 1) & 1;
 }
 
