@@ -21,7 +21,7 @@ struct module {
 	unsigned n_headers;
 	struct module *next;         /* of those with a base and a name like it */
 	struct module *next_present; /* of those that the last reading found */
-	struct module *next_alone;   /* module_places.c */
+	struct module *next_alone;   /* module_ranges.c */
 	/* Numbers of readings: since when it may be here without a break; the last. */
 	uint32_t found_at, seen_at;
 	bool is_present;   /* it is in that list */

@@ -12,7 +12,7 @@
 #include "common/fnv.h"
 #include "common/path.h"
 #include "unwind/id_table.h"
-#include "unwind/module_places.h"
+#include "unwind/module_ranges.h"
 #include "unwind/pages.h"
 
 #include <fcntl.h>
@@ -169,7 +169,7 @@ static struct module *add(const struct dl_phdr_info *from, struct module *seen,
 		return NULL;
 	*module = *seen;
 	module->shown.path = kept_path(name);
-	module_places_take(module);
+	module_ranges_take(module);
 	struct module **bucket = bucket_of(module->shown.base, name);
 	module->next = *bucket;
 	*bucket = module;

@@ -1,7 +1,7 @@
 /* Which modules have had a part of their addresses, their place, for themselves alone.  By
  * the thread that reads the loader's list. */
-#ifndef SOCKLEAK_MODULE_PLACES_H
-#define SOCKLEAK_MODULE_PLACES_H
+#ifndef SOCKLEAK_MODULE_RANGES_H
+#define SOCKLEAK_MODULE_RANGES_H
 
 #include "unwind/module_headers.h"
 
@@ -9,6 +9,6 @@
  * little for certain (`shares_place`).  One seen in this very reading has its place
  * still, and holes in it: on aarch64 the kernel puts the vdso between the loader's
  * segments. */
-void module_places_take(struct module *module);
+void module_ranges_take(struct module *module);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "unwind/module_places.h"
+#include "unwind/module_ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void take(struct module *module, uint64_t start, uint64_t end, uint32_t r
 	module->start = start;
 	module->end = end;
 	module->found_at = reading;
-	module_places_take(module);
+	module_ranges_take(module);
 	module->seen_at = reading;
 }
 

@@ -1,10 +1,10 @@
-/* See module_places.h.
+/* See module_ranges.h.
  *
  * A host may load others at the same places for ever.  Those that have shared a place
  * need not be marked again: of them only the places are kept, joined where they overlap,
  * sorted.  The others are kept in a list, which is as long as there are places that only
  * one module has ever had. */
-#include "unwind/module_places.h"
+#include "unwind/module_ranges.h"
 
 #include "base/arena.h"
 
@@ -98,7 +98,7 @@ static void mark_sharers(struct module *module)
 	}
 }
 
-void module_places_take(struct module *module)
+void module_ranges_take(struct module *module)
 {
 	module->shares_place = is_shared(module);
 	mark_sharers(module);
