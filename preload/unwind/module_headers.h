@@ -25,7 +25,7 @@ struct module {
 	/* Numbers of readings: since when it may be here without a break; the last. */
 	uint32_t found_at, seen_at;
 	bool is_present;   /* it is in that list */
-	bool shares_place; /* others were loaded there at other times */
+	bool shares_range; /* others were loaded there at other times */
 };
 
 struct dl_phdr_info;

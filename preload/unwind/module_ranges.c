@@ -1,8 +1,8 @@
 /* See module_ranges.h.
  *
- * A host may load others at the same places for ever.  Those that have shared a place
- * need not be marked again: of them only the places are kept, joined where they overlap,
- * sorted.  The others are kept in a list, which is as long as there are places that only
+ * A host may load others at the same addresses for ever.  Those that have shared a range
+ * need not be marked again: of them only the ranges are kept, joined where they overlap,
+ * sorted.  The others are kept in a list, which is as long as there are ranges that only
  * one module has ever had. */
 #include "unwind/module_ranges.h"
 
@@ -10,23 +10,23 @@
 
 #include <string.h>
 
-struct place {
+struct range {
 	uint64_t start, end;
 };
 
-static struct module *alone; /* those that share no place */
-static struct place *places; /* that were shared; apart from each other */
-static size_t n_places, capacity;
-static bool is_incomplete; /* no memory: every place counts as shared */
+static struct module *alone; /* those that share no range */
+static struct range *ranges; /* that were shared; apart from each other */
+static size_t n_ranges, capacity;
+static bool is_incomplete; /* no memory: every range counts as shared */
 
-/* The first place that ends above `address`, or n_places. */
+/* The first range that ends above `address`, or n_ranges. */
 static size_t first_above(uint64_t address)
 {
-	size_t low = 0, high = n_places;
+	size_t low = 0, high = n_ranges;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (places[middle].end <= address)
+		if (ranges[middle].end <= address)
 			low = middle + 1;
 		else
 			high = middle;
@@ -38,43 +38,43 @@ static bool is_shared(const struct module *module)
 {
 	size_t at = first_above(module->start);
 
-	return is_incomplete || (at < n_places && places[at].start < module->end);
+	return is_incomplete || (at < n_ranges && ranges[at].start < module->end);
 }
 
 static bool make_room(void)
 {
 	size_t larger = capacity ? 2 * capacity : 256;
-	struct place *fresh =
-		n_places == capacity ? arena_map(larger * sizeof(*fresh)) : places;
+	struct range *fresh =
+		n_ranges == capacity ? arena_map(larger * sizeof(*fresh)) : ranges;
 
-	if (!fresh || fresh == places)
+	if (!fresh || fresh == ranges)
 		return fresh != NULL;
-	if (places)
-		memcpy(fresh, places, n_places * sizeof(*places));
-	arena_unmap(places, capacity * sizeof(*places));
-	places = fresh;
+	if (ranges)
+		memcpy(fresh, ranges, n_ranges * sizeof(*ranges));
+	arena_unmap(ranges, capacity * sizeof(*ranges));
+	ranges = fresh;
 	capacity = larger;
 	return true;
 }
 
-static void add_place(const struct module *module)
+static void add_range(const struct module *module)
 {
-	struct place fresh = {module->start, module->end};
+	struct range fresh = {module->start, module->end};
 	size_t first = first_above(fresh.start), after = first;
 
-	for (; after < n_places && places[after].start < fresh.end; after++) {
-		if (places[after].start < fresh.start)
-			fresh.start = places[after].start;
-		if (places[after].end > fresh.end)
-			fresh.end = places[after].end;
+	for (; after < n_ranges && ranges[after].start < fresh.end; after++) {
+		if (ranges[after].start < fresh.start)
+			fresh.start = ranges[after].start;
+		if (ranges[after].end > fresh.end)
+			fresh.end = ranges[after].end;
 	}
 	if (first == after && !make_room()) {
 		is_incomplete = true;
 		return;
 	}
-	memmove(&places[first + 1], &places[after], (n_places - after) * sizeof(*places));
-	places[first] = fresh;
-	n_places += first + 1 - after;
+	memmove(&ranges[first + 1], &ranges[after], (n_ranges - after) * sizeof(*ranges));
+	ranges[first] = fresh;
+	n_ranges += first + 1 - after;
 }
 
 static bool overlap(const struct module *a, const struct module *b)
@@ -92,18 +92,18 @@ static void mark_sharers(struct module *module)
 			link = &other->next_alone;
 			continue;
 		}
-		other->shares_place = module->shares_place = true;
+		other->shares_range = module->shares_range = true;
 		*link = other->next_alone;
-		add_place(other);
+		add_range(other);
 	}
 }
 
 void module_ranges_take(struct module *module)
 {
-	module->shares_place = is_shared(module);
+	module->shares_range = is_shared(module);
 	mark_sharers(module);
-	if (module->shares_place) {
-		add_place(module);
+	if (module->shares_range) {
+		add_range(module);
 		return;
 	}
 	module->next_alone = alone;

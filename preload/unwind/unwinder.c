@@ -131,7 +131,7 @@ static const struct module *module_then(uint64_t address)
 {
 	const struct module *module = modules_at(address);
 
-	if (!module || !module->shares_place ||
+	if (!module || !module->shares_range ||
 	    module->found_at <= job.capture->module_list_version)
 		return module;
 	job.is_unsure = true;

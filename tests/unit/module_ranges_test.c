@@ -1,4 +1,4 @@
-/* Which modules share a place with others: as comparing all with all says, for less. */
+/* Which modules share a range with others: as comparing all with all says, for less. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static bool overlap(const struct module *a, const struct module *b)
 	return a->start < b->end && b->start < a->end;
 }
 
-static void random_places(struct module *modules, unsigned from, bool *expected)
+static void random_ranges(struct module *modules, unsigned from, bool *expected)
 {
 	for (unsigned i = 0; i < N_RANDOM; i++) {
 		uint64_t start = UINT64_C(1) << 40 | ((uint64_t)rand() % 100000) << 12;
@@ -43,7 +43,7 @@ static void random_places(struct module *modules, unsigned from, bool *expected)
 	}
 }
 
-static void those_that_had_a_part_of_its_place_before_share_it(void **state)
+static void those_that_had_a_part_of_its_range_before_share_it(void **state)
 {
 	static struct module modules[N_RANDOM];
 	static bool expected[N_RANDOM];
@@ -51,9 +51,9 @@ static void those_that_had_a_part_of_its_place_before_share_it(void **state)
 
 	(void)state;
 	srand(17);
-	random_places(modules, 100, expected);
+	random_ranges(modules, 100, expected);
 	for (unsigned i = 0; i < N_RANDOM; i++) {
-		assert_int_equal(modules[i].shares_place, expected[i]);
+		assert_int_equal(modules[i].shares_range, expected[i]);
 		n_shared += expected[i];
 	}
 	/* Of both there are some. */
@@ -67,10 +67,10 @@ static void one_in_a_hole_of_another_that_is_there_shares_nothing(void **state)
 	(void)state;
 	take(&loader, UINT64_C(1) << 41, (UINT64_C(1) << 41) + 0x9000, 7);
 	take(&vdso, (UINT64_C(1) << 41) + 0x3000, (UINT64_C(1) << 41) + 0x4000, 7);
-	assert_false(loader.shares_place);
-	assert_false(vdso.shares_place);
+	assert_false(loader.shares_range);
+	assert_false(vdso.shares_range);
 	take(&later, (UINT64_C(1) << 41) + 0x3000, (UINT64_C(1) << 41) + 0x4000, 8);
-	assert_true(loader.shares_place && vdso.shares_place && later.shares_place);
+	assert_true(loader.shares_range && vdso.shares_range && later.shares_range);
 }
 
 /* All with all would take a minute of processor time. */
@@ -85,13 +85,13 @@ static void each_of_a_host_that_loads_for_ever_costs_the_same(void **state)
 		take(&modules[i], start, start + 0x5000, 10 + i);
 	}
 	for (unsigned i = 0; i < N_MANY; i++)
-		assert_true(modules[i].shares_place);
+		assert_true(modules[i].shares_range);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(those_that_had_a_part_of_its_place_before_share_it),
+		cmocka_unit_test(those_that_had_a_part_of_its_range_before_share_it),
 		cmocka_unit_test(one_in_a_hole_of_another_that_is_there_shares_nothing),
 		cmocka_unit_test(each_of_a_host_that_loads_for_ever_costs_the_same),
 	};
