@@ -4,7 +4,18 @@
  * sockets out, formats/ turns them into bytes.  A place is all sockets of one origin and
  * kind; each socket names its holders, and these by number the processes.  Totals in
  * places and processes are true after findings_settle().  Everything here is owned by the
- * findings and stays until findings_free(). */
+ * findings and stays until findings_free().
+ *
+ * A leak on its way here:
+ *
+ *     struct sl_descriptor    what one process knows of one descriptor, in its ledger
+ *     struct reader_row       the same, checked: its numbers may be followed (read/)
+ *     struct row              the same with its process and its backtraces (link/); judge/
+ *                             adds the verdict on it
+ *     struct joined           the rows of one socket, in all processes (link/); judge/
+ *                             makes `found` of them, which is a
+ *     struct findings_socket  what is reported of it, in a struct findings_place
+ *     struct text_place       such a place in the words that library and command share */
 #ifndef SOCKLEAK_FINDINGS_H
 #define SOCKLEAK_FINDINGS_H
 
