@@ -5,7 +5,11 @@
  * taken it with trylock walks the list without waiting.
  *
  * dlopen takes it, too, and before it, for as long as constructors run, another, which
- * glibc keeps right in front of it.  They are tried in that order. */
+ * glibc keeps right in front of it.  They are tried in that order.
+ *
+ * What it is worth: without it, while a thread of the host's stays in a callback, the
+ * report of the end says how many sockets leaked but not where they were opened, and a
+ * program that has loaded its connections late never ends (tests/e2e/loader.bats). */
 #include "unwind/loader.h"
 
 #include "base/guard.h"
@@ -19,10 +23,10 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#ifdef __GLIBC__
 static pthread_mutex_t *list_lock; /* NULL = not known */
 static pthread_mutex_t *load_lock; /* NULL = not known */
 
+#ifdef __GLIBC__
 AT_START static bool is_held(const pthread_mutex_t *mutex)
 {
 	return mutex->__data.__lock != 0 && mutex->__data.__count == 1 &&
@@ -105,6 +109,32 @@ AT_START void loader_start(void)
 		load_lock = found - 1;
 }
 
+static bool is_held_by(const pthread_mutex_t *mutex, uint32_t thread)
+{
+	return mutex && mutex->__data.__lock != 0 &&
+	       (uint32_t)mutex->__data.__owner == thread;
+}
+
+/* If the thread held both locks it was loading, and may have left the list in the middle
+ * of a change: then the lock stays taken. */
+void loader_fork_child(uint32_t thread)
+{
+	static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+	if (is_held_by(list_lock, thread) && !is_held_by(load_lock, thread))
+		memcpy(list_lock, &fresh, sizeof(fresh));
+}
+#else
+void loader_start(void)
+{
+}
+
+void loader_fork_child(uint32_t thread)
+{
+	(void)thread;
+}
+#endif
+
 static bool take(pthread_mutex_t *mutex)
 {
 	return !mutex || pthread_mutex_trylock(mutex) == 0;
@@ -131,22 +161,6 @@ bool loader_is_known(void)
 	return list_lock && load_lock;
 }
 
-static bool is_held_by(const pthread_mutex_t *mutex, uint32_t thread)
-{
-	return mutex && mutex->__data.__lock != 0 &&
-	       (uint32_t)mutex->__data.__owner == thread;
-}
-
-/* If the thread held both locks it was loading, and may have left the list in the middle
- * of a change: then the lock stays taken. */
-void loader_fork_child(uint32_t thread)
-{
-	static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-	if (is_held_by(list_lock, thread) && !is_held_by(load_lock, thread))
-		memcpy(list_lock, &fresh, sizeof(fresh));
-}
-
 bool loader_take_to_load(void)
 {
 	if (!take(load_lock))
@@ -169,36 +183,3 @@ void loader_give_back_loaded(void)
 	give_back(list_lock);
 	give_back(load_lock);
 }
-#else
-void loader_start(void)
-{
-}
-
-bool loader_is_known(void)
-{
-	return false;
-}
-
-bool loader_take(void)
-{
-	return true;
-}
-
-void loader_give_back(void)
-{
-}
-
-void loader_fork_child(uint32_t thread)
-{
-	(void)thread;
-}
-
-bool loader_take_to_load(void)
-{
-	return true;
-}
-
-void loader_give_back_loaded(void)
-{
-}
-#endif
