@@ -148,17 +148,6 @@ void text_hint(struct text *text);
  * "    #0 note: for request 17". */
 void text_frames(struct text *text, const struct text_frame *frames, unsigned n_frames);
 
-/* The same as JSON, one object and a newline: events "leak", "closed-late", "summary".
- * `ts` is CLOCK_REALTIME in seconds with three decimals.  What does not fit is written
- * with fewer frames, and if that does not fit either, not at all: never half an object.
- */
-void text_json_leak(struct text *text, const struct text_place *place,
-		    uint64_t realtime_ms);
-void text_json_closed_late(struct text *text, const struct text_place *place,
-			   uint64_t realtime_ms);
-void text_json_summary(struct text *text, const struct text_summary *summary,
-		       uint64_t realtime_ms);
-
 /* Marks what lies inside the interpreter of a language that has frames here, and what
  * starts it; also the innermost frames of Python's socket.py, of Ruby's socket.rb, of
  * Java those of the JDK.  Returns how many. */

@@ -319,3 +319,44 @@ void text_uses(struct text *text, const struct text_place *place)
 		text_frames(text, use->frames, use->n_frames);
 	}
 }
+
+static void json_escape(struct text *text, uint32_t code)
+{
+	text_string(text, "\\u");
+	for (int shift = 12; shift >= 0; shift -= 4)
+		text_hex(text, code >> shift & 15);
+}
+
+static void append_bytes(struct text *text, const char *at, unsigned n)
+{
+	char copy[5] = "";
+
+	memcpy(copy, at, n);
+	text_string(text, copy);
+}
+
+void text_json_string(struct text *text, const char *string)
+{
+	if (!string) {
+		text_string(text, "null");
+		return;
+	}
+	text_string(text, "\"");
+	while (*string) {
+		uint32_t code;
+		unsigned n = text_character(string, &code);
+
+		if (n == 0) { /* not UTF-8: the byte itself */
+			json_escape(text, (unsigned char)*string++);
+			continue;
+		}
+		if (code == '"' || code == '\\')
+			text_string(text, "\\");
+		if (text_is_control(code))
+			json_escape(text, code);
+		else
+			append_bytes(text, string, n);
+		string += n;
+	}
+	text_string(text, "\"");
+}

@@ -5,8 +5,8 @@
 
 #include "base/arena.h"
 #include "base/probe.h"
-#include "common/late.h"
 #include "common/text.h"
+#include "report/late.h"
 #include "track/notices.h"
 #include "track/socket.h"
 #include "track/uses.h"

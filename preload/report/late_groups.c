@@ -2,6 +2,7 @@
 #include "report/leak_groups.h"
 
 #include "report/groups_internal.h"
+#include "report/json_lines.h"
 #include "report/log.h"
 #include "unwind/origin.h"
 
@@ -111,7 +112,7 @@ static void tell_closed_late(struct leak_group *leak_group,
 	const struct leak_group closed =
 		as_closed(leak_group, earlier->n - told->n,
 			  earlier->max_ms > told->max_ms ? earlier->max_ms : 0);
-	text_json_closed_late(&text, &closed.sums, group_realtime_ms());
+	json_lines_closed_late(&text, &closed.sums, group_realtime_ms());
 	log_write(access, text.at, text.used);
 	*told = *earlier;
 	/* Of what was closed in the last second. */

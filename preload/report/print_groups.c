@@ -7,6 +7,7 @@
 #include "ledger/ledger_writer.h"
 #include "report/frame_names.h"
 #include "report/groups_internal.h"
+#include "report/json_lines.h"
 #include "report/log.h"
 #include "report/suppressions.h"
 #include "unwind/origin.h"
@@ -207,7 +208,7 @@ static void print_place(struct leak_group *leak_group, uint64_t count, bool in_f
 		return;
 	group_fill_out(leak_group, count);
 	if (groups_are_json)
-		text_json_leak(&text, &leak_group->sums, group_realtime_ms());
+		json_lines_leak(&text, &leak_group->sums, group_realtime_ms());
 	else if (in_full && n_reports < max_reports)
 		text_place(&text, &leak_group->sums);
 	else
@@ -364,7 +365,7 @@ static struct text_summary counts(void)
 static void sum_up(struct text *text, const struct text_summary *summary)
 {
 	if (groups_are_json)
-		text_json_summary(text, summary, group_realtime_ms());
+		json_lines_summary(text, summary, group_realtime_ms());
 	else
 		text_summary(text, summary);
 }

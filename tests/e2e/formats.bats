@@ -20,7 +20,7 @@ setup() {
 
 @test "every field of the lines of the library is in the manual page" {
 	local field n=0
-	for field in $(tr -d '\n' <"$top/preload/common/text_json.c" |
+	for field in $(tr -d '\n' <"$top/preload/report/json_lines.c" |
 		grep -oE '(field|_string)\(text,\s*"[^a-z]*[a-z_]+\\?"' | grep -oE '[a-z_]+\\?"$' | tr -d '\\"' | sort -u); do
 		[[ $field != @(?|true|false|null) ]] || continue
 		grep -qw "$field" "$top/tools/sockleak-json.5" || { echo "$field"; return 1; }

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/late.h"
+#include "report/late.h"
 
 #include <string.h>
 

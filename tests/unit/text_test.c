@@ -1,5 +1,6 @@
 /* The text report and the JSON lines, byte for byte. */
 #include "common/text.h"
+#include "report/json_lines.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -597,7 +598,7 @@ static void a_leak_as_json_has_the_fields_of_a_place(void **state)
 
 	(void)state;
 	begin();
-	text_json_leak(&text, &place, 1700000000042);
+	json_lines_leak(&text, &place, 1700000000042);
 	leak = parsed();
 	assert_int_equal(json_object_size(leak), sizeof fields / sizeof *fields);
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -629,7 +630,7 @@ static void a_leak_as_json_says_where_it_was_last_used(void **state)
 	place.use = uses[1];
 	place.use_index = 1;
 	begin();
-	text_json_leak(&text, &place, 0);
+	json_lines_leak(&text, &place, 0);
 	leak = parsed();
 	one = json_array_get(json_object_get(leak, "last_uses"), 0);
 	assert_string_equal(string_at(one, "direction"), "received");
@@ -651,7 +652,7 @@ static void what_is_unknown_is_null_in_json(void **state)
 	(void)state;
 	place.origin_kind = SL_ORIGIN_UNKNOWN;
 	begin();
-	text_json_closed_late(&text, &place, 1);
+	json_lines_closed_late(&text, &place, 1);
 	leak = parsed();
 	assert_string_equal(string_at(leak, "event"), "closed-late");
 	assert_true(json_is_null(json_object_get(leak, "call")));
@@ -677,7 +678,7 @@ static void the_summary_as_json(void **state)
 
 	(void)state;
 	begin();
-	text_json_summary(&text, &summary, 5);
+	json_lines_summary(&text, &summary, 5);
 	json_decref(parsed());
 	assert_string_equal(buffer,
 			    "{\"event\":\"summary\",\"ts\":0.005,\"pid\":9,\"opened\":12,"
@@ -720,7 +721,7 @@ static void any_bytes_make_valid_json_and_clean_text(void **state)
 		noise[n < sizeof noise ? n : n - 1] = 0;
 		frame.function = frame.module = place.test = noise;
 		begin();
-		text_json_leak(&text, &place, 1);
+		json_lines_leak(&text, &place, 1);
 		json_decref(parsed());
 		begin();
 		text_place(&text, &place);
@@ -744,7 +745,7 @@ static void json_that_does_not_fit_loses_frames_but_never_its_form(void **state)
 		begin();
 		text.size = size;
 		text_string(&text, size > 0 ? " " : "");
-		text_json_leak(&text, &place, 1);
+		json_lines_leak(&text, &place, 1);
 		assert_true(text.cut);
 		if (text.used <= 1)
 			continue;

@@ -1,5 +1,5 @@
 /* See late.h. */
-#include "common/late.h"
+#include "report/late.h"
 
 static void add(struct late_count *to, const struct late_count *count)
 {

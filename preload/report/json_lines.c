@@ -1,52 +1,7 @@
-/* JSON lines: the events of a running process, with the fields of the command's report.
+/* See json_lines.h.
  *
  * A line is whole or absent: what does not fit is written again with fewer frames. */
-#include "common/text.h"
-
-#include <string.h>
-
-#include "common/text_characters.h"
-
-static void escape(struct text *text, uint32_t code)
-{
-	text_string(text, "\\u");
-	for (int shift = 12; shift >= 0; shift -= 4)
-		text_hex(text, code >> shift & 15);
-}
-
-static void bytes(struct text *text, const char *at, unsigned n)
-{
-	char copy[5] = "";
-
-	memcpy(copy, at, n);
-	text_string(text, copy);
-}
-
-void text_json_string(struct text *text, const char *string)
-{
-	if (!string) {
-		text_string(text, "null");
-		return;
-	}
-	text_string(text, "\"");
-	while (*string) {
-		uint32_t code;
-		unsigned n = text_character(string, &code);
-
-		if (n == 0) { /* not UTF-8: the byte itself */
-			escape(text, (unsigned char)*string++);
-			continue;
-		}
-		if (code == '"' || code == '\\')
-			text_string(text, "\\");
-		if (text_is_control(code))
-			escape(text, code);
-		else
-			bytes(text, string, n);
-		string += n;
-	}
-	text_string(text, "\"");
-}
+#include "report/json_lines.h"
 
 /* `,"name":` */
 static void field(struct text *text, const char *name)
@@ -311,20 +266,20 @@ static void place_event(struct text *text, const char *name,
 	}
 }
 
-void text_json_leak(struct text *text, const struct text_place *place,
-		    uint64_t realtime_ms)
+void json_lines_leak(struct text *text, const struct text_place *place,
+		     uint64_t realtime_ms)
 {
 	place_event(text, "leak", place, realtime_ms);
 }
 
-void text_json_closed_late(struct text *text, const struct text_place *place,
-			   uint64_t realtime_ms)
+void json_lines_closed_late(struct text *text, const struct text_place *place,
+			    uint64_t realtime_ms)
 {
 	place_event(text, "closed-late", place, realtime_ms);
 }
 
-void text_json_summary(struct text *text, const struct text_summary *summary,
-		       uint64_t realtime_ms)
+void json_lines_summary(struct text *text, const struct text_summary *summary,
+			uint64_t realtime_ms)
 {
 	bool more_opened = summary->opened > summary->closed;
 	size_t start = text->used;
