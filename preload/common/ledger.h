@@ -274,12 +274,10 @@ struct sl_name {
 };
 
 enum sl_event_kind {
-	SL_EVENT_LEAK = 1,    /* a socket became a leak */
-	SL_EVENT_CLOSED_LATE, /* a leak was closed after all; value = ms since the peer
-				 had gone */
-	SL_EVENT_PASSED, /* sent to another process, or closed while a child may hold it:
-			  * the report of the process that holds it takes the origin from
-			  * here; value = opened_ns, 0 = not known */
+	/* Sent to another process, or closed while a child may hold it: the report of the
+	 * process that holds it takes the origin from here; value = opened_ns, 0 = not
+	 * known.  1 and 2 are not used: rows say what is a leak, and when it was closed. */
+	SL_EVENT_PASSED = 3,
 };
 
 struct sl_event {
@@ -293,7 +291,7 @@ struct sl_event {
 	uint32_t origin;
 	uint32_t fd;
 	uint64_t value;
-	uint64_t value2;
+	uint64_t reserved;
 };
 
 /* A socket that its process has closed and another one, which makes no such records,

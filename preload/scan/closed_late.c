@@ -144,8 +144,7 @@ void closed_late_note(int fd, const struct fd_entry *was)
 }
 
 /* A leak that was closed, as its descriptor `was`; `is_counted`: a scan has counted it. */
-static void count_closed(const struct fd_scan *was, uint64_t closed_ns, bool is_counted,
-			 const struct scan_pass *pass)
+static void count_closed(const struct fd_scan *was, uint64_t closed_ns, bool is_counted)
 {
 	uint64_t after_ms =
 		fd_table_since_ns(was->end->peer_gone_since_ns, closed_ns) / MS;
@@ -155,17 +154,14 @@ static void count_closed(const struct fd_scan *was, uint64_t closed_ns, bool is_
 	if (!is_counted) {
 		leak_groups_closed_unseen(was->fd, was->end, &notice, closed_ns,
 					  after_ms);
-		publish_event(SL_EVENT_LEAK, was, pass->now_ns, 0, 0);
 	} else if (!released_has(was->entry.cookie)) {
 		/* What another process may hold is not closed yet: scan_released.h. */
 		leak_groups_closed_late(was->fd, was->end, &notice, closed_ns, after_ms);
 	}
-	publish_event(SL_EVENT_CLOSED_LATE, was, pass->now_ns, after_ms, closed_ns);
 	publish_closed(was, closed_ns);
 }
 
-static void count_note(struct late_close *note, uint64_t closed_ns,
-		       const struct scan_pass *pass)
+static void count_note(struct late_close *note, uint64_t closed_ns)
 {
 	struct fd_scan *was = &note->scanned;
 
@@ -173,13 +169,12 @@ static void count_note(struct late_close *note, uint64_t closed_ns,
 	notice_resolve(&was->entry);
 	note->end.counted = was->entry;
 	note->end.counted_fd = was->fd;
-	count_closed(was, closed_ns, false, pass);
+	count_closed(was, closed_ns, false);
 }
 
 /* What was noted of this socket, if its last descriptor was closed, is counted; with
  * `is_counted` a scan has found it after all. */
-static void take_note_of(struct socket *one, bool is_counted,
-			 const struct scan_pass *pass)
+static void take_note_of(struct socket *one, bool is_counted)
 {
 	uint64_t holders = atomic_load(&one->holders);
 	uint32_t socket_id = (uint32_t)(holders >> 32);
@@ -188,8 +183,7 @@ static void take_note_of(struct socket *one, bool is_counted,
 		return;
 	uint32_t number = atomic_exchange(&one->late_close, 0);
 	if (!is_counted)
-		count_note(&atomic_load(&notes)[number], atomic_load(&one->ended_ns),
-			   pass);
+		count_note(&atomic_load(&notes)[number], atomic_load(&one->ended_ns));
 	give_note(number);
 	socket_change_facts(one, socket_id, 0, SOCKET_CLOSED_LATE);
 }
@@ -207,7 +201,7 @@ static void take_back(struct socket *one, const struct scan_pass *pass)
 	uint64_t closed_ns =
 		socket_id_of(one) == end->gone_id ? atomic_load(&one->ended_ns) : 0;
 
-	count_closed(&was, closed_ns ? closed_ns : pass->now_ns, true, pass);
+	count_closed(&was, closed_ns ? closed_ns : pass->now_ns, true);
 }
 
 /* Whether `end` is about the socket that the record is of now, and still holds. */
@@ -223,7 +217,7 @@ void closed_late_settle(struct socket *one, const struct scan_pass *pass)
 {
 	if (end_is_current(one))
 		return;
-	take_note_of(one, one->end.leak_group != NULL, pass);
+	take_note_of(one, one->end.leak_group != NULL);
 	if (one->end.leak_group) {
 		if (!(socket_facts(one, one->end.gone_id) & SOCKET_JOINED))
 			take_back(one, pass);

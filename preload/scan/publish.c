@@ -1,4 +1,4 @@
-/* What a scan writes into the ledger: rows of sockets, and events. */
+/* The rows of the ledger, as a scan writes them. */
 #include "scan/scan_internal.h"
 
 #include "base/clock.h"
@@ -7,10 +7,6 @@
 #include "unwind/origin.h"
 
 #include <string.h>
-
-#define MAX_EVENTS 4096 /* of a process, in its ledger */
-
-static unsigned n_events;
 
 void publish_describe_end(const struct socket_end *end, struct sl_descriptor *row)
 {
@@ -101,36 +97,6 @@ bool publish(const struct fd_scan *scanned, const struct eof_notice *notice)
 	return is_whole;
 }
 
-void publish_event(enum sl_event_kind kind, const struct fd_scan *scanned,
-		   uint64_t now_ns, uint64_t value, uint64_t value2)
-{
-	struct sl_event record = {
-		.head = {SL_RECORD_EVENT, sizeof(record)},
-		.kind = kind,
-		.time_ns = now_ns,
-		.value = value,
-		.value2 = value2,
-	};
-
-	if (!ledger_is_kept())
-		return;
-	if (n_events >= MAX_EVENTS) {
-		ledger_drop_record();
-		return;
-	}
-	n_events++;
-	if (scanned) {
-		record.call = scanned->entry.call;
-		record.origin_kind = scanned->entry.origin_kind;
-		record.socket_kind = scanned->end ? scanned->end->kind : 0;
-		record.cookie = scanned->entry.cookie;
-		record.origin = ledger_origin(
-			origin_resolve(atomic_load(&scanned->entry.origin)));
-		record.fd = (uint32_t)scanned->fd;
-	}
-	ledger_append(&record.head, NULL, 0);
-}
-
 void publish_closed(const struct fd_scan *was, uint64_t ended_ns)
 {
 	struct eof_notice notice;
@@ -213,9 +179,4 @@ void publish_missing(void)
 	     fd = fd_table_skip(fd + 1, top))
 		if (fd_table_knows((int)fd) && is_unwritten((int)fd))
 			fd_table_correct_row((int)fd);
-}
-
-void publish_fork_child(void)
-{
-	n_events = 0;
 }

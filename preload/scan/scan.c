@@ -381,7 +381,6 @@ void scan_fork_child(void)
 	downtime_fork_child();
 	closed_late_fork_child();
 	scan_lock_fork_child();
-	publish_fork_child();
 	atomic_store(&is_prepared, false);
 	scan_began_ns = scan_forked_ns = clock_now_ns();
 	atomic_store(&limit_was_hit, false);

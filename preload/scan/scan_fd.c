@@ -228,12 +228,9 @@ static void scan_connected(struct fd_scan *scanned, struct fd_entry *entry)
 static void scan_gone(struct fd_scan *scanned, struct scan_pass *pass)
 {
 	struct socket_end *end = scanned->end;
-	bool was_leak = end->gone_id == scanned->entry.socket_id && end->was_leak;
 	struct eof_notice notice;
 
 	judge(scanned, pass, &notice);
-	if (end->was_leak && !was_leak)
-		publish_event(SL_EVENT_LEAK, scanned, pass->now_ns, 0, 0);
 	publish(scanned, &notice);
 	bool is_leak = end->verdict >= SL_LEAK_GRACE;
 	if (!is_leak && !pass->at_exit)

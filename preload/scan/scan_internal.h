@@ -83,8 +83,6 @@ bool publish(const struct fd_scan *scanned, const struct eof_notice *notice);
 void publish_connected(const struct fd_scan *scanned, struct fd_entry *entry);
 /* A leak that was closed, at `ended_ns`. */
 void publish_closed(const struct fd_scan *was, uint64_t ended_ns);
-void publish_event(enum sl_event_kind kind, const struct fd_scan *scanned,
-		   uint64_t now_ns, uint64_t value, uint64_t value2);
 /* The ledger had no room for the entry. */
 bool is_unwritten(int fd);
 /* Backtraces were unwound: writes them into the rows that wait for them now, and not in
@@ -92,7 +90,6 @@ bool is_unwritten(int fd);
 void publish_resolved(void);
 /* There is room for rows that had none. */
 void publish_missing(void);
-void publish_fork_child(void);
 
 /* adopt.c */
 

@@ -73,26 +73,6 @@ static void write_record(const struct released *one, bool is_held, uint64_t now_
 	ledger_append(&record.head, NULL, 0);
 }
 
-static void write_event(const struct released *one, enum sl_event_kind kind,
-			uint64_t now_ns, uint64_t value)
-{
-	struct sl_event record = {
-		.head = {SL_RECORD_EVENT, sizeof(record)},
-		.kind = kind,
-		.call = one->entry.call,
-		.origin_kind = one->entry.origin_kind,
-		.socket_kind = one->end.kind,
-		.time_ns = now_ns,
-		.cookie = one->entry.cookie,
-		.origin = ledger_origin(origin_resolve(atomic_load(&one->entry.origin))),
-		.fd = (uint32_t)one->fd,
-		.value = value,
-	};
-
-	if (ledger_is_kept())
-		ledger_append(&record.head, NULL, 0);
-}
-
 /* ---- one socket ---- */
 
 /* It was closed in the middle of this pass, after the probe of its descriptor: the next
@@ -125,10 +105,8 @@ static void take_end(struct released *one, uint64_t now_ns)
 		leak_groups_closed_late(one->fd, &one->end, &one->notice,
 					one->holder_pid ? 0 : ended_ns, after_ms);
 	/* The ledger has the close by this process already. */
-	if (one->holder_pid) {
-		write_event(one, SL_EVENT_CLOSED_LATE, now_ns, after_ms);
+	if (one->holder_pid)
 		write_record(one, false, now_ns);
-	}
 	released_forget(one);
 }
 
@@ -208,8 +186,6 @@ static void judge_released(struct released *one, uint64_t now_ns)
 		return;
 	}
 	one->end.was_leak = true;
-	if (!was_leak)
-		write_event(one, SL_EVENT_LEAK, now_ns, 0);
 	if (is_new_holder)
 		write_record(one, true, now_ns);
 }

@@ -74,7 +74,7 @@ void list_add_elsewhere(struct held_elsewhere **all, struct list_process *proces
 	for (size_t i = 0; i < ledger->n_events; i++) {
 		const struct sl_event *event = &ledger->events[i];
 
-		if (event->kind != SL_EVENT_PASSED || !event->cookie)
+		if (!event->cookie)
 			continue;
 		add_elsewhere(list_kernel(all), process, event);
 	}

@@ -108,8 +108,7 @@ static void take_openings(struct group *groups, size_t process,
 		const struct sl_event *event = &ledger->events[i];
 		struct sl_descriptor row = reader_row_of_passed(event);
 
-		if (event->kind == SL_EVENT_PASSED)
-			take_opening(groups, process, &row);
+		take_opening(groups, process, &row);
 	}
 }
 

@@ -372,7 +372,7 @@ void merge_add(struct merge *merge, const struct reader_ledger *ledger)
 	for (size_t i = 0; i < ledger->n_events; i++) {
 		const struct sl_event *event = &ledger->events[i];
 
-		if (event->kind != SL_EVENT_PASSED || !event->cookie)
+		if (!event->cookie)
 			continue;
 		struct sl_descriptor gift = reader_row_of_passed(event);
 		add_row(merge, process, event->fd, &gift)->origin =

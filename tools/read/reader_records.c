@@ -94,10 +94,12 @@ static bool add_line(struct reader_ledger *ledger, const struct sl_line *line)
 
 static bool add_event(struct reader_ledger *ledger, const struct sl_event *event)
 {
-	if (event->kind < SL_EVENT_LEAK || event->kind > SL_EVENT_PASSED ||
+	if (event->kind < 1 || event->kind > SL_EVENT_PASSED ||
 	    event->call >= SL_N_CALLS || event->origin_kind > SL_ORIGIN_UNKNOWN ||
 	    event->socket_kind > SL_KIND_DEAD)
 		return false;
+	if (event->kind != SL_EVENT_PASSED)
+		return true;
 	ledger->events =
 		say_one_more(ledger->events, ledger->n_events, sizeof(*ledger->events));
 	ledger->events[ledger->n_events++] = *event;

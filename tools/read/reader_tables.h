@@ -64,7 +64,7 @@ struct reader_ledger {
 	size_t n_names;
 	struct reader_line *lines;
 	size_t n_lines;
-	struct sl_event *events; /* in the order written */
+	struct sl_event *events; /* what was passed on, in the order written */
 	size_t n_events;
 	struct sl_elsewhere *elsewhere; /* in the order written; checked as rows are */
 	size_t n_elsewhere;
