@@ -3,6 +3,8 @@
 #ifndef SOCKLEAK_PROBE_H
 #define SOCKLEAK_PROBE_H
 
+#include "common/verdict.h"
+
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -12,16 +14,6 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-
-/* Of a connection, as in tcpi_state. */
-enum tcp_state {
-	STATE_ESTABLISHED = 1,
-	STATE_CLOSE = 7,
-	STATE_CLOSE_WAIT,
-	STATE_LAST_ACK,
-	STATE_LISTEN,
-	STATE_CLOSING
-};
 
 enum probe_result {
 	PROBE_TCP,     /* `struct probe` is filled */
@@ -115,8 +107,7 @@ uint64_t probe_cookie(int imported, bool is_mptcp);
 
 static inline bool probe_peer_is_gone(const struct probe *probe)
 {
-	return probe->state == STATE_CLOSE_WAIT || probe->state == STATE_LAST_ACK ||
-	       probe->state == STATE_CLOSING ||
+	return (VERDICT_PEER_GONE_STATES >> probe->state & 1) ||
 	       (probe->state == STATE_CLOSE && probe->was_connected);
 }
 

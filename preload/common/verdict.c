@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #define TOLD_SLACK_NS UINT64_C(10000000) /* the kernel's clock of sends is no finer */
-#define STATE_CLOSE   7                  /* as in tcpi_state */
 #define SHUT_SENDING  2
 #define SHUT_BOTH     3
 

@@ -29,6 +29,20 @@
 
 #include "common/ledger.h"
 
+/* Of a connection, as in tcpi_state: <netinet/tcp.h> and <linux/tcp.h> exclude each
+ * other. */
+enum tcp_state {
+	STATE_ESTABLISHED = 1,
+	STATE_CLOSE = 7,
+	STATE_CLOSE_WAIT,
+	STATE_LAST_ACK,
+	STATE_LISTEN,
+	STATE_CLOSING
+};
+/* A bit each: the peer has gone, and this side holds the connection. */
+#define VERDICT_PEER_GONE_STATES                                                         \
+	(1U << STATE_CLOSE_WAIT | 1U << STATE_LAST_ACK | 1U << STATE_CLOSING)
+
 #include <stdbool.h>
 #include <stdint.h>
 

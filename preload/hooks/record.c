@@ -13,8 +13,6 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-#define STATE_CLOSE 7
-
 bool is_on_own_stack(const void *buffer, size_t size)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);

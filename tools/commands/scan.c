@@ -12,6 +12,7 @@
 #include "commands/scan_asked.h"
 #include "commands/scan_stacks.h"
 #include "commands/view.h"
+#include "common/verdict.h"
 #include "formats/prometheus.h"
 #include "support/clock.h"
 #include "support/say.h"
@@ -29,11 +30,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLOSE_WAIT  8
-#define LAST_ACK    9
-#define LISTEN      10
-#define CLOSING     11
-#define PEER_GONE   (1U << CLOSE_WAIT | 1U << LAST_ACK | 1U << CLOSING)
 #define DEFAULT_FIN 60 /* seconds; the kernel's own default */
 
 /* --- collecting --- */
@@ -41,8 +37,8 @@
 static int add_namespace(struct scan *scan, uint64_t namespace)
 {
 	size_t sockets = scan->sockets.n, listeners = scan->listeners.n;
-	if (diag_add(&scan->sockets, PEER_GONE) != 0 ||
-	    diag_add(&scan->listeners, 1U << LISTEN) != 0)
+	if (diag_add(&scan->sockets, VERDICT_PEER_GONE_STATES) != 0 ||
+	    diag_add(&scan->listeners, 1U << STATE_LISTEN) != 0)
 		return -1;
 	struct peers *peers = sockets < scan->sockets.n ? peers_look() : NULL;
 	for (; sockets < scan->sockets.n; sockets++) {
@@ -190,7 +186,7 @@ static void collect(struct scan *scan)
 	scan->found = say_calloc(scan->sockets.n + 1, sizeof *scan->found);
 	for (size_t i = 0; i < scan->sockets.n; i++) {
 		const struct diag_socket *socket = &scan->sockets.at[i];
-		if (socket->inode || socket->state == CLOSE_WAIT)
+		if (socket->inode || socket->state == STATE_CLOSE_WAIT)
 			scan->found[scan->n_found++] = judge(scan, &holders, socket);
 	}
 	qsort(scan->found, scan->n_found, sizeof *scan->found, by_owner_and_age);

@@ -6,8 +6,6 @@
 
 #include "common/verdict.h"
 
-#include <netinet/tcp.h>
-
 /* The program was told after the last scan, which found its peer still there: what the
  * kernel would say now is known from the call. */
 static enum sl_kind kind_by_call(const struct sl_descriptor *row)
@@ -32,9 +30,9 @@ static enum sl_kind kind_by_call(const struct sl_descriptor *row)
 static uint8_t state_of(enum sl_kind kind, uint8_t scanned)
 {
 	if (kind == SL_KIND_DEAD)
-		return TCP_CLOSE;
-	return scanned == TCP_LAST_ACK || scanned == TCP_CLOSING ? scanned
-								 : TCP_CLOSE_WAIT;
+		return STATE_CLOSE;
+	return scanned == STATE_LAST_ACK || scanned == STATE_CLOSING ? scanned
+								     : STATE_CLOSE_WAIT;
 }
 
 /* A standard stream that came over exec, or a connection that came by socket activation,

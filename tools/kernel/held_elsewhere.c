@@ -4,11 +4,9 @@
 #include "common/verdict.h"
 #include "support/clock.h"
 
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PEER_GONE (1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
 #define NS_PER_MS UINT64_C(1000000)
 
 static int by_cookie(const void *a, const void *b)
@@ -21,7 +19,7 @@ static int by_cookie(const void *a, const void *b)
 void held_elsewhere_look(struct held_elsewhere *all)
 {
 	*all = (struct held_elsewhere){.now_ns = clock_now_ns()};
-	if (diag_add(&all->sockets, PEER_GONE) != 0)
+	if (diag_add(&all->sockets, VERDICT_PEER_GONE_STATES) != 0)
 		return;
 	all->net_namespace = diag_namespace();
 	if (all->sockets.n)
