@@ -19,8 +19,8 @@ benches := $(patsubst %.c,$(B)/%,$(filter-out %_preload.c,$(sort $(wildcard test
 	$(patsubst %.c,$(B)/%.so,$(sort $(wildcard tests/bench/*_preload.c)))
 
 $(unit_tests) $(fixtures) $(benches): $(B)/flags
-$(B)/parts.a: $(parts_objects) ; $(AR) rcs $@ $^
-$(B)/tool_parts.a: $(tool_parts) ; $(AR) rcs $@ $^
+$(B)/parts.a: $(parts_objects) ; rm -f $@ && $(AR) rcs $@ $^
+$(B)/tool_parts.a: $(tool_parts) ; rm -f $@ && $(AR) rcs $@ $^
 # tool_*_test.c links the command's parts, every other unit test the library's.
 $(B)/tests/unit/tool_%_test: tests/unit/tool_%_test.c $(B)/tool_parts.a ; @mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(tool_cflags) $(ours) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) -lcmocka $(tool_libs)
