@@ -51,10 +51,8 @@
 #include "unwind/room.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,16 +71,10 @@ const char *start_why_no_ledger;
 
 static uint64_t system_grace_ns(void)
 {
-	char text[16] = {0};
+	char text[16];
 	uint64_t seconds = 0;
-	struct stat is;
-	long fd = guard_open(AT_FDCWD, "/proc/sys/net/ipv4/tcp_fin_timeout", O_RDONLY, 0,
-			     &is);
 
-	if (fd < 0)
-		return DEFAULT_GRACE_NS;
-	guard_sys(SYS_read, fd, text, sizeof(text) - 1);
-	guard_close(fd, &is);
+	guard_read_file("/proc/sys/net/ipv4/tcp_fin_timeout", text, sizeof(text));
 	for (const char *c = text; *c >= '0' && *c <= '9'; c++)
 		seconds = seconds * 10 + (uint64_t)(*c - '0');
 	return seconds ? seconds * 1000000000 : DEFAULT_GRACE_NS;

@@ -84,6 +84,18 @@ long guard_open(long directory, const char *path, int flags, unsigned mode,
 		guard_sys(SYS_openat, directory, path, flags | O_CLOEXEC, mode), is);
 }
 
+size_t guard_read_file(const char *path, char *text, size_t size)
+{
+	struct stat is;
+	long fd = guard_open(AT_FDCWD, path, O_RDONLY, 0, &is);
+	long n = fd < 0 ? 0 : guard_sys(SYS_read, fd, text, size - 1);
+
+	if (fd >= 0)
+		guard_close(fd, &is);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
 /* "Seccomp:\t2" in /proc/self/status.  A filter that let the loader open libraries lets
  * us open this. */
 static bool has_filter_at_start(void)

@@ -45,6 +45,9 @@ long guard_raise(long fd, struct stat *is);
  * number with a whole range, and have a file of its own there.  false = the number was
  * another file already. */
 bool guard_close(long fd, const struct stat *is);
+/* What a file of /proc says, as one read() gives it, terminated.  Returns how many bytes:
+ * 0 = it cannot be read. */
+size_t guard_read_file(const char *path, char *text, size_t size);
 
 /* From the thread pointer to errno: the same in every thread, as the C library is there
  * from the start.  Asking the C library where errno is costs ten instructions. */

@@ -54,23 +54,12 @@ static void for_each_number(const struct path *path, char *list,
 	guard_close(directory, &is);
 }
 
-static long read_text(const struct path *path, char *text, size_t size)
-{
-	struct stat is;
-	long fd = guard_open(AT_FDCWD, path->text, O_RDONLY, 0, &is);
-	long n = fd < 0 ? -1 : guard_sys(SYS_read, fd, text, size - 1);
-
-	if (fd >= 0)
-		guard_close(fd, &is);
-	text[n > 0 ? n : 0] = '\0';
-	return n;
-}
-
 /* What follows the name in /proc/PID/stat: "S 4711 ...", state and parent. */
 static const char *stat_of(int pid, char text[512])
 {
 	const struct path path = path_of(pid, "/stat", -1, "");
-	const char *end = read_text(&path, text, 512) > 0 ? strrchr(text, ')') : NULL;
+	const char *end =
+		guard_read_file(path.text, text, 512) > 0 ? strrchr(text, ')') : NULL;
 
 	return end && end[1] == ' ' ? end + 2 : NULL;
 }
@@ -178,7 +167,8 @@ static bool look_at_thread(const struct proc_number *entry, void *of)
 		path_of(search->holder->pid, "/task/", entry->number, "/comm");
 	char name[32];
 
-	if (read_text(&path, name, sizeof(name)) > 0 && !strcmp(name, "sockleak\n"))
+	if (guard_read_file(path.text, name, sizeof(name)) > 0 &&
+	    !strcmp(name, "sockleak\n"))
 		search->holder->scans_itself = true;
 	return !search->holder->scans_itself && ++search->n_threads < MAX_THREADS;
 }
@@ -197,7 +187,7 @@ void socket_holder_find(uint32_t inode, struct socket_holder *holder)
 	const struct path threads = path_of(holder->pid, "/task", -1, "");
 	for_each_number(&threads, entries, look_at_thread, &search);
 	const struct path comm = path_of(holder->pid, "/comm", -1, "");
-	long n = read_text(&comm, holder->program, sizeof(holder->program));
+	size_t n = guard_read_file(comm.text, holder->program, sizeof(holder->program));
 	if (n > 0 && holder->program[n - 1] == '\n')
 		holder->program[n - 1] = '\0';
 }

@@ -52,18 +52,6 @@ bool ledger_is_wanted(void)
 	return atomic_load(&is_wanted);
 }
 
-static size_t read_file(const char *name, char *buffer, size_t size)
-{
-	struct stat is;
-	long fd = guard_open(AT_FDCWD, name, O_RDONLY, 0, &is);
-	long n = fd < 0 ? 0 : guard_sys(SYS_read, fd, buffer, size - 1);
-
-	if (fd >= 0)
-		guard_close(fd, &is);
-	buffer[n > 0 ? n : 0] = '\0';
-	return n > 0 ? (size_t)n : 0;
-}
-
 /* From the third field on: the second may hold anything of 64 bytes but ends with the
  * last parenthesis. */
 static uint64_t field_of(const char *stat_file, int wanted)
@@ -71,7 +59,7 @@ static uint64_t field_of(const char *stat_file, int wanted)
 	char stat[384];
 	uint64_t value = 0;
 
-	if (!read_file(stat_file, stat, sizeof(stat)))
+	if (!guard_read_file(stat_file, stat, sizeof(stat)))
 		return 0;
 	const char *at = strrchr(stat, ')');
 	for (int field = 2; at && field < wanted; field++)
@@ -108,7 +96,7 @@ static void read_boot_id(uint8_t id[16])
 	char text[64];
 	unsigned n = 0;
 
-	read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text));
+	guard_read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text));
 	for (const char *c = text; *c && n < 32; c++) {
 		unsigned digit = *c >= '0' && *c <= '9'   ? (unsigned)(*c - '0')
 				 : *c >= 'a' && *c <= 'f' ? (unsigned)(*c - 'a' + 10)
