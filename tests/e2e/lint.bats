@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# tests/lib/lint_bats names the assertions that cannot fail, and only these.
+# tests/lib/lint_bats names the assertions that cannot fail, and only these; includes_table
+# names what the linker looks for in vain.
 
 bats_require_minimum_version 1.5.0
 
@@ -70,4 +71,16 @@ named() {
 			returns a b || return 1
 		}
 	END
+}
+
+@test "a name that the linker's script lists and no source has is named" {
+	cd "$BATS_TEST_TMPDIR"
+	git init -q
+	mkdir -p preload/base
+	echo 'int kept, elsewhere;' >preload/base/one.c
+	echo 'int there;' >preload/base/two.c
+	echo '/* .bss.said */ *(.bss.kept .text.renamed) *two.o(.bss.there .bss.elsewhere)' >preload/order.ld
+	run -1 "$BATS_TEST_DIRNAME/../lib/includes_table"
+	[ "$output" = "preload/order.ld: renamed is not in preload/
+preload/order.ld: elsewhere is not in two" ]
 }
