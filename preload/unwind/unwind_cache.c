@@ -57,7 +57,7 @@ struct node {
 	uint64_t unreadable, stack;
 	uint32_t first, end;   /* it holds the words first to end - 1 of its backtrace */
 	uint32_t n_backtraces; /* in a root: of the whole tree */
-	bool is_cut;           /* in a root: some backtrace ended outside all modules */
+	bool is_cut;           /* in a root: some backtrace led outside all modules */
 	bool is_guessed;       /* where some word lies rests on a guess */
 	struct word words[];
 };
@@ -384,7 +384,7 @@ static void forget_tree(struct node *node)
 	}
 }
 
-/* Backtraces that ended outside all modules may end inside one now. */
+/* Where backtraces led outside all modules there may be one now. */
 void unwind_cache_forget_gone(void)
 {
 	for (unsigned i = 0; i < N_BUCKETS; i++)

@@ -7,6 +7,7 @@
 
 #include "base/guard.h"
 #include "base/sections.h"
+#include "unwind/generated_code.h"
 #include "unwind/modules.h"
 #include "unwind/unwind_library.h"
 
@@ -18,7 +19,8 @@
 #define CALL_BYTES 1 /* enough to be inside it */
 #endif
 
-#define MAX_STEPS 1024 /* with those that are left out */
+#define MAX_STEPS   1024 /* with those that are left out */
+#define MAX_UNKNOWN 64
 
 #define MAX_ACCESSORS 32 /* libunwind 1.6 has 8, 1.8 has 11 */
 
@@ -31,11 +33,15 @@ ARENA_TABLE static struct {
 	struct unwinder_backtrace *backtrace;
 	uint64_t from, end; /* addresses that the copy holds */
 	unsigned max_frames, n_steps;
-	uint64_t ip;       /* of the frame now looked at */
-	bool has_no_table; /* for that frame */
-	bool is_searching; /* for its table */
-	bool is_at_bottom; /* that frame has no caller */
-	bool is_unsure;    /* the backtrace rests on more than the words noted */
+	uint64_t ip;         /* of the frame now looked at */
+	bool has_no_table;   /* for that frame */
+	bool is_searching;   /* for its table */
+	bool is_at_bottom;   /* that frame has no caller */
+	uint64_t last_read;  /* of the copy */
+	uint64_t returns_at; /* where its address was read */
+	bool is_unsure;      /* the backtrace rests on more than the words noted */
+	/* The registers are those of this frame; NULL = of the capture. */
+	const struct generated_frame *from_frame;
 	uint32_t registers_seen;
 	uint64_t seen[STACK_MAX_BYTES / 8 / 64]; /* a bit a word of the copy */
 } job;
@@ -74,6 +80,7 @@ static uint64_t read_copy(uint64_t address)
 {
 	uint64_t offset = address - job.from, word;
 
+	job.last_read = address;
 	memcpy(&word, job.capture->copy.at + offset, sizeof(word));
 	if (offset % 8 != 0) { /* no unwind table asks for that */
 		job.is_unsure = true;
@@ -106,12 +113,30 @@ static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *wo
 	return -UNW_EINVAL;
 }
 
+/* Where code of a module called generated code: its other registers are not known. */
+static int access_reg_of_frame(unw_regnum_t number, unw_word_t *word)
+{
+	const struct generated_frame *frame = job.from_frame;
+
+	if (number == register_numbers[REGISTERS_IP])
+		*word = frame->ip - CALL_BYTES;
+	else if (number == register_numbers[REGISTERS_SP])
+		*word = frame->sp;
+	else if (number == register_numbers[REGISTERS_FP])
+		*word = frame->fp;
+	else
+		return -UNW_EBADREG;
+	return 0;
+}
+
 static int access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *word,
 		      int is_write, void *argument)
 {
 	(void)space, (void)argument;
 	if (is_write)
 		return -UNW_EREADONLYREG;
+	if (job.from_frame)
+		return access_reg_of_frame(number, word);
 	for (uint32_t i = 0; i < REGISTERS_N; i++) {
 		if (register_numbers[i] != number)
 			continue;
@@ -282,9 +307,59 @@ static bool is_signal_return(uint64_t ip)
 #endif
 }
 
-/* One frame and the step to its caller: > 0 while there is one.  Code outside all modules
- * is made at run time and may be another by now, its frame sizes are not known, and no
- * name belongs to its address: the backtrace ends there. */
+/* The registers where generated code goes on.  The stack pointer is behind the address to
+ * return to; where libunwind went by the frame pointer, for want of a table, its own is
+ * that of an earlier frame. */
+static bool find_frame(unw_cursor_t *cursor, struct generated_frame *frame)
+{
+	frame->sp = job.returns_at + 8;
+	return generated_code_returns_by(job.capture, frame) &&
+	       unwind_library.get_reg(cursor, register_numbers[REGISTERS_FP],
+				      &frame->fp) >= 0;
+}
+
+/* What is called may be made executable a moment later: the first backtraces that end for
+ * that are not remembered. */
+static bool is_generated(uint64_t ip)
+{
+	static unsigned n_unknown;
+
+	if (!generated_code_find())
+		return false;
+	if (generated_code_is_called(ip))
+		return true;
+	job.is_unsure |= n_unknown++ < MAX_UNKNOWN;
+	return false;
+}
+
+/* Frames of generated code, from the one that goes on at `ip`, up to a caller in a module,
+ * where libunwind takes over again.  false = they end before.  Not of a process that runs a
+ * language whose frames are known otherwise. */
+static bool pass_generated_code(unw_cursor_t *cursor, uint64_t ip,
+				struct unwinder_backtrace *backtrace)
+{
+	ARENA_TABLE static struct generated_frame frame;
+
+	frame.ip = ip;
+	if (languages_may_walk() || !is_generated(ip) || !find_frame(cursor, &frame))
+		return false;
+	do {
+		uint64_t fp = frame.fp;
+
+		add_frame(backtrace, frame.ip - CALL_BYTES);
+		if (is_full(backtrace) || !generated_code_step(job.capture, &frame))
+			return false;
+		/* The same two words mean the same frame: what lies before them in it
+		 * follows from the code that is returned to. */
+		read_copy(fp);
+		read_copy(fp + 8);
+		backtrace->is_guessed = true;
+	} while (!module_then(frame.ip - CALL_BYTES));
+	job.from_frame = &frame;
+	return unwind_library.init_remote(cursor, address_space, NULL) >= 0;
+}
+
+/* One frame and the step to its caller: > 0 while there is one. */
 static int follow(unw_cursor_t *cursor, struct unwinder_backtrace *backtrace,
 		  bool *is_exact)
 {
@@ -293,6 +368,7 @@ static int follow(unw_cursor_t *cursor, struct unwinder_backtrace *backtrace,
 	guard_progressed();
 	if (unwind_library.get_reg(cursor, UNW_REG_IP, &ip) < 0 || ip == 0)
 		return -1;
+	job.returns_at = job.last_read;
 	job.ip = ip = registers_plain(ip);
 	job.has_no_table = job.is_at_bottom = false;
 	bool is_return = is_signal_return(ip);
@@ -300,7 +376,10 @@ static int follow(unw_cursor_t *cursor, struct unwinder_backtrace *backtrace,
 	if (!module_then(address)) {
 		backtrace->is_cut = true;
 		backtrace->outside = address;
-		return -1;
+		if (*is_exact || !pass_generated_code(cursor, ip, backtrace))
+			return is_full(backtrace) ? 1 : -1;
+		*is_exact = true;
+		return 1;
 	}
 	add_frame(backtrace, address);
 	*is_exact = is_return;
@@ -385,6 +464,7 @@ void unwinder_follow(const struct capture *capture, unsigned max_frames,
 	job.backtrace = backtrace;
 	job.from = capture->words[REGISTERS_SP];
 	job.end = job.from + capture->copy.bytes;
+	job.from_frame = NULL;
 	job.registers_seen = 0;
 	job.is_unsure = false;
 	backtrace->n_frames = backtrace->n_reads = 0;

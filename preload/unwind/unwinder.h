@@ -28,7 +28,7 @@ struct unwinder_backtrace {
 	/* Somewhere the unwinder wanted to read what is neither copied nor in a module:
 	 * at this address.  0 = nowhere. */
 	uint64_t unreadable;
-	/* Because it came to code outside all modules, at `outside`. */
+	/* It came to code outside all modules, at `outside`; it may go on behind. */
 	bool is_cut;
 	uint64_t outside;
 	/* Some frame is not described by any unwind table: found by its frame pointer. */
