@@ -46,7 +46,7 @@ static void function_of(struct text *text, const struct text_frame *frame)
 			text_string(text, ":");
 			text_unsigned(text, frame->line);
 		}
-	} else if (frame->function) {
+	} else if (frame->function && frame->module) {
 		text_string(text, "+0x");
 		text_hex(text, frame->function_offset);
 	}
@@ -94,7 +94,8 @@ void text_frames(struct text *text, const struct text_frame *frames, unsigned n_
 			language_frame(text, frame);
 		else
 			native_frame(text, frame);
-		text_string(text, "\n");
+		text_string(text,
+			    frame->by_frame_pointer ? TEXT_BY_FRAME_POINTER "\n" : "\n");
 	}
 	if (n_shown == n_frames)
 		return;

@@ -34,7 +34,8 @@ struct text_frame {
 	const uint8_t *build_id;
 	unsigned build_id_bytes; /* 0 = the module has none */
 	bool inlined;
-	bool is_folded; /* a text leaves it out: see text_fold() */
+	bool is_folded;        /* a text leaves it out: see text_fold() */
+	bool by_frame_pointer; /* see text_mark_by_frame_pointer() */
 };
 
 /* What is known of the peer's end. */
@@ -152,6 +153,9 @@ void text_frames(struct text *text, const struct text_frame *frames, unsigned n_
  * starts it; also the innermost frames of Python's socket.py, of Ruby's socket.rb, of
  * Java those of the JDK.  Returns how many. */
 unsigned text_fold(struct text_frame *frames, unsigned n);
+/* Marks the frames behind one of generated code: they were found by its frame pointer. */
+void text_mark_by_frame_pointer(struct text_frame *frames, unsigned n);
+#define TEXT_BY_FRAME_POINTER " by frame pointer"
 /* Whether a frame of a language lies in what is installed with the language. */
 bool text_is_of_language(const struct text_frame *frame);
 /* Whether native code of this module (a path) is that of the interpreter of one of the

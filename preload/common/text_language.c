@@ -235,3 +235,13 @@ bool text_lacks_lines(const struct text_place *place)
 	return lack_lines(place->origin, place->n_origin) ||
 	       lack_lines(place->eof, place->n_eof);
 }
+
+void text_mark_by_frame_pointer(struct text_frame *frames, unsigned n)
+{
+	bool is_behind = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		frames[i].by_frame_pointer = is_behind;
+		is_behind |= !frames[i].language && !frames[i].module;
+	}
+}

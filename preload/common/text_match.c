@@ -37,7 +37,8 @@ static uint64_t hash_frame(uint64_t sum, const struct text_frame *frame)
 		return hash_number(sum, frame->line);
 	}
 	if (!frame->module)
-		return hash_number(sum, UINT64_MAX);
+		return frame->function ? hash_string(sum, frame->function)
+				       : hash_number(sum, UINT64_MAX);
 	base = path_base(frame->module);
 	if (frame->build_id_bytes > 0)
 		sum = fnv_add(sum, frame->build_id, frame->build_id_bytes);

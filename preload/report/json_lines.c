@@ -75,6 +75,8 @@ static void frame_object(struct text *text, const struct text_frame *frame)
 		text_hex(text, frame->build_id[i] & 15);
 	}
 	text_string(text, frame->build_id_bytes ? "\"" : "");
+	if (frame->by_frame_pointer)
+		string_field(text, "by", "frame-pointer");
 	field(text, "inlined");
 	text_string(text, frame->inlined ? "true}" : "false}");
 }

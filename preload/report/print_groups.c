@@ -86,6 +86,7 @@ unsigned group_frames(uint32_t origin, struct text_frame *frames)
 			frame_names_get(trace->frames[i], &frame->function_offset);
 	}
 	text_fold(frames, n);
+	text_mark_by_frame_pointer(frames, n);
 	return n;
 }
 

@@ -41,6 +41,14 @@ build() {
 	[[ ${lines[0]} == "Nov 22 10:00:00 host app[4711]:     #0 0x"*" in static_function $source:"* ]]
 }
 
+@test "a frame that was found by frame pointer is named, and keeps its mark" {
+	build
+	sed 's/$/ by frame pointer/' log >marked
+	"$sockleak" symbolize log >out
+	grep -q "static_function $source:" out
+	diff <(sed 's/$/ by frame pointer/' out) <("$sockleak" symbolize marked)
+}
+
 @test "frames are counted on after an inlined one, and from 0 in the next backtrace" {
 	build
 	{ sed -n 3p log; echo '    #3 0x1 (/nowhere+0x1)'; echo '  why:'; sed -n 1p log; } >two

@@ -69,7 +69,7 @@ struct text_frame frames_name_innermost(struct symbols *symbols, const char *roo
 {
 	const struct symbol_frame *found;
 
-	if (physical->language)
+	if (!physical->module)
 		return with_prefix(physical);
 	char *path = say_printf("%s%s", root, physical->module);
 	size_t n = symbols_find(symbols, path, physical->build_id,
@@ -126,7 +126,9 @@ static bool is_of_system(const struct text_frame *frame)
 {
 	if (frame->language)
 		return frame->is_folded || text_is_of_language(frame);
-	if (frame->is_folded || !frame->module || frame->module[0] != '/')
+	if (!frame->module)
+		return !frame->function;
+	if (frame->is_folded || frame->module[0] != '/')
 		return true;
 	return path_is_of_system(frame->module);
 }

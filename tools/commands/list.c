@@ -52,46 +52,48 @@ static void find_root(struct list_process *process)
 			 process->pid);
 }
 
-static unsigned take_frames(const struct reader_ledger *ledger, uint32_t origin,
+static unsigned take_frames(struct generated_names *names, uint32_t origin,
 			    struct text_frame frames[SL_MAX_FRAMES])
 {
+	const struct reader_ledger *ledger = names->ledger;
 	const struct reader_backtrace *backtrace = reader_backtrace(ledger, origin);
 	unsigned n = backtrace ? backtrace->n_frames : 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		frames[i] = reader_frame(ledger, backtrace->frames[i]);
+		generated_names_give(names, &frames[i]);
+	}
 	text_fold(frames, n);
 	return n;
 }
 
 /* One frame is shown: the innermost of the first that is the program's own. */
-static struct text_frame find_origin(struct symbols *symbols, const char *root,
-				     const struct reader_ledger *ledger, uint32_t origin,
-				     enum sl_kind kind, char id[TEXT_ID_BYTES])
+static struct text_frame find_origin(struct symbols *symbols, struct list_process *of,
+				     uint32_t origin, enum sl_kind kind,
+				     char id[TEXT_ID_BYTES])
 {
 	struct text_frame frames[SL_MAX_FRAMES];
-	unsigned n = take_frames(ledger, origin, frames);
+	of->names.ledger = &of->ledger;
+	unsigned n = take_frames(&of->names, origin, frames);
 	text_place_id(id, kind, frames, n);
 	const struct text_frame *first = frames_first_of_user(frames, n);
-	if (!first || !(first->module || first->language))
+	if (!first || !(first->module || first->function))
 		return (struct text_frame){0};
-	return frames_name_innermost(symbols, root, first);
+	return frames_name_innermost(symbols, of->root, first);
 }
 
 static void name_origins(struct listing *listing, struct list_process *process)
 {
 	for (size_t i = 0; i < process->n_sockets; i++) {
 		struct list_socket *socket = &process->sockets[i];
-		const struct list_process *opener =
-			&listing->list.processes[socket->opener];
-		const struct list_process *user = &listing->list.processes[socket->user];
+		struct list_process *opener = &listing->list.processes[socket->opener];
+		struct list_process *user = &listing->list.processes[socket->user];
 		char no_id[TEXT_ID_BYTES];
 		socket->test = reader_name(&opener->ledger, socket->opening.name);
-		socket->origin = find_origin(listing->symbols, opener->root,
-					     &opener->ledger, socket->opening.origin,
-					     socket->judged.kind, socket->id);
-		socket->use =
-			find_origin(listing->symbols, user->root, &user->ledger,
-				    socket->used.use_origin, socket->judged.kind, no_id);
+		socket->origin =
+			find_origin(listing->symbols, opener, socket->opening.origin,
+				    socket->judged.kind, socket->id);
+		socket->use = find_origin(listing->symbols, user, socket->used.use_origin,
+					  socket->judged.kind, no_id);
 	}
 }
 
@@ -180,6 +182,7 @@ static void free_list(struct listing *listing)
 	for (size_t i = 0; i < list->n_processes; i++) {
 		for (size_t j = 0; j < list->processes[i].n_sockets; j++)
 			list_free_socket(&list->processes[i].sockets[j]);
+		generated_names_free(&list->processes[i].names);
 		reader_free(&list->processes[i].ledger);
 		free(list->processes[i].sockets);
 	}

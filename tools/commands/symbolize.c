@@ -112,7 +112,9 @@ static bool parse_build_id(const char *line, size_t *bytes, struct frame *frame)
  * have blanks, brackets and plus signs. */
 static bool parse_module(const char *at, struct frame *frame)
 {
-	size_t bytes = strlen(at);
+	const char *mark = strstr(at, TEXT_BY_FRAME_POINTER);
+	size_t bytes = mark && !mark[strlen(TEXT_BY_FRAME_POINTER)] ? (size_t)(mark - at)
+								    : strlen(at);
 	frame->module_at = at;
 	if (strncmp(at, " (/", 3) != 0 || at[bytes - 1] != ')' ||
 	    !parse_build_id(at, &bytes, frame))

@@ -69,11 +69,13 @@ static bool find_library(const struct text_frame *frame, char name[32])
 	bool is_start =
 		frame->function && !frame->file && strcmp(frame->function, "_start") == 0;
 
+	bool is_unknown = !frame->module && !frame->file && !frame->function;
+
 	if (is_start) /* linked into every program */
 		snprintf(name, 32, "libc");
-	else if (!frame->module && !frame->file)
+	else if (is_unknown)
 		snprintf(name, 32, "code outside all modules");
-	return is_start || (!frame->module && !frame->file) ||
+	return is_start || is_unknown ||
 	       (frame->file && header_library(frame->file, name)) ||
 	       (frame->module && module_library(frame->module, name));
 }

@@ -6,6 +6,7 @@
 #include "common/text.h"
 #include "findings/facts.h"
 #include "kernel/process.h"
+#include "read/generated_names.h"
 #include "read/reader.h"
 
 #include <stdio.h>
@@ -39,8 +40,9 @@ struct list_socket {
 struct list_process {
 	uint32_t pid;
 	char root[32]; /* before the paths of its files: "", or "/proc/PID/root" */
-	struct reader_ledger ledger; /* owned */
-	struct list_socket *sockets; /* owned; ascending by descriptor; then those that
+	struct reader_ledger ledger;  /* owned */
+	struct generated_names names; /* of it */
+	struct list_socket *sockets;  /* owned; ascending by descriptor; then those that
 					others hold; each in one process alone */
 	size_t n_sockets;
 	size_t n_held;   /* descriptors */

@@ -111,6 +111,8 @@ json_t *values_frame(const struct text_frame *frame)
 	values_set(object, "module", values_name(frame->module));
 	values_set(object, "offset", frame->language ? json_null() : json_string(offset));
 	values_set(object, "build_id", hex(frame->build_id, frame->build_id_bytes));
+	if (frame->by_frame_pointer)
+		values_set(object, "by", json_string("frame-pointer"));
 	values_set(object, "inlined", json_boolean(frame->inlined));
 	return object;
 }

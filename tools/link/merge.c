@@ -19,6 +19,7 @@
 
 #include "kernel/process.h"
 #include "link/linked.h"
+#include "read/generated_names.h"
 #include "read/ledgers.h"
 #include "read/process_facts.h"
 #include "read/reader_rows.h"
@@ -92,13 +93,13 @@ static struct line *intern_line(struct merge *merge, const struct text_frame *fr
 }
 
 /* Its frame, and in `key` two numbers that say the same. */
-static struct text_frame intern_frame(struct merge *merge,
-				      const struct reader_ledger *ledger, uint64_t frame,
-				      uint64_t key[2])
+static struct text_frame intern_frame(struct merge *merge, struct generated_names *names,
+				      uint64_t frame, uint64_t key[2])
 {
-	struct text_frame shown = reader_frame(ledger, frame);
+	struct text_frame shown = reader_frame(names->ledger, frame);
 
-	if (shown.language) {
+	generated_names_give(names, &shown);
+	if (shown.language || shown.function) {
 		const struct line *line = intern_line(merge, &shown);
 
 		key[0] = UINT64_MAX;
@@ -109,8 +110,8 @@ static struct text_frame intern_frame(struct merge *merge,
 	key[1] = shown.offset;
 	if (!shown.module)
 		return shown;
-	const struct module *module =
-		intern_module(merge, reader_module(ledger, SL_FRAME_MODULE(frame)));
+	const struct module *module = intern_module(
+		merge, reader_module(names->ledger, SL_FRAME_MODULE(frame)));
 	key[0] = module->number;
 	shown.module = module->path;
 	shown.build_id = module->build_id;
@@ -131,7 +132,7 @@ static struct backtrace *keep_backtrace(struct merge *merge,
 }
 
 static const struct backtrace *intern_backtrace(struct merge *merge,
-						const struct reader_ledger *ledger,
+						struct generated_names *names,
 						const struct reader_backtrace *read)
 {
 	struct text_frame frames[SL_MAX_FRAMES];
@@ -141,7 +142,8 @@ static const struct backtrace *intern_backtrace(struct merge *merge,
 	if (!read->n_frames)
 		return NULL;
 	for (unsigned i = 0; i < read->n_frames; i++)
-		frames[i] = intern_frame(merge, ledger, read->frames[i], &key[2 * i]);
+		frames[i] = intern_frame(merge, names, read->frames[i], &key[2 * i]);
+	text_mark_by_frame_pointer(frames, read->n_frames);
 	key[2 * read->n_frames] = read->is_short;
 	size_t bytes = (2 * read->n_frames + 1) * sizeof(key[0]);
 	HASH_FIND(hh, merge->backtraces, key, bytes, known);
@@ -156,13 +158,13 @@ static const struct backtrace *intern_backtrace(struct merge *merge,
 /* The backtraces of one ledger, each interned once. */
 struct translation {
 	const struct backtrace **by_index; /* NULL = not yet */
+	struct generated_names names;
 };
 
 static const struct backtrace *translate(struct merge *merge,
-					 const struct reader_ledger *ledger,
-					 const struct translation *translation,
-					 uint32_t origin)
+					 struct translation *translation, uint32_t origin)
 {
+	const struct reader_ledger *ledger = translation->names.ledger;
 	const struct reader_backtrace *read = reader_backtrace(ledger, origin);
 
 	if (!read)
@@ -170,7 +172,7 @@ static const struct backtrace *translate(struct merge *merge,
 	const struct backtrace **known =
 		&translation->by_index[read - ledger->backtraces];
 	if (!*known)
-		*known = intern_backtrace(merge, ledger, read);
+		*known = intern_backtrace(merge, &translation->names, read);
 	return *known;
 }
 
@@ -357,16 +359,17 @@ void merge_add(struct merge *merge, const struct reader_ledger *ledger)
 		return;
 	uint32_t process = add_process(merge, ledger);
 	struct translation translation = {
-		say_calloc(ledger->n_backtraces, sizeof(*translation.by_index))};
+		say_calloc(ledger->n_backtraces, sizeof(*translation.by_index)),
+		{.ledger = ledger}};
 	const char **tests = say_calloc(ledger->n_names, sizeof(*tests));
 
 	for (size_t i = 0; i < ledger->n_rows; i++) {
 		const struct reader_row *from = &ledger->rows[i];
 		struct row *row = add_row(merge, process, from->fd, &from->row);
 
-		row->origin = translate(merge, ledger, &translation, from->row.origin);
-		row->eof = translate(merge, ledger, &translation, from->row.eof_origin);
-		row->use = translate(merge, ledger, &translation, from->row.use_origin);
+		row->origin = translate(merge, &translation, from->row.origin);
+		row->eof = translate(merge, &translation, from->row.eof_origin);
+		row->use = translate(merge, &translation, from->row.use_origin);
 		row->test = intern_test(merge, ledger, tests, from->row.name);
 	}
 	for (size_t i = 0; i < ledger->n_events; i++) {
@@ -376,17 +379,18 @@ void merge_add(struct merge *merge, const struct reader_ledger *ledger)
 			continue;
 		struct sl_descriptor gift = reader_row_of_passed(event);
 		add_row(merge, process, event->fd, &gift)->origin =
-			translate(merge, ledger, &translation, event->origin);
+			translate(merge, &translation, event->origin);
 	}
 	for (size_t i = 0; i < ledger->n_elsewhere; i++) {
 		const struct sl_elsewhere *from = &ledger->elsewhere[i];
 
-		linked_take_elsewhere(
-			merge, add_row(merge, process, from->fd, &from->row), from,
-			translate(merge, ledger, &translation, from->row.origin));
+		linked_take_elsewhere(merge,
+				      add_row(merge, process, from->fd, &from->row), from,
+				      translate(merge, &translation, from->row.origin));
 	}
 	free(tests);
 	free(translation.by_index);
+	generated_names_free(&translation.names);
 }
 
 void merge_saw_end(struct merge *merge, uint32_t pid, int signal)
