@@ -36,6 +36,7 @@ test_libs_text_test = -ljansson
 test_flags_header_test = -Wl,--wrap=dlsym
 test_flags_unwinder_room_test = -Wl,--wrap=dlsym
 test_flags_origin_test = -rdynamic
+test_flags_ruby_walk_test = -rdynamic
 $(B)/tests/unit/origin_unwind_test: $(B)/tests/unit/origin_cxx.o
 test_flags_origin_unwind_test = -fexceptions
 test_libs_origin_unwind_test = -lstdc++
