@@ -50,9 +50,10 @@ static int unpack_signed(struct java_stream *stream)
 }
 
 /* Pairs of an index and a line, each as a distance from the one before; they need not
- * ascend.  That with the highest index which is not above this one.  false = the table is
- * none. */
-static bool find_line(struct java_stream *table, int index, uint32_t *line)
+ * ascend, and all lie in the code.  That with the highest index which is not above this
+ * one.  false = the table is none. */
+static bool find_line(struct java_stream *table, int index, int code_bytes,
+		      uint32_t *line)
 {
 	int at = 0, in = 0, best = -1;
 
@@ -67,6 +68,8 @@ static bool find_line(struct java_stream *table, int index, uint32_t *line)
 			at += (int)(byte >> 3);
 			in += (int)(byte & 7);
 		}
+		if (at < 0 || at >= code_bytes)
+			return false;
 		if (at <= index && at >= best) {
 			best = at;
 			*line = (uint32_t)in;
@@ -137,7 +140,7 @@ static bool read_line(struct java_walk *walk, struct method *method, uint64_t in
 	const unsigned char *at =
 		bytes ? java_at(walk, method->constant + before, bytes) : NULL;
 	struct java_stream table = {at, at ? at + bytes : NULL, !at};
-	return find_line(&table, (int)index, &method->line);
+	return find_line(&table, (int)index, (int)method->code_bytes, &method->line);
 }
 
 static bool read_method(struct java_walk *walk, struct method *method, uint64_t index)
