@@ -108,7 +108,8 @@ deps_packages := $(build_packages) git libcmocka-dev bats perl jq curl iproute2 
 	libjemalloc2 libtcmalloc-minimal4 libeatmydata1 libunwind-LLVM libpythonPYTHON \
 	gunicorn python3-uvicorn python3-django python3-aiohttp python3-venv uwsgi-core \
 	uwsgi-plugin-python3 tmux python3-yaml libgtest-dev catch2 cmake dpkg-dev lintian \
-	default-jdk-headless luajit node-express node-undici node-ws ruby ruby-webrick puma
+	default-jdk-headless libtomcat10-java libpostgresql-jdbc-java postgresql luajit \
+	node-express node-undici node-ws ruby ruby-webrick puma
 programs_packages := haproxy lighttpd memcached postgresql openssh-server \
 	libpythonPYTHON-testsuite apache2 erlang-base erlang-inets mariadb-server mariadb-client \
 	rsync squid slapd ldap-utils
