@@ -85,6 +85,18 @@ names() {
 	fi
 }
 
+@test "nor of a process that counts in another PID namespace" {
+	unshare -pmf true 2>/dev/null || skip "namespaces are not permitted here"
+	node_script
+	mkdir kept
+	pid=1
+	unshare -pmf --mount-proc env LD_PRELOAD="$library" \
+		SOCKLEAK_OPTIONS="at_exit=all:log=none:ledger=$PWD/kept" node \
+		--perf-basic-prof --interpreted-frames-native-stack leaks.js
+	[ -s "/tmp/perf-$pid.map" ]
+	equal "$(names | sed 's/.*/null/')" "$(names)"
+}
+
 @test "a log marks what was found by frame pointer" {
 	node_script
 	LD_PRELOAD=$library SOCKLEAK_OPTIONS=at_exit=all:log=log node \
