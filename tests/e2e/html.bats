@@ -256,18 +256,44 @@ ten_places() {
 	sees 1 true
 }
 
+@test "what leaked over time is divided by place: the six largest, closed ones too, and the others" {
+	page_of series_of_places
+	sound "$page"
+	local data="JSON.parse(document.getElementById('data').textContent)"
+	# In each second; the first of the moments that is not before it.
+	local seconds="(counts => [...Array(11).keys()].map(n => counts[data.series.findIndex(point => point[0] >= 1000 * n)]))"
+	see "(data => data.series_of_places.map(([place, counts]) => [data.places[place].list, ...$seconds(counts)]))($data)" \
+		"(data => $seconds(data.series.map((point, i) => point[2] - data.series_of_places.reduce((n, [, counts]) => n + counts[i], 0))))($data)" \
+		"[...document.querySelectorAll('#chart path')].map(path => path.className.baseVal)" \
+		"$(words '#bands li')" \
+		"document.querySelectorAll('#bands button')[3].click(), [...document.querySelectorAll('details.place[open]')].map(one => one.querySelector('.where .at').textContent)"
+	local place from
+	for place in 1 2 3 4 5 6; do
+		from=$((9 - place))
+		jq -nc --argjson p "$place" --argjson n "$from" \
+			'[if $p == 2 then "late" else "leak" end] + [range(11) | if . < $p or ($p == 2 and . > 7) then 0 else $n end]'
+	done | jq -sc . >expected
+	equal "$(cat expected)" "$(sed -n 1p seen | jq -c .)"
+	sees 2 '[0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3]'
+	sees 3 '["band0", "band1", "band2", "band3", "band4", "band5", "others", "open", "leaked"]'
+	sees 4 '["take /srv/app.py:1 8", "take /srv/app.py:2 0, once 7", "take /srv/app.py:3 6", "take /srv/app.py:4 5", "take /srv/app.py:5 4", "take /srv/app.py:6 3", "all others 3"]'
+	sees 5 '["/srv/app.py:1", "/srv/app.py:4"]'
+}
+
 @test "a running process keeps the series, and its leaks grow in it" {
 	mkdir kept
 	LD_PRELOAD=$library SOCKLEAK_OPTIONS=ledger=$PWD/kept:log=none:grace=1ms:interval=10ms \
 		"$host" leak 2 lose say ready wait go >said &
 	host_pid=$!
 	wait_until 60 grep -q ready said
-	reported() { "$sockleak" report --quiet --html="$page" kept && grep -qE '"series":.*,3\]\]' "$page"; }
+	reported() { "$sockleak" report --quiet --html="$page" kept && grep -qE '^"series":.*,3\]\],$' "$page"; }
 	wait_until 60 reported
 	touch go
 	wait "$host_pid"
 	"$sockleak" report --quiet --html="$page" kept
-	grep -qE '"series":.*,3\]\]' "$page"
+	grep -qE '^"series":.*,3\]\],$' "$page"
+	# At the end all of them are of a place.
+	equal 3 "$(sed -n 's/^"series_of_places":\(.*\)}<.*/\1/p' "$page" | jq 'map(.[1][-1]) | add')"
 }
 
 @test "light and dark are two pictures" {

@@ -95,6 +95,9 @@ struct findings_socket {
 	uint8_t closed;     /* enum findings_closed */
 	bool opener_closed; /* the process that opened it has closed it; others hold it */
 	uint32_t opener_pid; /* with opener_closed */
+	/* The moments of findings.series in which it is among the leaked: from the first
+	 * of these times on, and before the second.  Both 0 = in none. */
+	uint64_t leaked_from_ms, leaked_to_ms;
 };
 
 /* All sockets of one origin and kind, leaks or pending. */

@@ -231,23 +231,6 @@ static void free_frames(struct frames *frames)
 	}
 }
 
-/* [ms since the first, open, leaked] */
-static json_t *series_of(const struct findings *findings)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < findings->n_series; i++) {
-		const struct findings_point *point = &findings->series[i];
-		json_t *row = json_array();
-
-		values_append(row, values_number(point->ms - findings->series[0].ms));
-		values_append(row, values_number(point->open));
-		values_append(row, values_number(point->leaked));
-		values_append(array, row);
-	}
-	return array;
-}
-
 void html_data(const struct html *html)
 {
 	struct gathering gathering = {.frames.rows = values_checked(json_array())};
@@ -260,8 +243,8 @@ void html_data(const struct html *html)
 	html_each_place(html, put_place, &gathering);
 	fputs("],\n\"frames\":", html->file);
 	html_json(html, gathering.frames.rows);
-	fputs(",\n\"series\":", html->file);
-	html_json(html, series_of(html->findings));
+	fputs(",\n", html->file);
+	html_series(html);
 	fputs("}", html->file);
 	free_frames(&gathering.frames);
 }

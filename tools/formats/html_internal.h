@@ -1,6 +1,6 @@
 /* What the files of the HTML report share: html.c puts the page together, html_place.c
- * writes the places, html_process.c the processes, html_data.c what the page's script
- * reads.
+ * writes the places, html_process.c the processes, html_data.c and html_series.c what the
+ * page's script reads.
  *
  * Names, paths and tests come from outside and may be markup.  Two functions take words
  * into the page, html_text() as text and html_json() as data; everything else that is
@@ -58,5 +58,6 @@ size_t html_n_shown(const struct html *html, enum text_list list);
 void html_places(const struct html *html);
 void html_processes(const struct html *html);
 void html_data(const struct html *html);
+void html_series(const struct html *html); /* of html_data() */
 
 #endif

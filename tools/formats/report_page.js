@@ -183,6 +183,14 @@ function take_view() {
 	draw_places();
 }
 
+function show_place(row) {
+	if (search)
+		search.value = "";
+	draw_places();
+	row.details.open = true;
+	row.details.scrollIntoView();
+}
+
 if (search) {
 	search.parentElement.hidden = false;
 	search.addEventListener("input", () => { draw_places(); keep_view(); });
@@ -280,14 +288,37 @@ function steps_to(most) {
 	return Array.from({length: Math.floor(most / step) + 1}, (_, i) => i * step);
 }
 
-function draw_chart(box) {
+// What leaked, as bands that stand on each other: of the places with the most, the
+// largest below, and of all others.
+function leaked_bands() {
+	const bands = [];
+	let low = data.series.map(() => 0);
+
+	for (const [index, counts] of data.series_of_places) {
+		const high = low.map((n, i) => n + counts[i]);
+		bands.push({row: rows[index], class: "band" + bands.length, counts, low, high});
+		low = high;
+	}
+	const high = low.map((n, i) => Math.max(n, data.series[i][2]));
+	const counts = high.map((n, i) => n - low[i]);
+	if (counts.some((n) => n > 0))
+		bands.push({row: null, class: bands.length ? "others" : "area", counts, low, high});
+	return bands;
+}
+
+function name_of(band) {
+	return band.row ? band.row.details.querySelector(".where").textContent : "all others";
+}
+
+function draw_chart(box, bands) {
 	const series = data.series, end = series[series.length - 1];
-	const width = Math.max(320, box.clientWidth), height = 170, left = 46, right = 90, bottom = 24, top = 10;
+	const width = Math.max(320, box.clientWidth), height = 230, left = 46, right = 90, bottom = 24, top = 10;
 	const most = Math.max(1, ...series.map((point) => Math.max(point[1], point[2])));
 	const x = (ms) => left + ms / end[0] * (width - left - right);
 	const y = (n) => height - bottom - n / most * (height - bottom - top);
 	// A count stands until the next one.
-	const path = (key) => series.map((point, i) => (i ? "H" : "M") + x(point[0]).toFixed(1) + (i ? "V" : " ") + y(point[key]).toFixed(1)).join("");
+	const forth = (counts) => "M" + counts.map((n, i) => x(series[i][0]).toFixed(1) + (i ? "V" : " ") + y(n).toFixed(1)).join("H");
+	const back = (counts) => counts.map((n, i) => "V" + y(n).toFixed(1) + "H" + x(series[i][0]).toFixed(1)).reverse().join("");
 	const svg = drawn("svg", {role: "img", viewBox: "0 0 " + width + " " + height,
 		"aria-label": "from " + series[0][1] + " to " + end[1] + " sockets open, from " + series[0][2] + " to " + end[2] + " leaked, in " + duration(end[0])});
 
@@ -297,8 +328,13 @@ function draw_chart(box) {
 	}
 	for (let i = 0; i <= 4; i++)
 		svg.append(drawn("text", {x: x(end[0] * i / 4), y: height - 6, "text-anchor": i ? "middle" : "start"}, i ? duration(Math.round(end[0] * i / 4)) : "0"));
-	svg.append(drawn("path", {class: "area", d: path(2) + "L" + x(end[0]) + " " + y(0) + "L" + x(0) + " " + y(0) + "Z"}));
-	svg.append(drawn("path", {class: "open", d: path(1)}), drawn("path", {class: "leaked", d: path(2)}));
+	for (const band of bands) {
+		const path = drawn("path", {class: band.class, d: forth(band.high) + back(band.low) + "Z"});
+		path.append(drawn("title", {}, name_of(band)));
+		svg.append(path);
+	}
+	for (const [key, name] of [[1, "open"], [2, "leaked"]])
+		svg.append(drawn("path", {class: name, d: forth(series.map((point) => point[key]))}));
 	// The two words do not stand on each other.
 	const leaked_at = y(end[2]) + 4, open_at = Math.min(y(end[1]) + 4, leaked_at - 15);
 	const down = Math.max(0, 12 - open_at);
@@ -307,11 +343,26 @@ function draw_chart(box) {
 	box.replaceChildren(svg);
 }
 
+// Which band is which place; a click shows the place.
+function list_bands(list, bands) {
+	for (const band of bands) {
+		const last = band.counts[band.counts.length - 1], most = Math.max(...band.counts);
+		const words = last.toLocaleString("en") + (most > last ? ", once " + most.toLocaleString("en") : "");
+		const name = band.row ? element("button", {type: "button"}, ...band.row.details.querySelector(".where").cloneNode(true).childNodes) : "all others";
+
+		list.append(element("li", {}, element("i", {class: band.class}), name, " ", element("span", {class: "dim"}, words)));
+		if (band.row)
+			name.addEventListener("click", () => show_place(band.row));
+	}
+}
+
 if (data.series.length > 1) {
-	const box = document.getElementById("chart");
+	const box = document.getElementById("chart"), bands = leaked_bands();
 	document.getElementById("series").hidden = false;
-	window.addEventListener("resize", () => draw_chart(box));
-	draw_chart(box);
+	window.addEventListener("resize", () => draw_chart(box, bands));
+	draw_chart(box, bands);
+	if (data.series_of_places.length)
+		list_bands(document.getElementById("bands"), bands);
 }
 document.documentElement.dataset.ready = "1";
 })();

@@ -289,6 +289,33 @@ static void take_use(struct joined *socket, uint64_t last)
 	found->use_thread = socket->used->row.use_thread;
 }
 
+/* From when on scans of its process had it as a leak: by the grace, or only the last one.
+ * 0 = none had. */
+static uint64_t leaked_since_ns(const struct merge *merge, const struct row *row)
+{
+	const struct sl_descriptor *from = &row->row;
+	const struct process_facts *process = &merge->processes[row->process].facts;
+	uint64_t past_grace_ns = from->idle_since_ns + process->grace_ns;
+
+	if (from->verdict == SL_LEAK_GRACE && past_grace_ns < from->scanned_ns)
+		return past_grace_ns;
+	return from->verdict >= SL_LEAK_GRACE ? process->scanned_ns : 0;
+}
+
+static void find_span(const struct merge *merge, const struct joined *socket,
+		      struct findings_socket *found)
+{
+	for (const struct row *row = socket->rows; row; row = row->next) {
+		bool is_closed =
+			!row->row.held && found->closed != FINDINGS_CLOSED_BY_END;
+		uint64_t since_ns = row->is_from_kernel ? 0 : leaked_since_ns(merge, row);
+
+		if (since_ns && (row->row.held || row->row.ended_ns))
+			linked_span(merge, row->process, since_ns,
+				    is_closed ? row->row.ended_ns : 0, found);
+	}
+}
+
 bool judging_find_socket(struct merge *merge, struct joined *socket)
 {
 	struct findings_socket *found = &socket->found;
@@ -315,6 +342,7 @@ bool judging_find_socket(struct merge *merge, struct joined *socket)
 		raise_to(&last, last_ns(merge, row));
 	}
 	take_use(socket, last);
+	find_span(merge, socket, found);
 	if (found->verdict != SL_PENDING && !found->closed)
 		find_closed_opener(merge, socket, found);
 	return true;

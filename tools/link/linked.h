@@ -64,7 +64,7 @@ struct process {
 	uint32_t sequence;
 	uint32_t boot; /* number of its boot id */
 	uint32_t parent_pid;
-	uint64_t pid_namespace, started_ns;
+	uint64_t pid_namespace, started_ns, started_realtime_ns;
 	struct findings_point *points; /* ascending by time */
 	uint32_t n_points;
 	uint64_t n_opened; /* sockets held at the last scan that it did not inherit */
@@ -158,6 +158,10 @@ void linked_find_parents(struct merge *merge);
 void linked_take_series(struct merge *merge, struct process *process,
 			const struct sl_header *head);
 void linked_join_series(struct merge *merge);
+/* That a process held a leak from one time of its clock to another one, 0 = to its end:
+ * the span of the socket in the series grows by the points that count it. */
+void linked_span(const struct merge *merge, uint32_t process, uint64_t from_ns,
+		 uint64_t to_ns, struct findings_socket *found);
 
 /* merge_elsewhere.c */
 

@@ -257,6 +257,7 @@ static uint32_t add_process(struct merge *merge, const struct reader_ledger *led
 		.parent_pid = head->parent_pid,
 		.pid_namespace = head->pid_namespace,
 		.started_ns = head->started_ns,
+		.started_realtime_ns = head->started_realtime_ns,
 	};
 	linked_take_series(merge, &merge->processes[at], head);
 	/* The ledger of the program that it became may not be among those to be read. */

@@ -9,11 +9,11 @@
 
 /* CLOCK_REALTIME in ms of a time in the process's own clock.  The first scan may have
  * begun before the ledger did. */
-static uint64_t realtime_ms(const struct sl_header *head, uint64_t ns)
+static uint64_t realtime_ms(const struct process *process, uint64_t ns)
 {
-	uint64_t after_ns = ns > head->started_ns ? ns - head->started_ns : 0;
+	uint64_t after_ns = ns > process->started_ns ? ns - process->started_ns : 0;
 
-	return (head->started_realtime_ns + after_ns) / 1000000;
+	return (process->started_realtime_ns + after_ns) / 1000000;
 }
 
 void linked_take_series(struct merge *merge, struct process *process,
@@ -29,7 +29,7 @@ void linked_take_series(struct merge *merge, struct process *process,
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sl_point *from = &head->series.points[i];
 
-		points[i] = (struct findings_point){realtime_ms(head, from->time_ns),
+		points[i] = (struct findings_point){realtime_ms(process, from->time_ns),
 						    from->open, from->leaked};
 	}
 	/* Sockets that only the end of the program closed count as held to the end. */
@@ -42,25 +42,58 @@ void linked_take_series(struct merge *merge, struct process *process,
 	process->n_points = n;
 }
 
+/* How many of its points are before that time. */
+static uint32_t n_points_before(const struct process *process, uint64_t ms)
+{
+	uint32_t low = 0, high = process->n_points;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (process->points[middle].ms < ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* From when on its last point counts no more. */
+static uint64_t end_of_series(const struct merge *merge, size_t process)
+{
+	const struct process *of = &merge->processes[process];
+
+	return merge->findings->processes[process].ended == FINDINGS_RUNNING
+		       ? UINT64_MAX
+		       : of->points[of->n_points - 1].ms + 1;
+}
+
 /* The last point of the process at that time; NULL = it had not begun, or had ended. */
 static const struct findings_point *point_at(const struct merge *merge, size_t process,
 					     uint64_t ms)
 {
 	const struct process *from = &merge->processes[process];
-	uint32_t low = 0, high = from->n_points;
-	bool goes_on = merge->findings->processes[process].ended == FINDINGS_RUNNING;
+	uint32_t n = n_points_before(from, ms + 1);
 
-	if (!high || (ms > from->points[high - 1].ms && !goes_on))
-		return NULL;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
+	return n && ms < end_of_series(merge, process) ? &from->points[n - 1] : NULL;
+}
 
-		if (from->points[middle].ms <= ms)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low ? &from->points[low - 1] : NULL;
+void linked_span(const struct merge *merge, uint32_t process, uint64_t from_ns,
+		 uint64_t to_ns, struct findings_socket *found)
+{
+	const struct process *of = &merge->processes[process];
+	uint32_t first = n_points_before(of, realtime_ms(of, from_ns));
+	uint32_t end = to_ns ? n_points_before(of, realtime_ms(of, to_ns)) : of->n_points;
+
+	if (first >= end)
+		return;
+	uint64_t from_ms = of->points[first].ms;
+	uint64_t to_ms =
+		end < of->n_points ? of->points[end].ms : end_of_series(merge, process);
+	if (!found->leaked_to_ms || from_ms < found->leaked_from_ms)
+		found->leaked_from_ms = from_ms;
+	if (to_ms > found->leaked_to_ms)
+		found->leaked_to_ms = to_ms;
 }
 
 static bool find_span(const struct merge *merge, uint64_t *first, uint64_t *last)
