@@ -122,8 +122,8 @@ keys() {
 	PYTHON
 	without_runtime "Python is built without it"
 	begin ledger=ledgers:grace=100ms:interval=20ms:log=none /usr/bin/python3 two.py "$go"
-	wait_until 60 table_says '^ +3 .* opens_one \(.*two\.py:7\)$'
-	wait_until 60 table_says '^ +1 .* opens_one \(.*two\.py:7\)$'
+	wait_until 60 table_says '^ +3 .* opens_one \(.*two\.py:7\) from opens_many \(.*two\.py:10\)$'
+	wait_until 60 table_says '^ +1 .* opens_one \(.*two\.py:7\) from <module> \(.*two\.py:11\)$'
 	on_terminal "$sockleak" top --interval=1h "$host"
 	wait_until 60 shows '^ +3 +- '
 	first() { shows . && [[ $(sed -n 6p shown) =~ ^" "+"$1"" " ]]; }

@@ -18,6 +18,7 @@
 #include "annotate/sources.h"
 #include "commands/github_output.h"
 #include "filter/rules.h"
+#include "findings/callers.h"
 #include "findings/fingerprint.h"
 #include "formats/formats.h"
 #include "formats/prometheus.h"
@@ -264,6 +265,7 @@ int output_write(struct output *output, struct findings *findings, FILE *text_fi
 	frames_name(findings, !output->verbose);
 	fingerprint_places(findings);
 	int result = filter(output, findings);
+	callers_find(findings);
 	if (!output->verbose || output->asked[HTML].given)
 		sources_read(findings);
 	for (size_t i = 0; i < N_WRITERS; i++)

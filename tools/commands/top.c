@@ -7,6 +7,7 @@
 #include "annotate/frames.h"
 #include "commands/commands.h"
 #include "commands/top_screen.h"
+#include "findings/callers.h"
 #include "judge/judge_linked.h"
 #include "link/merge.h"
 #include "read/running.h"
@@ -122,6 +123,7 @@ static int look(struct top *top, const struct wanted *wanted, bool is_first)
 	findings->symbols = wanted->symbols;
 	findings->symbols_are_lent = true;
 	frames_name(findings, true);
+	callers_find(findings);
 	top_take(top, findings, clock_now_ms());
 	return 0;
 }

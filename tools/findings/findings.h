@@ -113,6 +113,10 @@ struct findings_place {
 	const struct text_frame *origin, *eof; /* innermost first; after annotate/frames.c
 						  with names and inlined ones */
 	unsigned n_origin, n_eof;
+	/* Of the origin: the innermost call that places of the same first row do not
+	 * share; NULL = no other one has that row, or no call tells.
+	 * findings/callers.c */
+	const struct text_frame *caller;
 	/* Where its sockets were last used, each backtrace once; those of the most sockets
 	 * first. */
 	struct text_use *uses;

@@ -161,6 +161,15 @@ static void put_frame(struct text *text, const struct text_frame *frame)
 	text_string(text, ")");
 }
 
+/* " from Api.login (api.py:9)", where others were opened by the same line. */
+static void put_caller(struct text *text, const struct findings_place *place)
+{
+	if (!place->caller)
+		return;
+	text_string(text, " from ");
+	put_frame(text, place->caller);
+}
+
 /* Why there is no origin. */
 static void put_reason(struct text *text, const struct findings_place *place)
 {
@@ -183,6 +192,7 @@ void format_headline(const struct findings_place *place, char *line, size_t size
 	if (frame) {
 		text_string(&text, ", opened in ");
 		put_frame(&text, frame);
+		put_caller(&text, place);
 	} else if (place->origin_kind != SL_ORIGIN_KIND_NONE) {
 		text_string(&text, ", origin ");
 		put_reason(&text, place);
@@ -195,9 +205,10 @@ void format_where(const struct findings_place *place, char *line, size_t size)
 	struct text text = {.at = line, .size = size - 1};
 	const struct text_frame *frame = text_first_row(place);
 
-	if (frame)
+	if (frame) {
 		put_frame(&text, frame);
-	else if (place->origin_kind != SL_ORIGIN_KIND_NONE)
+		put_caller(&text, place);
+	} else if (place->origin_kind != SL_ORIGIN_KIND_NONE)
 		put_reason(&text, place);
 	line[text.used] = 0;
 }

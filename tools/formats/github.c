@@ -75,6 +75,16 @@ static void print_path(FILE *file, const char *path)
 	print_encoded(file, buffer, text.used, true);
 }
 
+/* "take", or "take from login" where others were opened by the same line. */
+static void put_function(struct text *text, const struct findings_place *place)
+{
+	text_function(text, text_first_row(place), CELL_COLUMNS);
+	if (!place->caller || !place->caller->function)
+		return;
+	text_string(text, " from ");
+	text_function(text, place->caller, CELL_COLUMNS);
+}
+
 static void print_title(FILE *file, const struct findings_place *place, bool late)
 {
 	char buffer[512];
@@ -87,7 +97,7 @@ static void print_title(FILE *file, const struct findings_place *place, bool lat
 	text_string(&text, late ? " closed late" : " leaked");
 	if (frame && frame->function) {
 		text_string(&text, " in ");
-		text_function(&text, frame, CELL_COLUMNS);
+		put_function(&text, place);
 	}
 	print_encoded(file, buffer, text.used, true);
 }
@@ -200,7 +210,7 @@ static void put_row(struct text *text, const void *of)
 	struct text where = {.at = buffers[1], .size = sizeof(buffers[1])};
 
 	if (text_first_row(place) && text_first_row(place)->function)
-		text_function(&function, text_first_row(place), CELL_COLUMNS);
+		put_function(&function, place);
 	put_where(&where, place);
 	text_string(text, "| ");
 	text_unsigned(text, place->n_sockets);

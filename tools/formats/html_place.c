@@ -308,7 +308,12 @@ static void put_where(const struct html *html, const struct findings_place *plac
 	fputs("<span class=\"where\">", html->file);
 	if (place->n_origin)
 		put_frame(html, text_first_row(place));
-	else
+	if (place->caller) {
+		fputs(" <span class=\"from\">from ", html->file);
+		put_frame(html, place->caller);
+		fputs("</span>", html->file);
+	}
+	if (!place->n_origin)
 		fprintf(html->file, "origin %s",
 			place->origin_is_pending ? "pending"
 			: note                   ? note

@@ -7,6 +7,10 @@
 #include <string.h>
 
 #define NAME_COLUMNS 44
+/* With callers beside it. */
+#define SHORT_NAME_COLUMNS 22
+#define SHORT_AT_COLUMNS   18
+#define LEAST_AT_COLUMNS   8 /* of a caller's line; where there are fewer it is left out */
 
 #define WHY(why) [__builtin_ctz(SL_WHY_##why)] =
 
@@ -89,36 +93,99 @@ struct line {
 };
 
 /* The innermost call of the program's own, else why there is none. */
-static void put_in(struct text *text, const struct line *line)
+static void put_in(struct text *text, const struct line *line, size_t most)
 {
 	const struct findings_place *place = line->place;
 	const char *note = text_note_name(place->origin_kind);
 
 	if (place->n_origin) {
-		text_function(text, text_first_row(place), NAME_COLUMNS);
+		text_function(text, text_first_row(place), most);
 		return;
 	}
 	text_string(text, "origin ");
 	text_string(text, place->origin_is_pending ? "pending" : note ? note : "lost");
 }
 
-/* Of the widest name, for a column that is no wider than it need be. */
-static size_t in_columns(const struct line *lines, size_t n)
+static void put_at(struct text *text, const struct line *line, size_t most)
 {
-	size_t widest = 0;
+	const struct text_frame *first =
+		line->place->n_origin ? text_first_row(line->place) : NULL;
 
-	for (size_t i = 0; i < n; i++) {
-		char buffer[4 * NAME_COLUMNS];
-		struct text text = {.at = buffer, .size = sizeof(buffer)};
-
-		put_in(&text, &lines[i]);
-		if (text_columns(&text, 0) > widest)
-			widest = text_columns(&text, 0);
-	}
-	return widest;
+	if (first && (first->file || first->module))
+		text_where(text, first, most);
 }
 
-static void put_line(struct text *text, const struct line *line, size_t columns)
+static void put_from(struct text *text, const struct line *line, size_t most)
+{
+	const struct text_frame *caller = line->place->caller;
+	size_t begin = text->used;
+
+	if (!caller)
+		return;
+	text_function(text, caller, most);
+	size_t used = text_columns(text, begin);
+	if (used + 1 + LEAST_AT_COLUMNS > most || !(caller->file || caller->module))
+		return;
+	text_string(text, " ");
+	text_where(text, caller, most - used - 1);
+}
+
+/* The columns of calls; none is wider than need be. */
+struct widths {
+	size_t in, at;
+	bool has_from;
+};
+
+static size_t widest(const struct line *lines, size_t n,
+		     void (*put)(struct text *text, const struct line *line, size_t most),
+		     size_t most)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char buffer[4 * TEXT_MAX_COLUMNS];
+		struct text text = {.at = buffer, .size = sizeof(buffer)};
+
+		put(&text, &lines[i], most);
+		if (text_columns(&text, 0) > columns)
+			columns = text_columns(&text, 0);
+	}
+	return columns;
+}
+
+static struct widths widths_of(const struct line *lines, size_t n)
+{
+	struct widths widths = {0};
+
+	for (size_t i = 0; i < n; i++)
+		widths.has_from |= lines[i].place->caller != NULL;
+	widths.in = widest(lines, n, put_in,
+			   widths.has_from ? SHORT_NAME_COLUMNS : NAME_COLUMNS);
+	widths.at = widest(lines, n, put_at,
+			   widths.has_from ? SHORT_AT_COLUMNS
+					   : TEXT_MAX_COLUMNS - 33 - widths.in);
+	return widths;
+}
+
+static void put_calls(struct text *text, const struct line *line,
+		      const struct widths *widths, size_t room)
+{
+	size_t begin = text->used;
+
+	put_in(text, line, widths->in);
+	if (!line->place->n_origin)
+		return;
+	text_pad(text, begin, widths->in + 2);
+	room -= widths->in + 2;
+	put_at(text, line, widths->at < room ? widths->at : room);
+	if (!line->place->caller)
+		return;
+	text_pad(text, begin, widths->in + 2 + widths->at + 2);
+	put_from(text, line, room - widths->at - 2);
+}
+
+static void put_line(struct text *text, const struct line *line,
+		     const struct widths *widths)
 {
 	static const char *const lists[] = {"", "  closed late", "  pending"};
 	const struct findings_place *place = line->place;
@@ -126,7 +193,6 @@ static void put_line(struct text *text, const struct line *line, size_t columns)
 	char count[24], age[24];
 	struct text age_text = {.at = age, .size = sizeof(age) - 1};
 	size_t begin = text->used;
-	const struct text_frame *first = place->n_origin ? text_first_row(place) : NULL;
 
 	text_string(text, "[");
 	text_unsigned(text, line->number);
@@ -143,13 +209,7 @@ static void put_line(struct text *text, const struct line *line, size_t columns)
 	begin = text->used;
 	text_string(text, call ? call : "-");
 	text_pad(text, begin, 9);
-	begin = text->used;
-	put_in(text, line);
-	if (first && (first->file || first->module)) {
-		text_pad(text, begin, columns + 2);
-		text_where(text, first,
-			   TEXT_MAX_COLUMNS - 33 - columns - strlen(lists[line->list]));
-	}
+	put_calls(text, line, widths, TEXT_MAX_COLUMNS - 31 - strlen(lists[line->list]));
 	text_string(text, lists[line->list]);
 	text_string(text, "\n");
 }
@@ -162,13 +222,19 @@ struct table {
 static void put_table(struct text *text, const void *of)
 {
 	const struct table *table = of;
-	size_t columns = in_columns(table->lines, table->n), begin = text->used;
+	struct widths widths = widths_of(table->lines, table->n);
+	size_t begin = text->used;
 
 	text_string(text, "     sockets  oldest  by       in");
-	text_pad(text, begin, 33 + columns);
-	text_string(text, "at\n");
+	text_pad(text, begin, 33 + widths.in);
+	text_string(text, "at");
+	if (widths.has_from) {
+		text_pad(text, begin, 35 + widths.in + widths.at);
+		text_string(text, "from");
+	}
+	text_string(text, "\n");
 	for (size_t i = 0; i < table->n; i++)
-		put_line(text, &table->lines[i], columns);
+		put_line(text, &table->lines[i], &widths);
 }
 
 void text_table(const struct writing *writing)
