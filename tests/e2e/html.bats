@@ -276,8 +276,20 @@ ten_places() {
 	equal "$(cat expected)" "$(sed -n 1p seen | jq -c .)"
 	sees 2 '[0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3]'
 	sees 3 '["band0", "band1", "band2", "band3", "band4", "band5", "others", "open", "leaked"]'
-	sees 4 '["take /srv/app.py:1 8", "take /srv/app.py:2 0, once 7", "take /srv/app.py:3 6", "take /srv/app.py:4 5", "take /srv/app.py:5 4", "take /srv/app.py:6 3", "all others 3"]'
+	sees 4 '["8 take /srv/app.py:1", "0 (once 7) take /srv/app.py:2", "6 take /srv/app.py:3", "5 take /srv/app.py:4", "4 take /srv/app.py:5", "3 take /srv/app.py:6", "3 all others"]'
 	sees 5 '["/srv/app.py:1", "/srv/app.py:4"]'
+}
+
+@test "what only the end of the program closed counts to the end in the series, too" {
+	page_of series_by_end
+	local data="JSON.parse(document.getElementById('data').textContent)"
+	see "(data => data.series.filter(point => point[0] % 1000 < 9).map(point => point[2]))($data)" \
+		"(data => data.series_of_places.map(([, counts]) => data.series.map((point, i) => [point[0], counts[i]]).filter(pair => pair[0] % 1000 < 9).map(pair => pair[1])))($data)" \
+		"$(words '#chart text.last')" "$(words 'h1')"
+	sees 1 '[0, 3, 3, 3]'
+	sees 2 '[[0, 3, 3, 3]]'
+	sees 3 '["3 leaked"]'
+	sees 4 '["3 sockets leaked at 1 place"]'
 }
 
 @test "a running process keeps the series, and its leaks grow in it" {

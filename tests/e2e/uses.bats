@@ -87,6 +87,13 @@ first='([.frames[].function | select(startswith("__interceptor_")? | not)][0])'
 	grep -qE '^    last used [0-9.]+m?s ago by thread [0-9]+: received 5 bytes by recv\(\), where it was told$' text
 }
 
+@test "the table of places has where most sockets of each were last used" {
+	"$sockleak" run -O uses=yes --at-exit=all -o text -- "$host" worker by-a-duplicate >/dev/null
+	grep -qE '^     sockets  oldest  by       in +at +last used in$' text
+	grep -qE '^\[1\] +3 .*  parse .*uses\.c:[0-9]+$' text
+	[ "$(awk '{ print length }' text | sort -n | tail -n 1)" -le 100 ]
+}
+
 @test "the library's own report has the backtraces, and symbolize adds their lines" {
 	SOCKLEAK_OPTIONS=uses=yes:at_exit=all LD_PRELOAD=$library "$host" worker 2>errors >/dev/null
 	grep -qE '^  2 of 3 last used, e\.g\. .* by thread [0-9]+: received 5 bytes by recv\(\):$' errors

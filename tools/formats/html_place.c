@@ -313,6 +313,11 @@ static void put_where(const struct html *html, const struct findings_place *plac
 		put_frame(html, place->caller);
 		fputs("</span>", html->file);
 	}
+	if (place->n_uses && place->uses[0].n_frames) {
+		fputs(" <span class=\"from\">last used in ", html->file);
+		put_frame(html, text_first_row_of_use(&place->uses[0]));
+		fputs("</span>", html->file);
+	}
 	if (!place->n_origin)
 		fprintf(html->file, "origin %s",
 			place->origin_is_pending ? "pending"

@@ -288,6 +288,16 @@ function steps_to(most) {
 	return Array.from({length: Math.floor(most / step) + 1}, (_, i) => i * step);
 }
 
+// Of times that people count in, in ms; at most five of them make up the whole.
+function time_step(whole) {
+	for (const unit of [1, 10, 100, 1e3, 1e4, 6e4, 6e5, 36e5])
+		for (const n of unit === 6e5 || unit === 1e4 ? [1, 1.5, 3] : [1, 2, 5])
+			if (unit * n * 5 >= whole)
+				return unit * n;
+	const days = Math.ceil(whole / 5 / 864e5);
+	return days * 864e5;
+}
+
 // What leaked, as bands that stand on each other: of the places with the most, the
 // largest below, and of all others.
 function leaked_bands() {
@@ -326,8 +336,9 @@ function draw_chart(box, bands) {
 		svg.append(drawn("line", {class: "grid", x1: left, x2: width - right, y1: y(n), y2: y(n)}));
 		svg.append(drawn("text", {x: left - 8, y: y(n) + 4, "text-anchor": "end"}, n.toLocaleString("en")));
 	}
-	for (let i = 0; i <= 4; i++)
-		svg.append(drawn("text", {x: x(end[0] * i / 4), y: height - 6, "text-anchor": i ? "middle" : "start"}, i ? duration(Math.round(end[0] * i / 4)) : "0"));
+	const step = time_step(end[0]);
+	for (let ms = 0; ms <= end[0]; ms += step)
+		svg.append(drawn("text", {x: x(ms), y: height - 6, "text-anchor": ms ? "middle" : "start"}, ms ? duration(ms) : "0"));
 	for (const band of bands) {
 		const path = drawn("path", {class: band.class, d: forth(band.high) + back(band.low) + "Z"});
 		path.append(drawn("title", {}, name_of(band)));
@@ -347,10 +358,10 @@ function draw_chart(box, bands) {
 function list_bands(list, bands) {
 	for (const band of bands) {
 		const last = band.counts[band.counts.length - 1], most = Math.max(...band.counts);
-		const words = last.toLocaleString("en") + (most > last ? ", once " + most.toLocaleString("en") : "");
+		const words = last.toLocaleString("en") + (most > last ? " (once " + most.toLocaleString("en") + ")" : "");
 		const name = band.row ? element("button", {type: "button"}, ...band.row.details.querySelector(".where").cloneNode(true).childNodes) : "all others";
 
-		list.append(element("li", {}, element("i", {class: band.class}), name, " ", element("span", {class: "dim"}, words)));
+		list.append(element("li", {}, element("i", {class: band.class}), words, " ", name));
 		if (band.row)
 			name.addEventListener("click", () => show_place(band.row));
 	}

@@ -12,11 +12,21 @@
 /* Of a name and of a place in a line that begins with "told by recvfrom() in". */
 #define TOLD_COLUMNS 35
 
+static const struct text_frame *first_row(const struct text_frame *frames, unsigned n)
+{
+	const struct text_frame *own = stack_first_own(frames, n);
+
+	return own || !n ? own : &frames[0];
+}
+
 const struct text_frame *text_first_row(const struct findings_place *place)
 {
-	const struct text_frame *own = stack_first_own(place->origin, place->n_origin);
+	return first_row(place->origin, place->n_origin);
+}
 
-	return own || !place->n_origin ? own : &place->origin[0];
+const struct text_frame *text_first_row_of_use(const struct text_use *use)
+{
+	return first_row(use->frames, use->n_frames);
 }
 
 /* --- a line of a frame --- */

@@ -10,6 +10,7 @@
 /* With callers beside it. */
 #define SHORT_NAME_COLUMNS 22
 #define SHORT_AT_COLUMNS   18
+#define BEFORE_CALLS       31
 #define LEAST_AT_COLUMNS   8 /* of a caller's line; where there are fewer it is left out */
 
 #define WHY(why) [__builtin_ctz(SL_WHY_##why)] =
@@ -90,6 +91,7 @@ struct line {
 	enum text_list list;
 	const char *color;
 	size_t number;
+	const struct text_frame *beside; /* NULL = nothing */
 };
 
 /* The innermost call of the program's own, else why there is none. */
@@ -115,25 +117,46 @@ static void put_at(struct text *text, const struct line *line, size_t most)
 		text_where(text, first, most);
 }
 
-static void put_from(struct text *text, const struct line *line, size_t most)
+static void put_beside(struct text *text, const struct line *line, size_t most)
 {
-	const struct text_frame *caller = line->place->caller;
+	const struct text_frame *frame = line->beside;
 	size_t begin = text->used;
 
-	if (!caller)
+	if (!frame)
 		return;
-	text_function(text, caller, most);
+	text_function(text, frame, most);
 	size_t used = text_columns(text, begin);
-	if (used + 1 + LEAST_AT_COLUMNS > most || !(caller->file || caller->module))
+	if (used + 1 + LEAST_AT_COLUMNS > most || !(frame->file || frame->module))
 		return;
 	text_string(text, " ");
-	text_where(text, caller, most - used - 1);
+	text_where(text, frame, most - used - 1);
+}
+
+/* Sets what stands beside each place: where most of its sockets were last used, where
+ * uses are known, else the caller that tells it from others.  Returns the name of the
+ * column; NULL = there is none. */
+static const char *find_beside(struct line *lines, size_t n)
+{
+	bool has_use = false, has_caller = false;
+
+	for (size_t i = 0; i < n; i++) {
+		has_use |= lines[i].place->n_uses > 0;
+		has_caller |= lines[i].place->caller != NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct findings_place *place = lines[i].place;
+
+		if (!has_use)
+			lines[i].beside = place->caller;
+		else if (place->n_uses)
+			lines[i].beside = text_first_row_of_use(&place->uses[0]);
+	}
+	return has_use ? "last used in" : has_caller ? "from" : NULL;
 }
 
 /* The columns of calls; none is wider than need be. */
 struct widths {
 	size_t in, at;
-	bool has_from;
 };
 
 static size_t widest(const struct line *lines, size_t n,
@@ -153,17 +176,26 @@ static size_t widest(const struct line *lines, size_t n,
 	return columns;
 }
 
+static size_t cut(size_t *columns, size_t least, size_t n)
+{
+	size_t room = *columns > least ? *columns - least : 0;
+
+	*columns -= n < room ? n : room;
+	return n < room ? n : room;
+}
+
 static struct widths widths_of(const struct line *lines, size_t n)
 {
-	struct widths widths = {0};
+	struct widths widths = {widest(lines, n, put_in, NAME_COLUMNS),
+				widest(lines, n, put_at, NAME_COLUMNS)};
+	size_t beside = widest(lines, n, put_beside, NAME_COLUMNS);
+	size_t all = BEFORE_CALLS + widths.in + 2 + widths.at + 2 + beside;
 
-	for (size_t i = 0; i < n; i++)
-		widths.has_from |= lines[i].place->caller != NULL;
-	widths.in = widest(lines, n, put_in,
-			   widths.has_from ? SHORT_NAME_COLUMNS : NAME_COLUMNS);
-	widths.at = widest(lines, n, put_at,
-			   widths.has_from ? SHORT_AT_COLUMNS
-					   : TEXT_MAX_COLUMNS - 33 - widths.in);
+	if (beside && all > TEXT_MAX_COLUMNS) {
+		all -= cut(&widths.at, SHORT_AT_COLUMNS, all - TEXT_MAX_COLUMNS);
+		if (all > TEXT_MAX_COLUMNS)
+			cut(&widths.in, SHORT_NAME_COLUMNS, all - TEXT_MAX_COLUMNS);
+	}
 	return widths;
 }
 
@@ -177,11 +209,11 @@ static void put_calls(struct text *text, const struct line *line,
 		return;
 	text_pad(text, begin, widths->in + 2);
 	room -= widths->in + 2;
-	put_at(text, line, widths->at < room ? widths->at : room);
-	if (!line->place->caller)
+	put_at(text, line, line->beside && widths->at < room ? widths->at : room);
+	if (!line->beside)
 		return;
 	text_pad(text, begin, widths->in + 2 + widths->at + 2);
-	put_from(text, line, room - widths->at - 2);
+	put_beside(text, line, room - widths->at - 2);
 }
 
 static void put_line(struct text *text, const struct line *line,
@@ -209,7 +241,8 @@ static void put_line(struct text *text, const struct line *line,
 	begin = text->used;
 	text_string(text, call ? call : "-");
 	text_pad(text, begin, 9);
-	put_calls(text, line, widths, TEXT_MAX_COLUMNS - 31 - strlen(lists[line->list]));
+	put_calls(text, line, widths,
+		  TEXT_MAX_COLUMNS - BEFORE_CALLS - strlen(lists[line->list]));
 	text_string(text, lists[line->list]);
 	text_string(text, "\n");
 }
@@ -217,6 +250,7 @@ static void put_line(struct text *text, const struct line *line,
 struct table {
 	struct line *lines;
 	size_t n;
+	const char *beside; /* the name of the last column; NULL = there is none */
 };
 
 static void put_table(struct text *text, const void *of)
@@ -226,11 +260,11 @@ static void put_table(struct text *text, const void *of)
 	size_t begin = text->used;
 
 	text_string(text, "     sockets  oldest  by       in");
-	text_pad(text, begin, 33 + widths.in);
+	text_pad(text, begin, BEFORE_CALLS + widths.in + 2);
 	text_string(text, "at");
-	if (widths.has_from) {
-		text_pad(text, begin, 35 + widths.in + widths.at);
-		text_string(text, "from");
+	if (table->beside) {
+		text_pad(text, begin, BEFORE_CALLS + widths.in + 2 + widths.at + 2);
+		text_string(text, table->beside);
 	}
 	text_string(text, "\n");
 	for (size_t i = 0; i < table->n; i++)
@@ -250,9 +284,11 @@ void text_table(const struct writing *writing)
 		struct text_places places = text_places_of(findings, list);
 
 		for (size_t i = 0; i < places.n; i++, table.n++)
-			table.lines[table.n] = (struct line){writing, &places.at[i], list,
-							     places.color, table.n + 1};
+			table.lines[table.n] =
+				(struct line){writing,      &places.at[i], list,
+					      places.color, table.n + 1,   NULL};
 	}
+	table.beside = find_beside(table.lines, table.n);
 	char *at = format_block(put_table, &table, &bytes);
 	fwrite(at, 1, bytes, writing->file);
 	fputc('\n', writing->file);

@@ -86,6 +86,7 @@ size_t text_n_would_count(const struct findings *findings);
 /* The frame that stands for a place: the innermost of the program's own, else the
  * innermost; NULL = it has none. */
 const struct text_frame *text_first_row(const struct findings_place *place);
+const struct text_frame *text_first_row_of_use(const struct text_use *use);
 /* "big.cc:22", or "app+0x1234" where no line is known; at most `columns` wide. */
 void text_where(struct text *text, const struct text_frame *frame, size_t columns);
 /* The function's name in short, at most `columns` wide. */

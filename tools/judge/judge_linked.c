@@ -105,6 +105,7 @@ struct findings *judge_linked(struct merge *merge)
 		if (judging_find_socket(merge, socket))
 			judging_add_to_place(merge, &places, socket);
 	}
+	linked_join_series(merge);
 	count_uncounted(merge);
 	gather(findings, &places);
 	count_late(findings);

@@ -297,7 +297,7 @@ static uint64_t leaked_since_ns(const struct merge *merge, const struct row *row
 	const struct process_facts *process = &merge->processes[row->process].facts;
 	uint64_t past_grace_ns = from->idle_since_ns + process->grace_ns;
 
-	if (from->verdict == SL_LEAK_GRACE && past_grace_ns < from->scanned_ns)
+	if (from->verdict == SL_LEAK_GRACE && past_grace_ns <= from->scanned_ns)
 		return past_grace_ns;
 	return from->verdict >= SL_LEAK_GRACE ? process->scanned_ns : 0;
 }
@@ -306,13 +306,11 @@ static void find_span(const struct merge *merge, const struct joined *socket,
 		      struct findings_socket *found)
 {
 	for (const struct row *row = socket->rows; row; row = row->next) {
-		bool is_closed =
-			!row->row.held && found->closed != FINDINGS_CLOSED_BY_END;
 		uint64_t since_ns = row->is_from_kernel ? 0 : leaked_since_ns(merge, row);
 
 		if (since_ns && (row->row.held || row->row.ended_ns))
 			linked_span(merge, row->process, since_ns,
-				    is_closed ? row->row.ended_ns : 0, found);
+				    row->row.held ? 0 : row->row.ended_ns, found);
 	}
 }
 

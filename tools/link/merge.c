@@ -11,10 +11,10 @@
  * former program says of a socket is overruled by what the ledger of the later one
  * says.  What the ledger does not tell is found out once all have been added, in this
  * order: how each process ended (settle_ends()); which process started it
- * (merge_parents.c); how many sockets were open over time (merge_series.c); which row of
- * a former program is of a socket that a later one has, and which rows are overruled
- * (merge_exec.c); and which sockets are held by processes that keep no ledger
- * (merge_elsewhere.c), the only step that asks the kernel. */
+ * (merge_parents.c); which row of a former program is of a socket that a later one has,
+ * and which rows are overruled (merge_exec.c); and which sockets are held by processes
+ * that keep no ledger (merge_elsewhere.c), the only step that asks the kernel.  How many
+ * sockets were open over time (merge_series.c) is joined once they are judged. */
 #include "link/merge.h"
 
 #include "kernel/process.h"
@@ -454,7 +454,6 @@ void merge_link(struct merge *merge)
 {
 	settle_ends(merge);
 	linked_find_parents(merge);
-	linked_join_series(merge);
 	linked_join_over_exec(merge);
 	for (struct joined *socket = merge->sockets; socket; socket = socket->hh.next)
 		linked_mark_overruled(merge, socket);

@@ -33,8 +33,9 @@ void linked_take_series(struct merge *merge, struct process *process,
 						    from->open, from->leaked};
 	}
 	/* Sockets that only the end of the program closed count as held to the end. */
-	if (n > 1 && head->ended == SL_ENDED_EXIT &&
-	    points[n - 1].leaked < points[n - 2].leaked) {
+	process->end_is_carried = n > 1 && head->ended == SL_ENDED_EXIT &&
+				  points[n - 1].leaked < points[n - 2].leaked;
+	if (process->end_is_carried) {
 		points[n - 1].open = points[n - 2].open;
 		points[n - 1].leaked = points[n - 2].leaked;
 	}
@@ -82,14 +83,19 @@ void linked_span(const struct merge *merge, uint32_t process, uint64_t from_ns,
 		 uint64_t to_ns, struct findings_socket *found)
 {
 	const struct process *of = &merge->processes[process];
-	uint32_t first = n_points_before(of, realtime_ms(of, from_ns));
-	uint32_t end = to_ns ? n_points_before(of, realtime_ms(of, to_ns)) : of->n_points;
+	uint32_t n = of->n_points, first = n_points_before(of, realtime_ms(of, from_ns));
+	uint32_t end = to_ns ? n_points_before(of, realtime_ms(of, to_ns)) : n;
 
 	if (first >= end)
 		return;
+	if (end + 1 == n && of->end_is_carried)
+		end = n;
+	for (; end < n && found->closed == FINDINGS_CLOSED_BY_END; end++) {
+		of->points[end].open++;
+		of->points[end].leaked++;
+	}
 	uint64_t from_ms = of->points[first].ms;
-	uint64_t to_ms =
-		end < of->n_points ? of->points[end].ms : end_of_series(merge, process);
+	uint64_t to_ms = end < n ? of->points[end].ms : end_of_series(merge, process);
 	if (!found->leaked_to_ms || from_ms < found->leaked_from_ms)
 		found->leaked_from_ms = from_ms;
 	if (to_ms > found->leaked_to_ms)
