@@ -8,6 +8,7 @@ PYTHONPATH=.).  Without the library it does nothing.
 """
 
 import ctypes
+import re
 
 import pytest
 
@@ -31,12 +32,16 @@ def find_library():
 LIBRARY = find_library()
 
 
+PYTEST_FRAME = re.compile(r" +#\d+ .* at \S*/(_pytest/|pluggy/|pytest/__main__)")
+
+
 def last_text():
-    """What the last check has found, as a report shows it."""
+    """What the last check has found, as a report shows it, without pytest's own frames."""
     size = LIBRARY.sockleak_text(None, 0) + 1
     buffer = ctypes.create_string_buffer(size)
     LIBRARY.sockleak_text(buffer, size)
-    return buffer.value.decode(errors="replace")
+    lines = buffer.value.decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if not PYTEST_FRAME.match(line))
 
 
 @pytest.fixture(autouse=True)
