@@ -89,6 +89,9 @@ row() {
 	make_sockets growing
 	printf '\n\n' >&"${SOCKETS[1]}"
 	wait_until 60 eval 'run -0 "$sockleak" scan --grace=0s :$port; row "python3 \(pid $pid\) at 127.0.0.1:$port CLOSE_WAIT 3 3 [0-9.]+m?s"'
+	# So it stands in README.
+	shown() { tr -s ' ' | sed -E 's/^[a-z0-9]+ \(pid [0-9]+/NAME (pid N/; s/([.]1):[0-9]+/\1:N/; s/ [0-9.]+m?(s|[0-9]+s)( or longer|$)/ AGE\2/'; }
+	equal "$(sed -n '/^PROCESS  .*OLDEST$/,/never accepted/p' README.md | shown)" "$(shown <<<"$output")"
 }
 
 @test "process ids, names and ports say of what to tell" {
