@@ -138,6 +138,20 @@ keys() {
 	wait_until 60 test -s status
 }
 
+@test "where no process can be looked at, how to start one is said" {
+	unshare -pf --mount-proc true 2>/dev/null || skip "PID namespaces are not permitted here"
+	run -0 unshare -pf --mount-proc "$sockleak" top --count=1
+	equal '0 processes, 0 sockets open, 0 leaked (`sockleak run` starts a program that can be looked at)' "$output"
+	run -0 unshare -pf --mount-proc "$sockleak" list
+	equal 'sockleak: 0 processes keep a ledger, 0 sockets leaked (`sockleak run` starts a program that keeps one).' "$output"
+}
+
+@test "the column of reasons is no wider than they are" {
+	leaks open 2 leave read
+	wait_until 60 table_says '^ +2 .* eof-read  take '
+	grep -q '  WHY       WHERE$' table
+}
+
 @test "a terminal that cannot be drawn on is named" {
 	leaks open 1
 	wait_until 60 table_says '^1 process'

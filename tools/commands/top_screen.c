@@ -91,12 +91,12 @@ static void draw_rows(const struct screen *screen)
 	size_t first = chosen >= room ? chosen - room + 1 : 0;
 	char line[TOP_LINE_BYTES];
 
-	top_put_columns(line);
+	top_put_columns(screen->top, line);
 	attron(A_BOLD);
 	draw_line(FIRST_ROW - 1, line);
 	attroff(A_BOLD);
 	for (size_t i = first; i < n && i < first + room; i++) {
-		top_put_row(&rows[i], line);
+		top_put_row(screen->top, &rows[i], line);
 		if (i == chosen)
 			attron(A_REVERSE);
 		draw_line(FIRST_ROW + (int)(i - first), line);

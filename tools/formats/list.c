@@ -256,6 +256,8 @@ static void put_summary(struct text *text, const struct list *list)
 						: " processes keep a ledger, ");
 	format_put_count(text, n_leaks, n_leaks == 1 ? " socket" : " sockets");
 	text_string(text, " leaked");
+	if (!list->n_processes && !list->n_unseen)
+		text_string(text, " (`sockleak run` starts a program that keeps one)");
 	if (list->n_unseen) {
 		text_string(text, "; ");
 		format_put_count(

@@ -35,6 +35,7 @@ struct top {
 	struct look looks[N_LOOKS];
 	size_t n_looks; /* ever taken */
 	struct history *histories;
+	int why_columns; /* of all rows */
 	struct top_row *rows;
 	size_t n_rows;
 	enum top_order order;
@@ -104,6 +105,30 @@ static void take_place(struct top *top, const struct findings_place *place,
 		(struct sample){now_ms, place->n_sockets};
 }
 
+static void put_whys(const struct findings_place *place, char *cell, size_t size)
+{
+	struct text text = {.at = cell, .size = size - 1};
+
+	text_whys(&text, place->why);
+	cell[text.used] = 0;
+}
+
+#define WHY "WHY"
+/* No wider than need be: a terminal may be narrow. */
+static int why_columns(const struct top *top)
+{
+	size_t widest = strlen(WHY);
+
+	for (size_t i = 0; i < top->n_rows; i++) {
+		char why[128];
+
+		put_whys(top->rows[i].place, why, sizeof(why));
+		if (strlen(why) > widest)
+			widest = strlen(why);
+	}
+	return (int)widest;
+}
+
 void top_take(struct top *top, struct findings *findings, uint64_t now_ms)
 {
 	struct look look = {.leaked = findings_n_leaked(findings)};
@@ -117,6 +142,7 @@ void top_take(struct top *top, struct findings *findings, uint64_t now_ms)
 	top->n_rows = 0;
 	for (size_t i = 0; i < findings->n_leaks; i++)
 		take_place(top, &findings->leaks[i], now_ms);
+	top->why_columns = why_columns(top);
 	if (top->findings)
 		findings_free(top->findings);
 	top->findings = findings;
@@ -180,9 +206,11 @@ void top_put_head(const struct top *top, char line[TOP_LINE_BYTES])
 	const struct look *look = last_look(top);
 	size_t n = top->findings->n_processes;
 
-	snprintf(line, TOP_LINE_BYTES, "%zu %s, %" PRIu64 " %s open, %" PRIu64 " leaked",
-		 n, n == 1 ? "process" : "processes", look->open,
-		 look->open == 1 ? "socket" : "sockets", look->leaked);
+	snprintf(line, TOP_LINE_BYTES,
+		 "%zu %s, %" PRIu64 " %s open, %" PRIu64 " leaked%s", n,
+		 n == 1 ? "process" : "processes", look->open,
+		 look->open == 1 ? "socket" : "sockets", look->leaked,
+		 n ? "" : " (`sockleak run` starts a program that can be looked at)");
 }
 
 void top_put_sparkline(const struct top *top, bool leaked, bool utf8, unsigned width,
@@ -214,12 +242,12 @@ void top_put_sparkline(const struct top *top, bool leaked, bool utf8, unsigned w
 	line[text.used] = 0;
 }
 
-#define COLUMNS "%8s  %7s  %7s  %-26s  %s"
+#define COLUMNS "%8s  %7s  %7s  %-*s  %s"
 
-void top_put_columns(char line[TOP_LINE_BYTES])
+void top_put_columns(const struct top *top, char line[TOP_LINE_BYTES])
 {
-	snprintf(line, TOP_LINE_BYTES, COLUMNS, "LEAKED", "+/MIN", "OLDEST", "WHY",
-		 "WHERE");
+	snprintf(line, TOP_LINE_BYTES, COLUMNS, "LEAKED", "+/MIN", "OLDEST",
+		 top->why_columns, WHY, "WHERE");
 }
 
 static void put_oldest(const struct findings_place *place, char *cell, size_t size)
@@ -230,15 +258,8 @@ static void put_oldest(const struct findings_place *place, char *cell, size_t si
 	cell[text.used] = 0;
 }
 
-static void put_whys(const struct findings_place *place, char *cell, size_t size)
-{
-	struct text text = {.at = cell, .size = size - 1};
-
-	text_whys(&text, place->why);
-	cell[text.used] = 0;
-}
-
-void top_put_row(const struct top_row *row, char line[TOP_LINE_BYTES])
+void top_put_row(const struct top *top, const struct top_row *row,
+		 char line[TOP_LINE_BYTES])
 {
 	char leaked[24], growth[24] = "-", oldest[24], why[128], where[512];
 
@@ -248,7 +269,8 @@ void top_put_row(const struct top_row *row, char line[TOP_LINE_BYTES])
 	put_oldest(row->place, oldest, sizeof(oldest));
 	put_whys(row->place, why, sizeof(why));
 	format_where(row->place, where, sizeof(where));
-	snprintf(line, TOP_LINE_BYTES, COLUMNS, leaked, growth, oldest, why, where);
+	snprintf(line, TOP_LINE_BYTES, COLUMNS, leaked, growth, oldest, top->why_columns,
+		 why, where);
 }
 
 void top_print(const struct top *top, FILE *file)
@@ -259,10 +281,10 @@ void top_print(const struct top *top, FILE *file)
 	fprintf(file, "%s\n", line);
 	if (!top->n_rows)
 		return;
-	top_put_columns(line);
+	top_put_columns(top, line);
 	fprintf(file, "%s\n", line);
 	for (size_t i = 0; i < top->n_rows; i++) {
-		top_put_row(&top->rows[i], line);
+		top_put_row(top, &top->rows[i], line);
 		fprintf(file, "%s\n", line);
 	}
 }

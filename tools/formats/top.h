@@ -38,8 +38,9 @@ void top_put_head(const struct top *top, char line[TOP_LINE_BYTES]);
 void top_put_sparkline(const struct top *top, bool leaked, bool utf8, unsigned width,
 		       char line[TOP_LINE_BYTES]);
 /* The names of the columns, and what stands below them. */
-void top_put_columns(char line[TOP_LINE_BYTES]);
-void top_put_row(const struct top_row *row, char line[TOP_LINE_BYTES]);
+void top_put_columns(const struct top *top, char line[TOP_LINE_BYTES]);
+void top_put_row(const struct top *top, const struct top_row *row,
+		 char line[TOP_LINE_BYTES]);
 
 /* All of it, without sparklines. */
 void top_print(const struct top *top, FILE *file);
