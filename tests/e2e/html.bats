@@ -247,13 +247,17 @@ ten_places() {
 	local series="JSON.parse(document.getElementById('data').textContent).series"
 	see "$series.filter(point => point[0] % 2000 < 30).map(point => point[1])" "document.querySelector('#chart svg').getAttribute('aria-label')" \
 		"document.querySelectorAll('#chart path').length" "document.getElementById('series').hidden"
-	sees 1 '[10, 20, 40, 60, 70]'
-	sees 2 '"from 10 to 70 sockets open, from 0 to 5 leaked, in 8.0s"'
+	sees 1 '[10, 20, 40, 60, 30]'
+	sees 2 '"from 10 to 30 sockets open, from 0 to 2 leaked, in 8.0s"'
 	sees 3 3
 	sees 4 false
 	page_of places
 	see "document.getElementById('series').hidden"
 	sees 1 true
+	page_of series_at_end
+	see "document.getElementById('series').hidden" "JSON.parse(document.getElementById('data').textContent).series.length > 1"
+	sees 1 true
+	sees 2 true
 }
 
 @test "what leaked over time is divided by place: the six largest, closed ones too, and the others" {
@@ -266,7 +270,8 @@ ten_places() {
 		"(data => $seconds(data.series.map((point, i) => point[2] - data.series_of_places.reduce((n, [, counts]) => n + counts[i], 0))))($data)" \
 		"[...document.querySelectorAll('#chart path')].map(path => path.className.baseVal)" \
 		"$(words '#bands li')" \
-		"document.querySelectorAll('#bands button')[3].click(), [...document.querySelectorAll('details.place[open]')].map(one => one.querySelector('.where .at').textContent)"
+		"document.querySelectorAll('#bands a')[3].click(), [...document.querySelectorAll('details.place[open]')].map(one => one.querySelector('.where .at').textContent)" \
+		"document.querySelector('#chart .band0').getAttribute('d')"
 	local place from
 	for place in 1 2 3 4 5 6; do
 		from=$((9 - place))
@@ -275,6 +280,8 @@ ten_places() {
 	done | jq -sc . >expected
 	equal "$(cat expected)" "$(sed -n 1p seen | jq -c .)"
 	sees 2 '[0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3]'
+	# What came last has a width as well.
+	[[ $(sed -n 6p seen) == '"M'*'h8V'* ]]
 	sees 3 '["band0", "band1", "band2", "band3", "band4", "band5", "others", "open", "leaked"]'
 	sees 4 '["8 take /srv/app.py:1", "0 (once 7) take /srv/app.py:2", "6 take /srv/app.py:3", "5 take /srv/app.py:4", "4 take /srv/app.py:5", "3 take /srv/app.py:6", "3 all others"]'
 	sees 5 '["/srv/app.py:1", "/srv/app.py:4"]'

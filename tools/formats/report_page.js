@@ -322,18 +322,19 @@ function name_of(band) {
 
 function draw_chart(box, bands) {
 	const series = data.series, end = series[series.length - 1];
-	const width = Math.max(320, box.clientWidth), height = 230, left = 46, right = 90, bottom = 24, top = 10;
+	const width = Math.max(320, box.clientWidth), height = 230, left = 46, right = 98, tail = 8, bottom = 24, top = 10;
 	const most = Math.max(1, ...series.map((point) => Math.max(point[1], point[2])));
 	const x = (ms) => left + ms / end[0] * (width - left - right);
 	const y = (n) => height - bottom - n / most * (height - bottom - top);
 	// A count stands until the next one.
-	const forth = (counts) => "M" + counts.map((n, i) => x(series[i][0]).toFixed(1) + (i ? "V" : " ") + y(n).toFixed(1)).join("H");
+	// What was first seen at the last look has a width, too.
+	const forth = (counts) => "M" + counts.map((n, i) => x(series[i][0]).toFixed(1) + (i ? "V" : " ") + y(n).toFixed(1)).join("H") + "h" + tail;
 	const back = (counts) => counts.map((n, i) => "V" + y(n).toFixed(1) + "H" + x(series[i][0]).toFixed(1)).reverse().join("");
 	const svg = drawn("svg", {role: "img", viewBox: "0 0 " + width + " " + height,
 		"aria-label": "from " + series[0][1] + " to " + end[1] + " sockets open, from " + series[0][2] + " to " + end[2] + " leaked, in " + duration(end[0])});
 
 	for (const n of steps_to(most)) {
-		svg.append(drawn("line", {class: "grid", x1: left, x2: width - right, y1: y(n), y2: y(n)}));
+		svg.append(drawn("line", {class: "grid", x1: left, x2: width - right + tail, y1: y(n), y2: y(n)}));
 		svg.append(drawn("text", {x: left - 8, y: y(n) + 4, "text-anchor": "end"}, n.toLocaleString("en")));
 	}
 	const step = time_step(end[0]);
@@ -349,8 +350,8 @@ function draw_chart(box, bands) {
 	// The two words do not stand on each other.
 	const leaked_at = y(end[2]) + 4, open_at = Math.min(y(end[1]) + 4, leaked_at - 15);
 	const down = Math.max(0, 12 - open_at);
-	svg.append(drawn("text", {x: width - right + 8, y: open_at + down}, end[1].toLocaleString("en") + " open"));
-	svg.append(drawn("text", {class: "last", x: width - right + 8, y: leaked_at + down}, end[2].toLocaleString("en") + " leaked"));
+	svg.append(drawn("text", {x: width - right + tail + 6, y: open_at + down}, end[1].toLocaleString("en") + " open"));
+	svg.append(drawn("text", {class: "last", x: width - right + tail + 6, y: leaked_at + down}, end[2].toLocaleString("en") + " leaked"));
 	box.replaceChildren(svg);
 }
 
@@ -359,15 +360,19 @@ function list_bands(list, bands) {
 	for (const band of bands) {
 		const last = band.counts[band.counts.length - 1], most = Math.max(...band.counts);
 		const words = last.toLocaleString("en") + (most > last ? " (once " + most.toLocaleString("en") + ")" : "");
-		const name = band.row ? element("button", {type: "button"}, ...band.row.details.querySelector(".where").cloneNode(true).childNodes) : "all others";
+		const name = band.row ? element("a", {href: "#" + band.row.details.id}, ...band.row.details.querySelector(".where").cloneNode(true).childNodes) : "all others";
 
 		list.append(element("li", {}, element("i", {class: band.class}), words, " ", name));
 		if (band.row)
-			name.addEventListener("click", () => show_place(band.row));
+			name.addEventListener("click", (event) => {
+				event.preventDefault();
+				show_place(band.row);
+			});
 	}
 }
 
-if (data.series.length > 1) {
+// Of a program that was looked at only at its end there is nothing to tell over time.
+if (data.series.slice(0, -1).some((point) => point[1] > 0)) {
 	const box = document.getElementById("chart"), bands = leaked_bands();
 	document.getElementById("series").hidden = false;
 	window.addEventListener("resize", () => draw_chart(box, bands));

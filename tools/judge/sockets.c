@@ -305,12 +305,18 @@ static uint64_t leaked_since_ns(const struct merge *merge, const struct row *row
 static void find_span(const struct merge *merge, const struct joined *socket,
 		      struct findings_socket *found)
 {
-	for (const struct row *row = socket->rows; row; row = row->next) {
-		uint64_t since_ns = row->is_from_kernel ? 0 : leaked_since_ns(merge, row);
+	const struct row *by_end = found->closed == FINDINGS_CLOSED_BY_END
+					   ? last_closer(merge, socket)
+					   : NULL;
 
-		if (since_ns && (row->row.held || row->row.ended_ns))
-			linked_span(merge, row->process, since_ns,
-				    row->row.held ? 0 : row->row.ended_ns, found);
+	for (const struct row *row = socket->rows; row; row = row->next) {
+		struct linked_span span = {row->process, leaked_since_ns(merge, row),
+					   row->row.held ? 0 : row->row.ended_ns,
+					   row == by_end};
+
+		if (span.from_ns && !row->is_from_kernel &&
+		    (row->row.held || row->row.ended_ns))
+			linked_add_span(merge, &span, found);
 	}
 }
 

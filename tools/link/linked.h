@@ -67,8 +67,7 @@ struct process {
 	uint64_t pid_namespace, started_ns, started_realtime_ns;
 	struct findings_point *points; /* ascending by time */
 	uint32_t n_points;
-	bool end_is_carried; /* the last point was made the same as that before it */
-	uint64_t n_opened;   /* sockets held at the last scan that it did not inherit */
+	uint64_t n_opened; /* sockets held at the last scan that it did not inherit */
 };
 
 struct row { /* one process's view */
@@ -159,12 +158,16 @@ void linked_find_parents(struct merge *merge);
 void linked_take_series(struct merge *merge, struct process *process,
 			const struct sl_header *head);
 void linked_join_series(struct merge *merge);
-/* That a process held a leak from one time of its clock to another one, 0 = to its end:
- * the span of the socket in the series grows by the points that count it.  If only the
- * end of the program closed it, all points to the end count it.  Before the series are
- * joined. */
-void linked_span(const struct merge *merge, uint32_t process, uint64_t from_ns,
-		 uint64_t to_ns, struct findings_socket *found);
+/* That a process held a leak, by its own clock. */
+struct linked_span {
+	uint32_t process;
+	uint64_t from_ns, to_ns; /* to_ns 0 = to its end */
+	bool by_end; /* only the end of the program closed it: points behind it count it */
+};
+/* The socket's span in the series grows by the points that count it.  Before the series
+ * are joined. */
+void linked_add_span(const struct merge *merge, const struct linked_span *span,
+		     struct findings_socket *found);
 
 /* merge_elsewhere.c */
 

@@ -32,13 +32,6 @@ void linked_take_series(struct merge *merge, struct process *process,
 		points[i] = (struct findings_point){realtime_ms(process, from->time_ns),
 						    from->open, from->leaked};
 	}
-	/* Sockets that only the end of the program closed count as held to the end. */
-	process->end_is_carried = n > 1 && head->ended == SL_ENDED_EXIT &&
-				  points[n - 1].leaked < points[n - 2].leaked;
-	if (process->end_is_carried) {
-		points[n - 1].open = points[n - 2].open;
-		points[n - 1].leaked = points[n - 2].leaked;
-	}
 	process->points = points;
 	process->n_points = n;
 }
@@ -79,23 +72,24 @@ static const struct findings_point *point_at(const struct merge *merge, size_t p
 	return n && ms < end_of_series(merge, process) ? &from->points[n - 1] : NULL;
 }
 
-void linked_span(const struct merge *merge, uint32_t process, uint64_t from_ns,
-		 uint64_t to_ns, struct findings_socket *found)
+void linked_add_span(const struct merge *merge, const struct linked_span *span,
+		     struct findings_socket *found)
 {
-	const struct process *of = &merge->processes[process];
-	uint32_t n = of->n_points, first = n_points_before(of, realtime_ms(of, from_ns));
-	uint32_t end = to_ns ? n_points_before(of, realtime_ms(of, to_ns)) : n;
+	const struct process *of = &merge->processes[span->process];
+	uint32_t n = of->n_points;
+	uint32_t first = n_points_before(of, realtime_ms(of, span->from_ns));
+	uint32_t end =
+		span->to_ns ? n_points_before(of, realtime_ms(of, span->to_ns)) : n;
 
 	if (first >= end)
 		return;
-	if (end + 1 == n && of->end_is_carried)
-		end = n;
-	for (; end < n && found->closed == FINDINGS_CLOSED_BY_END; end++) {
+	for (; end < n && span->by_end; end++) {
 		of->points[end].open++;
 		of->points[end].leaked++;
 	}
 	uint64_t from_ms = of->points[first].ms;
-	uint64_t to_ms = end < n ? of->points[end].ms : end_of_series(merge, process);
+	uint64_t to_ms =
+		end < n ? of->points[end].ms : end_of_series(merge, span->process);
 	if (!found->leaked_to_ms || from_ms < found->leaked_from_ms)
 		found->leaked_from_ms = from_ms;
 	if (to_ms > found->leaked_to_ms)
