@@ -39,14 +39,16 @@ glance() {
 	make_ledgers one_helper
 	"$sockleak" report --output=text --tap=tap --html=page.html --github ledgers 2>annotations
 	sed -n '/^     sockets  oldest/,/^$/p' text >table
-	equal "     sockets  oldest  by       in    at              from
-[1]        5    8.0s  accept   take  /srv/pool.py:7  main /srv/main.py:90
-[2]        4    8.0s  accept   take  /srv/pool.py:7  main /srv/main.py:91
-[3]        3    8.0s  accept   take  /srv/pool.py:7  upload /srv/api.py:30
-[4]        2    8.0s  accept   take  /srv/pool.py:7
-[5]        1    8.0s  accept   take  /srv/pool.py:7  upload /srv/api.py:30" "$(cat table)"
-	grep -q '^not ok 2 - .*, opened in take (/srv/pool\.py:7) from main (/srv/main\.py:91)$' tap
-	grep -q '^not ok 4 - .*, opened in take (/srv/pool\.py:7)$' tap
+	equal "     sockets  oldest  by       in            at              from
+[1]        7    8.0s  accept   note: for /a
+[2]        6    8.0s  accept   note: for /b
+[3]        5    8.0s  accept   take          /srv/pool.py:7  main /srv/main.py:90
+[4]        4    8.0s  accept   take          /srv/pool.py:7  main /srv/main.py:91
+[5]        3    8.0s  accept   take          /srv/pool.py:7  upload /srv/api.py:30
+[6]        2    8.0s  accept   take          /srv/pool.py:7
+[7]        1    8.0s  accept   take          /srv/pool.py:7  upload /srv/api.py:30" "$(cat table)"
+	grep -q '^not ok 4 - .*, opened in take (/srv/pool\.py:7) from main (/srv/main\.py:91)$' tap
+	grep -q '^not ok 6 - .*, opened in take (/srv/pool\.py:7)$' tap
 	equal "from main from upload" "$(grep -oE 'take( from [a-z]+)?::' annotations | sed 's/take *//; s/:://' | sort -u | xargs)"
 	equal 4 "$(grep -c '<span class="from">from <span class="name">[a-z]*</span>' page.html)"
 }

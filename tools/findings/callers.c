@@ -40,12 +40,11 @@ static int compare_frames(const struct text_frame *a, const struct text_frame *b
 
 	if (result == 0 && a->line != b->line)
 		result = a->line < b->line ? -1 : 1;
-	if (result == 0 && a->file)
-		result = compare_names(a->function, b->function);
-	if (result || a->file)
-		return result;
-	result = compare_strings(a->module, b->module);
-	return result ? result : (a->offset > b->offset) - (a->offset < b->offset);
+	if (result == 0 && !a->file)
+		result = compare_strings(a->module, b->module);
+	if (result == 0 && !a->file && a->offset != b->offset)
+		result = a->offset < b->offset ? -1 : 1;
+	return result ? result : compare_names(a->function, b->function);
 }
 
 static unsigned n_common(const struct calls *a, const struct calls *b)

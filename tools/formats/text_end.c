@@ -205,7 +205,8 @@ static void put_calls(struct text *text, const struct line *line,
 	size_t begin = text->used;
 
 	put_in(text, line, widths->in);
-	if (!line->place->n_origin)
+	if (!line->place->n_origin ||
+	    (!line->beside && !widest(line, 1, put_at, widths->at)))
 		return;
 	text_pad(text, begin, widths->in + 2);
 	room -= widths->in + 2;
