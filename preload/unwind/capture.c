@@ -141,9 +141,14 @@ struct capture *capture_take(uint64_t key, uint64_t frame_end,
 	capture->module_list_version = module_list_version();
 	capture->extension = NULL;
 	capture->n_returns = 0;
-	if (!stack_copy(words, frame_end, &capture->copy))
+	if (!stack_copy(words, frame_end, &capture->copy)) {
 		capture->n_returns = stack_returns(words, frame_end, capture->returns,
 						   CAPTURE_MAX_SHORT);
+		return capture;
+	}
+	uint64_t read_end = words[REGISTERS_SP] + capture->copy.bytes;
+	if (read_end > frame_end && stack_is_own(words[REGISTERS_SP], 0))
+		capture->frame_end = read_end;
 	return capture;
 }
 

@@ -24,9 +24,9 @@
 ARENA_TABLE static uint32_t buckets[N_BUCKETS][N_ALIKE]; /* atomic; words, 0 = free */
 static _Atomic bool is_used;                             /* not all are free */
 
-static uint32_t *bucket_of(const struct capture *capture)
+static uint32_t *bucket_of(uint64_t key)
 {
-	return buckets[(capture->key * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
+	return buckets[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
 }
 
 /* What is to be compared, as read at one moment. */
@@ -104,7 +104,7 @@ void capture_dedup_forget_all(void)
 /* The word of a capture that waits and has the same callers; 0 = none. */
 static uint32_t find(const struct capture *capture)
 {
-	uint32_t *bucket = bucket_of(capture);
+	uint32_t *bucket = bucket_of(capture->key);
 
 	for (unsigned i = 0; i < N_ALIKE; i++) {
 		uint32_t word = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
@@ -116,11 +116,28 @@ static uint32_t find(const struct capture *capture)
 	return 0;
 }
 
+UNCHECKED_MEMORY uint64_t capture_dedup_frame_end(uint64_t key, uint64_t stack,
+						  uint64_t frame_end)
+{
+	uint32_t *bucket = bucket_of(key);
+
+	for (unsigned i = 0; i < N_ALIKE; i++) {
+		uint32_t word = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
+		const struct capture *waiting = capture_of(word);
+		uint64_t read_end = waiting->frame_end;
+		if (word && waiting->key == key && !waiting->extension &&
+		    waiting->words[REGISTERS_SP] == stack && read_end > frame_end &&
+		    capture_still_waits(word))
+			return read_end;
+	}
+	return frame_end;
+}
+
 /* Lets `word`, which stands for `capture`, be found.  false: as many of this call
  * site wait as there is room for. */
 static bool add(const struct capture *capture, uint32_t word)
 {
-	uint32_t *bucket = bucket_of(capture);
+	uint32_t *bucket = bucket_of(capture->key);
 
 	for (unsigned i = 0; i < N_ALIKE; i++) {
 		uint32_t old = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
@@ -138,7 +155,7 @@ static bool add(const struct capture *capture, uint32_t word)
 /* The same where there is no room: another one is found no more. */
 static void replace(const struct capture *capture, uint32_t word)
 {
-	uint32_t *bucket = bucket_of(capture);
+	uint32_t *bucket = bucket_of(capture->key);
 
 	__atomic_store_n(&bucket[capture->key % N_ALIKE], word, __ATOMIC_RELEASE);
 	atomic_store_explicit(&is_used, true, memory_order_relaxed);

@@ -14,6 +14,11 @@
  * keeps no copy of the stack, and later ones are compared with its first callers. */
 uint32_t capture_dedup_queue(struct capture *capture);
 
+/* Up to where the stack was copied of a capture that waits, of the same call site at the
+ * same stack pointer: the kernel need not be asked about these pages again.  `frame_end`
+ * where there is none. */
+uint64_t capture_dedup_frame_end(uint64_t key, uint64_t stack, uint64_t frame_end);
+
 /* In a child of fork: threads that were about to queue what they entered are gone. */
 void capture_dedup_forget_all(void);
 

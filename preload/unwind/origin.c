@@ -84,6 +84,7 @@ static bool may_copy(bool is_use)
 /* Copies, and looks the backtrace up once more: in the copy every word may be compared. */
 static uint32_t copy(uint64_t key, uint64_t frame_end, const uint64_t words[REGISTERS_N])
 {
+	frame_end = capture_dedup_frame_end(key, words[REGISTERS_SP], frame_end);
 	struct capture *capture = capture_take(key, frame_end, words);
 
 	if (!capture) {

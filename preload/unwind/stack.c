@@ -3,6 +3,8 @@
  * stack this thread runs on, from the stack pointer up.  The C library says where that
  * ends: for the main thread what the kernel put above it, for others the thread control
  * block, which lies in the block of memory that struct pthread names as the stack's.
+ * Within it this thread itself may have put the stacks of coroutines, with guard pages
+ * between them: the kernel is asked about each page but the first.
  *
  * A stack that is neither (a coroutine's, a signal's) may end anywhere.  The kernel reads
  * it for us, which cannot fault; where a seccomp filter may forbid that call, no more is
@@ -47,8 +49,9 @@ static uint64_t free_buffers[N_CLASSES]; /* atomic; free lists */
 static uint32_t n_buffers;               /* atomic */
 static uint32_t n_of_class[N_CLASSES];   /* atomic */
 
-static uint64_t main_end;    /* of the main thread's stack; 0 = not known */
-static uint64_t main_thread; /* its struct pthread, which is never freed */
+static _Atomic bool has_guards; /* some page of a thread's own stack is none */
+static uint64_t main_end;       /* of the main thread's stack; 0 = not known */
+static uint64_t main_thread;    /* its struct pthread, which is never freed */
 /* In struct pthread: where the stack's memory starts, followed by its size.  Atomic. */
 static _Atomic uint32_t block_offset;
 #define NOT_ASKED 0 /* it is looked for when first needed: a start does without */
@@ -130,13 +133,24 @@ UNCHECKED_MEMORY __attribute__((noinline)) static uint64_t own_end(uint64_t stac
 	return is_own && stack < control ? control & ~UINT64_C(7) : 0;
 }
 
-uint64_t stack_certain_bytes(uint64_t stack, uint64_t frame_end)
+static uint64_t first_page_end(uint64_t frame_end)
+{
+	return page_of(frame_end + PAGE_BYTES - 1);
+}
+
+/* No other thread may unmap what lies below this. */
+static uint64_t end_of(uint64_t stack, uint64_t frame_end)
 {
 	uint64_t end = own_end(stack);
 
-	if (!end)
-		end = page_of(frame_end + PAGE_BYTES - 1);
-	return end - stack;
+	return end ? end : first_page_end(frame_end);
+}
+
+uint64_t stack_certain_bytes(uint64_t stack, uint64_t frame_end)
+{
+	bool is_plain = !atomic_load_explicit(&has_guards, memory_order_relaxed);
+
+	return (is_plain ? end_of(stack, frame_end) : first_page_end(frame_end)) - stack;
 }
 
 bool stack_is_own(uint64_t stack, uint64_t bytes)
@@ -153,8 +167,8 @@ uint32_t stack_reach(uint64_t stack, uint64_t frame_end)
 {
 	if (!own_end(stack) && own_memory_may_ask())
 		return atomic_load_explicit(&foreign_bytes, memory_order_relaxed);
-	uint64_t certain = stack_certain_bytes(stack, frame_end);
-	return certain < STACK_MAX_BYTES ? (uint32_t)certain : STACK_MAX_BYTES;
+	uint64_t own = end_of(stack, frame_end) - stack;
+	return own < STACK_MAX_BYTES ? (uint32_t)own : STACK_MAX_BYTES;
 }
 
 /* A fresh buffer of this class, 0 when there are as many as there may be. */
@@ -216,13 +230,29 @@ UNCHECKED_MEMORY __attribute__((noinline)) static void copy_words(char *to, uint
 #endif
 }
 
+/* Up to where, `until` at most, the bytes from `from` on may be read in place. */
+static uint64_t readable_end(uint64_t stack, uint64_t frame_end, uint64_t from,
+			     uint64_t until)
+{
+	uint64_t end = end_of(stack, frame_end), at = first_page_end(frame_end);
+
+	if (until > end)
+		until = end;
+	if (at < from)
+		at = page_of(from);
+	while (at < until && own_memory_is_there(at))
+		at += PAGE_BYTES;
+	if (at >= until)
+		return until;
+	atomic_store_explicit(&has_guards, true, memory_order_relaxed);
+	return at;
+}
+
 uint32_t stack_read(uint64_t stack, uint64_t frame_end, uint64_t from, void *to,
 		    uint32_t bytes)
 {
-	uint64_t end = stack + stack_certain_bytes(stack, frame_end);
-	uint32_t certain = from >= end          ? 0
-			   : end - from > bytes ? bytes
-						: (uint32_t)(end - from);
+	uint64_t end = readable_end(stack, frame_end, from, from + bytes);
+	uint32_t certain = end > from ? (uint32_t)(end - from) : 0;
 	uint32_t more = 0;
 
 	copy_words(to, from, certain);

@@ -18,8 +18,9 @@ struct stack_copy {
 /* Once, in the main thread. */
 void stack_start(void);
 
-/* What follows runs in a hook.  `stack` is the stack pointer, `frame_end` where the
- * outermost frame of ours ends, of those that stand there now. */
+/* What follows runs in a hook.  `stack` is the stack pointer.  All up to `frame_end` may
+ * be read in place: the outermost frame of ours ends there, of those that stand there now,
+ * or, within the thread's own stack, an earlier copy did. */
 
 /* How many bytes from `stack` up may be read in place, whatever other threads unmap. */
 uint64_t stack_certain_bytes(uint64_t stack, uint64_t frame_end);
