@@ -169,7 +169,8 @@ AT_START static int final_report(int status)
 	bool has_nothing = !start_imports_connections && !fd_table_top() &&
 			   !(start_hooks_are_on && scan_inherited());
 	/* Else there is nothing to scan, and no thread that scans. */
-	if (!has_nothing && !scan_has_nothing() && !room_run(scan_and_report, &status))
+	if (!has_nothing && !scan_has_nothing() &&
+	    !room_run_at_end(scan_and_report, &status))
 		scan_and_report(&status);
 	ledger_end(status);
 	log_end();

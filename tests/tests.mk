@@ -47,6 +47,7 @@ host_libs_corpus_uring := -luring
 host_flags_guest_model := -fno-pie -no-pie
 host_flags_host_memory := -Wl,-z,now
 host_flags_host_names := -rdynamic
+host_flags_host_stacks := -Wl,-z,now
 host_cflags = $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -Ipreload -Itests/lib -Wall -Wextra -g -O1 \
 	$(sanitize) -MMD -MP $(host_flags_$(notdir $@))
 $(B)/tests/fixtures/%: tests/fixtures/%.c ; @mkdir -p $(@D)

@@ -3,7 +3,9 @@
 
 #include "base/arena.h"
 #include "base/guard.h"
+#include "base/memcheck.h"
 #include "base/own_memory.h"
+#include "base/page.h"
 #include "unwind/stack.h"
 
 #include <stdint.h>
@@ -68,16 +70,26 @@ static bool has_room(void)
 {
 	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
 
-	return stack_is_own(here, ROOM_BYTES) && own_memory_is_there(here - ROOM_BYTES);
+	if (!stack_is_own(here, ROOM_BYTES))
+		return false;
+	for (uint64_t at = here - ROOM_BYTES; at < here; at += PAGE_BYTES)
+		if (!own_memory_is_there(at))
+			return false;
+	return true;
 }
 
-bool room_run(void (*work)(void *argument), void *argument)
+static bool run_here(void (*work)(void *argument), void *argument)
 {
-	if (has_room()) {
-		work(argument);
-		return true;
-	}
+	if (!has_room())
+		return false;
+	work(argument);
+	return true;
+}
+
+static bool run_elsewhere(void (*work)(void *argument), void *argument)
+{
 	char *stack = arena_map(STACK_BYTES);
+
 	if (!stack)
 		return false;
 	bool was_elsewhere = room_is_elsewhere;
@@ -86,4 +98,24 @@ bool room_run(void (*work)(void *argument), void *argument)
 	room_is_elsewhere = was_elsewhere;
 	arena_unmap(stack, STACK_BYTES);
 	return true;
+}
+
+/* ThreadSanitizer does not see that a stack which is mapped anew is another one. */
+#if defined __SANITIZE_THREAD__
+#define STACKS_ARE_TOLD_APART false
+#else
+#define STACKS_ARE_TOLD_APART true
+#endif
+
+/* memcheck warns the user of a thread that changes its stack. */
+bool room_run(void (*work)(void *argument), void *argument)
+{
+	return ((memcheck_is_there || !STACKS_ARE_TOLD_APART) &&
+		run_here(work, argument)) ||
+	       run_elsewhere(work, argument) || run_here(work, argument);
+}
+
+bool room_run_at_end(void (*work)(void *argument), void *argument)
+{
+	return run_here(work, argument) || run_elsewhere(work, argument);
 }

@@ -6,10 +6,15 @@
 
 #include <stdbool.h>
 
-/* Runs work(argument) in this thread: where it stands, if that is certainly the thread's
- * own stack with ROOM_BYTES left, else on a stack of ours.  One system call, or three.
- * Any thread, any signal handler.  false = no memory; nothing was done. */
+/* Runs work(argument) in this thread, on a stack of ours: the stacks of other coroutines
+ * may lie below, also within a thread's own stack.  Where there is no memory for it, it
+ * runs in place if the thread's own stack has ROOM_BYTES left.  The caller has blocked
+ * all signals: a garbage collector's handler reads from the stack pointer to the end of
+ * the thread's own stack.  false = nothing was done. */
 bool room_run(void (*work)(void *argument), void *argument);
+/* The same where signals are not blocked and no coroutine runs any more: in place, if the
+ * thread's own stack has ROOM_BYTES left. */
+bool room_run_at_end(void (*work)(void *argument), void *argument);
 
 /* This thread is on a stack of ours: what stands on its own is not seen from here. */
 extern __thread bool room_is_elsewhere __attribute__((tls_model("initial-exec")));
