@@ -5,7 +5,9 @@
 
 #include "base/sections.h"
 
+#include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -46,19 +48,18 @@ AT_START bool imports_is_ours(const void *address)
 	return (const char *)address >= __ehdr_start && (const char *)address < _end;
 }
 
-static const void *at_address(const struct dl_phdr_info *object, ElfW(Addr) value)
+static const void *at_address(ElfW(Addr) base, ElfW(Addr) value)
 {
 	/* glibc has relocated most of these; the vdso's and others' are still offsets. */
-	return (const void *)(value < object->dlpi_addr ? value + object->dlpi_addr
-							: value);
+	return (const void *)(value < base ? value + base : value);
 }
 
-AT_START static void find_tables(const struct dl_phdr_info *object,
-				 const ElfW(Dyn) * dynamic, struct tables *found)
+AT_START static void find_tables(ElfW(Addr) base, const ElfW(Dyn) * dynamic,
+				 struct tables *found)
 {
-	found->base = (const char *)object->dlpi_addr;
+	*found = (struct tables){.base = (const char *)base};
 	for (; dynamic->d_tag != DT_NULL; dynamic++) {
-		const void *at = at_address(object, dynamic->d_un.d_ptr);
+		const void *at = at_address(base, dynamic->d_un.d_ptr);
 
 		if (dynamic->d_tag == DT_SYMTAB)
 			found->symbols = at;
@@ -156,6 +157,11 @@ AT_START static uint32_t hash_of(const char *name)
 	return hash;
 }
 
+AT_START static bool is_hidden(const struct tables *of, uint32_t index)
+{
+	return of->versions && (of->versions[index] & HIDDEN_VERSION);
+}
+
 /* Whether a lookup of the bare name surely gives this symbol, whose name it is. */
 AT_START static bool is_plain_function(const struct tables *of, uint32_t index)
 {
@@ -164,8 +170,7 @@ AT_START static bool is_plain_function(const struct tables *of, uint32_t index)
 
 	return symbol->st_shndx != SHN_UNDEF && symbol->st_value != 0 &&
 	       ELF64_ST_TYPE(symbol->st_info) == STT_FUNC &&
-	       (binding == STB_GLOBAL || binding == STB_WEAK) &&
-	       !(of->versions && (of->versions[index] & HIDDEN_VERSION));
+	       (binding == STB_GLOBAL || binding == STB_WEAK);
 }
 
 /* The table: numbers of buckets, of the first symbol, of words of the filter, a shift;
@@ -187,7 +192,7 @@ AT_START static void find_name(const struct tables *of, struct imports_name *wan
 		uint32_t theirs = hashes[index - table[1]];
 
 		is_last = theirs & 1;
-		if ((theirs | 1) != (hash | 1) ||
+		if ((theirs | 1) != (hash | 1) || is_hidden(of, index) ||
 		    strcmp(of->strings + symbol->st_name, wanted->name) != 0)
 			continue;
 		if (is_plain_function(of, index))
@@ -226,7 +231,7 @@ AT_START static bool read_tables(const struct dl_phdr_info *object, struct table
 	*found = (struct tables){0};
 	for (int i = 0; i < object->dlpi_phnum; i++)
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			find_tables(object,
+			find_tables(object->dlpi_addr,
 				    (const void *)(object->dlpi_addr +
 						   object->dlpi_phdr[i].p_vaddr),
 				    found);
@@ -285,7 +290,8 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 	has_rings |= is_liburing(object->dlpi_name);
 	has_python = has_python || exports(&tables, "PyGILState_GetThisThreadState");
 	has_ruby = has_ruby || exports(&tables, "rb_profile_frames");
-	if (!walk->names && exports(&tables, "gnu_get_libc_version"))
+	/* glibc before 2.35 does not tell in which object an address is. */
+	if (!c_library.symbols && exports(&tables, "gnu_get_libc_version"))
 		c_library = tables;
 	if (walk->names && walk->is_behind_us) {
 		find_names(&tables, walk);
@@ -300,14 +306,57 @@ AT_START static int read_one(struct dl_phdr_info *object, size_t size, void *arg
 	return 0;
 }
 
+/* Of the object that an address is in, if it exports `mark`. */
+AT_START static bool find_object(const void *address, const char *mark,
+				 struct tables *found)
+{
+	struct imports_extent extent;
+
+	if (!&imports_extent_of || imports_extent_of((void *)address, &extent) != 0)
+		return false;
+	const struct link_map *object = (const struct link_map *)extent.others[0];
+	find_tables(object->l_addr, object->l_ld, found);
+	return found->symbols && found->strings && exports(found, mark);
+}
+
+/* The loader's list cannot be asked for it: that is one of the calls to be found. */
+AT_START static void find_c_library(void)
+{
+	struct tables tables;
+
+	if (find_object((void *)__errno_location, "gnu_get_libc_version", &tables))
+		c_library = tables;
+}
+
+struct libc_own libc_own = {dlsym, dlopen, dl_iterate_phdr};
+
+#define FIND(name)                                                                       \
+	do {                                                                             \
+		void *own_##name = imports_of_libc(#name);                               \
+		if (own_##name)                                                          \
+			libc_own.name = (__typeof__(libc_own.name))own_##name;           \
+	} while (0)
+
+/* A sanitizer's runtime wants to see the calls of what was built for it. */
+AT_START static void find_libc_own(void)
+{
+	find_c_library();
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+	FIND(dlsym);
+	FIND(dlopen);
+	FIND(dl_iterate_phdr);
+#endif
+}
+
 AT_START bool imports_read(void)
 {
 	struct walk walk = {NULL, 0, false, false};
 
+	find_libc_own();
 	n_noted = 0;
 	are_noted = true;
 	is_second = false;
-	dl_iterate_phdr(read_one, &walk);
+	libc_own.dl_iterate_phdr(read_one, &walk);
 	return walk.imports_connections;
 }
 
@@ -346,7 +395,7 @@ AT_START void imports_find(struct imports_name *names, size_t n_names)
 		names[i].hash = hash_of(names[i].name);
 	}
 	if (!are_noted)
-		dl_iterate_phdr(read_one, &walk);
+		libc_own.dl_iterate_phdr(read_one, &walk);
 	for (size_t i = 0; are_noted && i < n_noted; i++)
 		find_names(&noted[i], &walk);
 }
@@ -358,4 +407,16 @@ AT_START void *imports_of_libc(const char *name)
 	if (c_library.gnu_hash)
 		find_name(&c_library, &wanted);
 	return wanted.found;
+}
+
+int imports_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			   void *(*run)(void *), void *argument)
+{
+	__typeof__(&pthread_create) create = imports_of_libc("pthread_create");
+	struct tables tables;
+
+	if (!create || find_object((const void *)pthread_create,
+				   "__sanitizer_set_report_path", &tables))
+		create = pthread_create;
+	return create(thread, attributes, run, argument);
 }

@@ -3,9 +3,12 @@
 #ifndef SOCKLEAK_IMPORTS_H
 #define SOCKLEAK_IMPORTS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct dl_phdr_info;
 
 struct imports_name {
 	const char *name;
@@ -36,11 +39,29 @@ bool imports_are_noted(void);
 /* Fills in `found` for each of `names`. */
 void imports_find(struct imports_name *names, size_t n_names);
 
-/* The C library's own definition of one of its calls, by the constructor, after
- * imports_read(); NULL = not found.  A program may have a function of that name, which is
- * none of the C library's (on_exit(), for a button), and export it (-rdynamic); then what
- * we import is bound to that. */
+/* The C library's own definition of one of its calls, after imports_read(); NULL = not
+ * found.  A program may have a function of that name, which is none of the C library's
+ * (on_exit(), for a button), and export it (-rdynamic); then what we import is bound to
+ * that.  Takes no lock. */
 void *imports_of_libc(const char *name);
+
+/* The C library's own pthread_create(), but where it is a sanitizer's, whose runtime has
+ * to see each thread.  That of a garbage collector would enter the thread among the
+ * host's: it sends them signals, which ours has blocked, and waits for the answer. */
+int imports_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			   void *(*run)(void *), void *argument);
+
+/* Those by which programs, and libraries that are preloaded, stand in for the loader: they
+ * answer for the caller that they know, keep a list of their own, or refuse what they do
+ * not know. */
+struct libc_own {
+	void *(*dlsym)(void *handle, const char *name);
+	void *(*dlopen)(const char *file, int mode);
+	int (*dl_iterate_phdr)(int (*each)(struct dl_phdr_info *object, size_t bytes,
+					   void *argument),
+			       void *argument);
+};
+extern struct libc_own libc_own __attribute__((visibility("hidden")));
 
 /* Of glibc 2.35, without a lock: where the object lies that an address is in; 0 = found.
  * What it fills in has no more than 128 bytes. */

@@ -154,7 +154,8 @@ static void *definition_of(size_t at, const void *fallback, const char *name)
 
 	if (resolve_all())
 		memcpy(&function, (const char *)&next + at, sizeof(function));
-	return function && function != fallback ? function : dlsym(RTLD_NEXT, name);
+	return function && function != fallback ? function
+						: libc_own.dlsym(RTLD_NEXT, name);
 }
 
 #define BY_LIBRARY(name)                                                                 \
@@ -303,8 +304,9 @@ AT_START static bool resolve_all(void)
 		wanted[i].name = name_of(i);
 	imports_find(wanted, N_ROWS);
 	for (size_t i = 0; i < N_ROWS; i++) {
-		void *function = wanted[i].found ? wanted[i].found
-						 : dlsym(RTLD_NEXT, wanted[i].name);
+		void *function = wanted[i].is_doubtful
+					 ? libc_own.dlsym(RTLD_NEXT, wanted[i].name)
+					 : wanted[i].found;
 
 		if (function && imports_is_ours(function))
 			return false;

@@ -28,7 +28,7 @@ AT_START void single_start(void)
 		(void *)next.accept, (void *)next.accept4, (void *)next.connect,
 		(void *)next.readv,  (void *)next.writev,  (void *)next.recvfrom,
 		(void *)next.sendto, (void *)next.recvmsg, (void *)next.sendmsg};
-	const unsigned *found = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
+	const unsigned *found = libc_own.dlsym(RTLD_DEFAULT, "__nptl_nthreads");
 	struct imports_extent libc;
 
 	dlerror();

@@ -3,6 +3,7 @@
  * rows are is exported, too. */
 #include "languages/java_layout.h"
 
+#include "base/imports.h"
 #include "base/sections.h"
 
 #include <dlfcn.h>
@@ -144,7 +145,7 @@ static bool is_in_library(uint64_t address)
 /* The variable of this name; 0 = there is none. */
 static uint64_t exported(void *library, const char *name)
 {
-	const uint64_t *variable = dlsym(library, name);
+	const uint64_t *variable = libc_own.dlsym(library, name);
 
 	return variable && is_in_library((uint64_t)(uintptr_t)variable) ? *variable : 0;
 }
@@ -318,7 +319,7 @@ static bool is_known(int major)
 
 bool java_layout_find(void *library)
 {
-	const void *table = dlsym(library, "gHotSpotVMStructs");
+	const void *table = libc_own.dlsym(library, "gHotSpotVMStructs");
 	uint64_t address = (uint64_t)(uintptr_t)table;
 	bool is_complete = true;
 
@@ -326,7 +327,7 @@ bool java_layout_find(void *library)
 	major_at = 0;
 	for (size_t i = 0; i < sizeof(java_layout) / sizeof(int); i++)
 		((int *)&java_layout)[i] = JAVA_ABSENT;
-	if (!table || !dl_iterate_phdr(find_extent, &address))
+	if (!table || !libc_own.dl_iterate_phdr(find_extent, &address))
 		return false;
 	read_fields(library);
 	read_sizes(library);

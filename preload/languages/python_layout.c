@@ -4,6 +4,8 @@
  * alone: see python.c. */
 #include "languages/python_layout.h"
 
+#include "base/imports.h"
+
 #include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
@@ -155,7 +157,7 @@ static void *searched; /* NULL = RTLD_DEFAULT */
 
 static void *find(const char *name)
 {
-	return dlsym(searched, name);
+	return libc_own.dlsym(searched, name);
 }
 
 /* 0 = not known. */

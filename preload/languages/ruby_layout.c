@@ -2,6 +2,7 @@
  * which differs yields no wrong frames does not rest on that: see ruby.c. */
 #include "languages/ruby_layout.h"
 
+#include "base/imports.h"
 #include "base/sections.h"
 
 #include <dlfcn.h>
@@ -37,7 +38,7 @@ static const struct ruby_layout layouts[] = {
 
 static void *find(const char *name)
 {
-	return dlsym(RTLD_DEFAULT, name);
+	return libc_own.dlsym(RTLD_DEFAULT, name);
 }
 
 /* What is there from the start has its thread-local variables at the same distance in

@@ -45,7 +45,7 @@ AT_START void languages_ask_about_threads(void)
 {
 	if (!imports_has_python())
 		return;
-	const unsigned long *version = dlsym(RTLD_DEFAULT, "Py_Version");
+	const unsigned long *version = libc_own.dlsym(RTLD_DEFAULT, "Py_Version");
 	dlerror(); /* the host shall not find our failure */
 	languages_minds_threads = version && *version >= PYTHON_3_12;
 }

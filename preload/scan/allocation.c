@@ -122,14 +122,15 @@ static void add_function(void *address)
  * all over the stack. */
 static bool has_sanitizer(void)
 {
-	return dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init") ||
-	       dlsym(RTLD_DEFAULT, "__lsan_init");
+	return libc_own.dlsym(RTLD_DEFAULT, "__asan_init") ||
+	       libc_own.dlsym(RTLD_DEFAULT, "__tsan_init") ||
+	       libc_own.dlsym(RTLD_DEFAULT, "__lsan_init");
 }
 
 void allocation_start(void)
 {
-	void *used = dlsym(RTLD_DEFAULT, "calloc"),
-	     *exit_of_libc = dlsym(RTLD_NEXT, "exit");
+	void *used = libc_own.dlsym(RTLD_DEFAULT, "calloc"),
+	     *exit_of_libc = imports_of_libc("exit");
 	struct imports_extent libc;
 	uint64_t at = (uint64_t)(uintptr_t)used;
 
@@ -142,7 +143,7 @@ void allocation_start(void)
 	    at < libc.end)
 		return;
 	for (unsigned i = 0; i < N_NAMES; i++)
-		add_function(dlsym(RTLD_DEFAULT, names[i]));
+		add_function(libc_own.dlsym(RTLD_DEFAULT, names[i]));
 	dlerror();
 }
 

@@ -32,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/guard.h"
+#include "base/imports.h"
 #include "base/memcheck.h"
 #include "base/own_memory.h"
 #include "base/sections.h"
@@ -308,7 +309,7 @@ static int create_thread(size_t stack_bytes)
 					  stack_bytes + least_stack(&attributes));
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	single_thread_comes();
-	error = pthread_create(&thread, &attributes, run, NULL);
+	error = imports_pthread_create(&thread, &attributes, run, NULL);
 	if (error)
 		single_thread_goes();
 	pthread_attr_destroy(&attributes);

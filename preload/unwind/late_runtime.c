@@ -57,10 +57,10 @@ static void search_loaded(void)
 	struct search search = {n_loads, NULL};
 	void *library;
 
-	dl_iterate_phdr(visit, &search);
+	libc_own.dl_iterate_phdr(visit, &search);
 	if (!search.found)
 		return;
-	library = dlopen(search.found, RTLD_LAZY | RTLD_NOLOAD);
+	library = libc_own.dlopen(search.found, RTLD_LAZY | RTLD_NOLOAD);
 	if (library)
 		languages_take_runtime(library);
 	dlerror(); /* the host shall not find our failure */

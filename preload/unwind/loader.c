@@ -13,6 +13,7 @@
 #include "unwind/loader.h"
 
 #include "base/guard.h"
+#include "base/imports.h"
 #include "base/sections.h"
 
 #include <elf.h>
@@ -100,7 +101,7 @@ AT_START void loader_start(void)
 {
 	pthread_mutex_t *found = NULL;
 
-	dl_iterate_phdr(find_lock, &found);
+	libc_own.dl_iterate_phdr(find_lock, &found);
 	/* What we do not hold any more we held by that call. */
 	if (!found || found->__data.__lock != 0)
 		return;

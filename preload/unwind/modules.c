@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/guard.h"
+#include "base/imports.h"
 #include "base/sections.h"
 #include "base/unchecked.h"
 #include "common/fnv.h"
@@ -369,7 +370,7 @@ bool modules_hold(void (*work)(void *argument), void *argument)
 {
 	for (unsigned i = 0; i < MAX_READINGS; i++) {
 		struct walk walk = {.work = work, .argument = argument, .is_first = true};
-		dl_iterate_phdr(visit, &walk);
+		libc_own.dl_iterate_phdr(visit, &walk);
 		if (walk.is_done)
 			return true;
 		if (walk.has_failed || !walk.is_changed)

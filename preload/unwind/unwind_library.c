@@ -2,6 +2,7 @@
 #include "unwind/unwind_library.h"
 
 #include "base/guard.h"
+#include "base/imports.h"
 #include "base/sections.h"
 
 #include <dlfcn.h>
@@ -61,7 +62,7 @@ static bool find_functions(void *handle)
 	};
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
-		void *function = dlsym(handle, wanted[i].name);
+		void *function = libc_own.dlsym(handle, wanted[i].name);
 		if (!function)
 			return false;
 		memcpy(wanted[i].to, &function, sizeof(function));
@@ -74,7 +75,7 @@ AT_START bool unwind_library_load(void)
 	if (unwind_library.is_loaded)
 		return true;
 	if (is_the_noted_file()) {
-		void *handle = dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
+		void *handle = libc_own.dlopen(LIBUNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
 		unwind_library.is_loaded = handle && find_functions(handle);
 		dlerror(); /* the host shall not find our failure */
 	}

@@ -137,18 +137,17 @@ stuck() {
 	build <<-'C'
 		#include "guest.h"
 		#include <dlfcn.h>
-		#include <link.h>
+		#include <pthread.h>
 		static _Atomic bool stands_still;
-		typedef int each(struct dl_phdr_info *, size_t, void *);
-		/* What the thread asks of the loader in its first look. */
-		int dl_iterate_phdr(each *callback, void *data)
+		/* By which the thread takes the loader's lock in its first look. */
+		int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		{
 			while (gettid() != getpid()) {
 				stands_still = true;
 				pause();
 			}
-			int (*next)(each *, void *) = dlsym(RTLD_NEXT, "dl_iterate_phdr");
-			return next(callback, data);
+			int (*next)(pthread_mutex_t *) = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
+			return next(mutex);
 		}
 		int main(int argc, char **argv)
 		{

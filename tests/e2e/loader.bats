@@ -73,7 +73,6 @@ build_plugin() {
 		#include "guest.h"
 		#include "sitter.h"
 		#include <dlfcn.h>
-		typedef int walk(int (*)(struct dl_phdr_info *, size_t, void *), void *);
 		static _Atomic bool is_armed;
 		static __thread bool sits;
 		static void *sit_beside(void *nothing)
@@ -81,19 +80,22 @@ build_plugin() {
 			sits = true;
 			return sit_in_loader(nothing);
 		}
-		/* Where it can get in first, it does. */
-		int dl_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *),
-				    void *argument)
+		/* Where it can get in before the walk, it does. */
+		int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		{
-			walk *real = (walk *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
+			int (*real)(pthread_mutex_t *) = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
+			int result = real(mutex);
 			pthread_t thread;
 			if (!sits && atomic_exchange(&is_armed, false)) {
+				/* The helper has no standard output. */
+				if (gettid() == getpid())
+					must(write(1, "taken\n", 6) == 6);
 				must(!pthread_create(&thread, NULL, sit_beside, NULL));
 				for (long until = now_ms() + 200;
 				     sitter_step != 1 && now_ms() < until;)
 					pause_ms(1);
 			}
-			return real(callback, argument);
+			return result;
 		}
 		int main(int argc, char **argv)
 		{
@@ -101,7 +103,11 @@ build_plugin() {
 			sockleak_check();
 			is_armed = true;
 			read_to_end(ended().server);
-			if (argc > 1)
+			for (int tries = 0; argv[1][0] == 'y' && is_armed; tries++, pause_ms(1))
+				must(tries < PEER_WAIT_MS);
+			if (argv[1][0] == 'y')
+				puts("taken"), fflush(stdout);
+			if (argc > 2)
 				_exit(0);
 			return !argv[0];
 		}
@@ -109,8 +115,11 @@ build_plugin() {
 	# shellcheck disable=SC2086
 	cc $built -rdynamic -o "$tmp/host" "$tmp/host.c" -ldl -lpthread
 	for thread in yes no; do
-		leaks_once "thread=$thread" "$tmp/host"
-		leaks_once "thread=$thread" "$tmp/host" by_exit
+		for way in '' by_exit; do
+			# shellcheck disable=SC2086
+			leaks_once "thread=$thread" "$tmp/host" "$thread" $way
+			[[ $output == *taken* ]]
+		done
 	done
 }
 

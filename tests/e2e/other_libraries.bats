@@ -2,6 +2,7 @@
 # Other libraries in the room: allocators and others that are preloaded too, runtimes of
 # sanitizers, hosts that unwind by themselves, plug-ins bound past us, early constructors.
 
+bats_require_minimum_version 1.5.0
 load ../lib/common
 
 setup_file() {
@@ -121,6 +122,42 @@ server.server_close()' 2>"$BATS_TEST_TMPDIR/err"
 	build llvm "$llvm"
 	is_the_same "$library" '' "$D/llvm"
 	grep -q '^_Unwind_RaiseException: libunwind$' "$BATS_TEST_TMPDIR/preloaded"
+}
+
+@test "a library that audits the loader sees each call, and sends it through the loader" {
+	cat >"$D/audit.c" <<-'C'
+		#define _GNU_SOURCE
+		#include <link.h>
+		unsigned la_version(unsigned version) { return version; }
+		unsigned la_objopen(struct link_map *map, Lmid_t id, uintptr_t *cookie)
+		{
+			(void)map, (void)id, (void)cookie;
+			return LA_FLG_BINDTO | LA_FLG_BINDFROM;
+		}
+		uintptr_t la_symbind64(Elf64_Sym *symbol, unsigned index, uintptr_t *from,
+				       uintptr_t *to, unsigned *flags, const char *name)
+		{
+			(void)index, (void)from, (void)to, (void)flags, (void)name;
+			return symbol->st_value;
+		}
+		#if defined __x86_64__
+		Elf64_Addr la_x86_64_gnu_pltenter(Elf64_Sym *symbol, unsigned index,
+						  uintptr_t *from, uintptr_t *to,
+						  La_x86_64_regs *regs, unsigned *flags,
+						  const char *name, long *frame_bytes)
+		{
+			(void)index, (void)from, (void)to, (void)regs, (void)flags, (void)name;
+			*frame_bytes = 64;
+			return symbol->st_value;
+		}
+		#endif
+	C
+	cc -shared -fPIC -o "$D/audit.so" "$D/audit.c"
+	for options in interval=20ms thread=no; do
+		LD_AUDIT=$D/audit.so LD_PRELOAD=$library SOCKLEAK_OPTIONS=$options run -7 \
+			"$B/tests/fixtures/host_connections" to-itself leaks
+		[[ $output == *"SUMMARY: sockleak: 1 socket leaked"* ]]
+	done
 }
 
 @test "what a plug-in bound past us opens and closes makes no report untrue" {
