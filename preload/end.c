@@ -33,7 +33,8 @@
 #include <sys/syscall.h>
 
 #define EXIT_PATIENCE_MS 1000
-#define N_SPARE_HANDLERS 6 /* of the 32 that need no allocation */
+#define N_FREE_KEYS      31 /* those after the next one need an allocation */
+#define N_SPARE_HANDLERS 6  /* of the 32 that need no allocation */
 
 /* The thread that makes the final report, as the address of a thread-local word of its
  * own; 0 = none yet.  Then: no thread waits for the report any more, because it is made
@@ -268,6 +269,21 @@ static void main_leaves(void *nothing)
 	helper_retire();
 }
 
+/* Keys are numbered from 0.  A program may ask for the value of a key that it has not
+ * created yet, a variable that is 0, and expects none: the first numbers are left free. */
+AT_START static bool create_main_key(void)
+{
+	pthread_key_t before[N_FREE_KEYS];
+	unsigned n = 0;
+
+	while (n < N_FREE_KEYS && pthread_key_create(&before[n], NULL) == 0)
+		n++;
+	bool is_created = pthread_key_create(&main_key, main_leaves) == 0;
+	while (n-- > 0)
+		pthread_key_delete(before[n]);
+	return is_created;
+}
+
 AT_START void end_register_handlers(void)
 {
 	on_exit_of_libc = (__typeof__(on_exit_of_libc))imports_of_libc("on_exit");
@@ -280,7 +296,7 @@ AT_START void end_register_handlers(void)
 	}
 	/* pthread_exit() in main() runs the destructors of thread-specific keys; exit()
 	 * does not. */
-	if (start_imports_connections && pthread_key_create(&main_key, main_leaves) == 0)
+	if (start_imports_connections && create_main_key())
 		pthread_setspecific(main_key, &main_key);
 }
 

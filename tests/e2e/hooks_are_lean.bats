@@ -41,7 +41,8 @@ setup() {
 	run -0 sh -c "nm -D --undefined-only $library | grep -v _thread_db_ |
 		grep -o 'pthread_[a-z_]*' | grep -v pthread_self | sort"
 	[ "$output" = "$(printf '%s\n' pthread_attr_{destroy,init,setdetachstate,setstacksize} \
-		pthread_create pthread_get_minstack pthread_getspecific pthread_key_create \
+		pthread_create pthread_get_minstack pthread_getspecific \
+		pthread_key_{create,delete} \
 		pthread_mutex_{trylock,unlock} pthread_setspecific)" ]
 }
 
