@@ -155,8 +155,12 @@ void guard_ask_filter(void)
 
 void guard_program(char *path, size_t size)
 {
-	const char *executed = (const char *)getauxval(AT_EXECFN);
-	long n = guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, size - 1);
+	bool is_by_loader = getauxval(AT_BASE) == 0; /* "ld.so PROGRAM ARGUMENT..." */
+	const char *executed = is_by_loader ? program_invocation_name
+					    : (const char *)getauxval(AT_EXECFN);
+	long n = is_by_loader ? 0
+			      : guard_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe",
+					  path, size - 1);
 
 	if (n <= 0 && executed) {
 		n = (long)strnlen(executed, size - 1);

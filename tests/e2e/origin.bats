@@ -114,3 +114,17 @@ opened_by() {
 		.origin[0].function == "way_by_number"'
 	[ "$(count_of "==WARNING: sockleak: libunwind cannot be loaded, so origins are short: $file\$")" = 1 ]
 }
+
+@test "a program that the loader was told to execute has its own name, and its functions'" {
+	plain_build "the runtime cannot be preloaded into it"
+	loader=$(readelf -l "$ways" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+	[ -x "$loader" ]
+	export LD_PRELOAD=$library SOCKLEAK_OPTIONS=ledger=$BATS_TEST_TMPDIR
+	program=$B/tests/fixtures/host_connections
+	for path in "$program" "$(realpath "$program")"; do
+		run "$loader" "$path" to-itself leaks
+		[[ $output == *" in main+"*"/host_connections+"* ]]
+	done
+	unset LD_PRELOAD
+	[[ $("$B/sockleak" report "$BATS_TEST_TMPDIR") == *" main "* ]]
+}
