@@ -43,6 +43,7 @@ test_libs_origin_unwind_test = -lstdc++
 # Hosts are built the way users build theirs, with symbols for the reports to name.
 host_libs_corpus_tls := -lssl -lcrypto
 host_libs_corpus_uring := -luring
+host_libs_guest_cancels := -rdynamic
 # Its constants have the same addresses after an exec.
 host_flags_guest_model := -fno-pie -no-pie
 host_flags_host_memory := -Wl,-z,now

@@ -57,6 +57,12 @@ same_case() {
 	same_case "$signals" cancelled
 }
 
+@test "a thread that begins to read while the helper is being made is cancelled there" {
+	without_runtime "it has a thread of its own"
+	same interval=20ms "$fixtures/guest_cancels" beside
+	grep -qx cancelled "$BATS_TEST_TMPDIR/preloaded"
+}
+
 @test "what is no cancellation point stays none, the first connection too" {
 	same_case "$signals" not-cancelled
 }
