@@ -269,6 +269,16 @@ static bool begin_fd(struct fd_scan *scanned, const struct fd_access *access)
 	       (!(word & ENTRY_LISTENS) || scan_n_passes % LISTENER_PASSES == 0);
 }
 
+/* Asked in this order, as a close clears the entry and then ends the row: a row that has
+ * ended since the entry was read is none that is missing. */
+static bool lacks_row(const struct fd_scan *scanned)
+{
+	bool is_missing = is_unwritten(scanned->fd);
+
+	atomic_thread_fence(memory_order_acquire);
+	return is_missing && fd_table_has_generation(scanned->fd, scanned->generation);
+}
+
 void scan_fd(int fd, struct scan_pass *pass)
 {
 	struct fd_entry *entry = fd_table_entry(fd);
@@ -295,5 +305,5 @@ void scan_fd(int fd, struct scan_pass *pass)
 	else
 		scan_connected(&scanned, entry);
 	pass->first_ns += scanned.first_ns;
-	pass->n_unwritten += is_unwritten(fd);
+	pass->n_unwritten += lacks_row(&scanned);
 }

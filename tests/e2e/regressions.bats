@@ -293,3 +293,13 @@ borrowed() {
 	run -5 preloaded thread=no "$tmp/host" "$tmp/plugin.so"
 	[[ $output == *"SUMMARY: sockleak: 1 socket leaked"* ]]
 }
+
+@test "what is closed while the helper asks about it counts as dropped in no scan" {
+	needs_strace
+	mkdir -m 700 "$tmp/ledger"
+	GUEST_LEDGER=$tmp/ledger STORM_MS=1000 run -0 traced getpeername \
+		"log=none:interval=1ms:ledger=$tmp/ledger" --inject=getpeername:delay_exit=5000 \
+		"$fixtures/guest_storms" counting
+	[ "$output" = over ]
+	grep -q 'getpeername.*DELAYED' "$tmp/trace"
+}
