@@ -1,6 +1,7 @@
 /* Descriptors that are passed over Unix sockets, or taken by pidfd_getfd(). */
 #include "hooks/hooks.h"
 
+#include "base/arena.h"
 #include "hooks/read_write.h"
 #include "ledger/ledger_writer.h"
 #include "scan/scan.h"
@@ -14,8 +15,40 @@
  * back to it. */
 static _Atomic bool has_passed, has_received;
 
-/* Few entries of a table of thousands may.  Read without care: join_received() reads the
- * entry again. */
+/* Of each descriptor that was passed or received what its socket's cookie leaves in 16
+ * bits: a search among thousands looks at two bytes of each.  What stands there of a
+ * number's former descriptor is compared in vain. */
+#define N_HASHES     (FD_TABLE_ENTRIES * FD_TABLE_CHUNKS)
+#define HASH_UNKNOWN 1                          /* 0 = neither */
+static _Atomic uint16_t *_Atomic cookie_hashes; /* NULL before the first is stored */
+static _Atomic bool lacks_hash;                 /* for want of memory: all are compared */
+
+static uint16_t hash_of(uint64_t cookie)
+{
+	return (uint16_t)(cookie % (UINT16_MAX - 1) + HASH_UNKNOWN + 1);
+}
+
+static void note_hash(int fd, uint16_t hash)
+{
+	_Atomic uint16_t *all =
+		arena_map_once((void *_Atomic *)&cookie_hashes, N_HASHES * sizeof(*all));
+
+	if (!all)
+		lacks_hash = true;
+	else if (fd < N_HASHES)
+		atomic_store(&all[fd], hash);
+}
+
+/* `all`: NULL = not known. */
+static bool may_have_hash(const _Atomic uint16_t *all, int fd, uint16_t hash)
+{
+	uint16_t is =
+		all ? atomic_load_explicit(&all[fd], memory_order_relaxed) : HASH_UNKNOWN;
+
+	return is == hash || is == HASH_UNKNOWN;
+}
+
+/* Read without care: join_received() reads the entry again. */
 static UNCHECKED bool may_be_joined(int fd, bool was_given)
 {
 	const struct fd_entry *entry = fd_table_entry(fd);
@@ -43,19 +76,31 @@ static uint64_t cookie_of(int fd, bool is_mptcp)
  * other one. */
 static void join_received(int fd, uint64_t cookie, bool is_mptcp, bool is_given)
 {
-	for (int other = 0; other < (int)fd_table_top(); other++)
-		if (other != fd && may_be_joined(other, !is_given) &&
+	const uint16_t hash = hash_of(cookie);
+	const _Atomic uint16_t *all = lacks_hash ? NULL : cookie_hashes;
+
+	for (int other = 0, top = (int)fd_table_top(); other < top; other++)
+		if (may_have_hash(all, other, hash) && other != fd &&
+		    may_be_joined(other, !is_given) &&
 		    cookie_of(other, is_mptcp) == cookie)
 			fd_table_join(is_given ? other : fd, is_given ? fd : other);
 }
 
 /* The cookie of the socket: for the hook that runs second, and for the ledger, which has
- * it even if this process is killed before the next scan.  0 = not needed. */
-static uint64_t identify(int fd, bool is_mptcp, bool may_be_both)
+ * it even if this process is killed before the next scan.  0 = not needed.  `has_one`
+ * and `has_other`: has_passed and has_received.  The hash is stored, then one, and then
+ * the other is read: of two hooks that run at once one finds the other's descriptor. */
+static uint64_t identify(int fd, bool is_mptcp, _Atomic bool *has_one,
+			 const _Atomic bool *has_other)
 {
+	note_hash(fd, HASH_UNKNOWN);
+	atomic_store(has_one, true);
 	uint64_t cookie =
-		may_be_both || ledger_is_wanted() ? probe_cookie(fd, is_mptcp) : 0;
+		*has_other || ledger_is_wanted() ? probe_cookie(fd, is_mptcp) : 0;
 
+	/* The cookie of a socket made for MPTCP may become another one. */
+	if (cookie && !is_mptcp)
+		note_hash(fd, hash_of(cookie));
 	notice_cookie(fd, cookie);
 	return cookie;
 }
@@ -74,8 +119,7 @@ void received(int fd, enum sl_call call)
 		    ENTRY_CONNECTED | (is_mptcp ? ENTRY_MPTCP : 0),
 		    has_peer ? (const struct sockaddr *)&peer : NULL))
 		return;
-	has_received = true;
-	uint64_t cookie = identify(fd, is_mptcp, has_passed);
+	uint64_t cookie = identify(fd, is_mptcp, &has_received, &has_passed);
 	if (has_passed && cookie)
 		join_received(fd, cookie, is_mptcp, false);
 }
@@ -170,9 +214,8 @@ static void passed(int fd, enum sl_call call)
 	    (atomic_load(&entry.word) & (ENTRY_NOT_TCP | ENTRY_PASSED)) || !may_drop())
 		return;
 	fd_table_set_bits(fd, ENTRY_PASSED);
-	has_passed = true;
 	bool is_mptcp = atomic_load(&entry.word) & ENTRY_MPTCP;
-	uint64_t cookie = identify(fd, is_mptcp, has_received);
+	uint64_t cookie = identify(fd, is_mptcp, &has_passed, &has_received);
 	if (has_received && cookie)
 		join_received(fd, cookie, is_mptcp, true);
 	ledger_note_passed(&(struct ledger_passed){cookie, entry.opened_ns,

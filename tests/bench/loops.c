@@ -6,6 +6,8 @@
  *                                 threads at a time
  *     loops recv|read|eagain      a read call on a tracked socket
  *     loops untracked             close of a descriptor that is no socket
+ *     loops passed DEPTH N        a descriptor goes over a Unix socket to its sender, who
+ *                                 holds N that came so
  *     loops LOOP DEPTH threaded   any of these, with an idle thread beside
  *     loops LOOP DEPTH N          any of these, with N other sockets open
  *
@@ -114,11 +116,43 @@ static void start_idle_thread(void)
 	started(sleep_for_ever, NULL);
 }
 
+static int channel[2]; /* of Unix; 0 = not made */
+
+/* To ourselves; the sender's descriptor is closed. */
+NOINLINE static int pass_once(int fd)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec byte = {(char[1]){0}, 1};
+	struct msghdr message = {.msg_iov = &byte,
+				 .msg_iovlen = 1,
+				 .msg_control = control.bytes,
+				 .msg_controllen = sizeof(control.bytes)};
+
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	must(sendmsg(channel[0], &message, 0) == 1, "sendmsg");
+	must(recvmsg(channel[1], &message, 0) == 1, "recvmsg");
+	close(fd);
+	memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+	return fd;
+}
+
+static void make_channel(void)
+{
+	must(!socketpair(AF_UNIX, SOCK_STREAM, 0, channel), "socketpair");
+}
+
 static void hold_others(int n)
 {
 	allow_descriptors(n);
-	for (int i = 0; i < n; i++)
-		socket_once();
+	for (int i = 0; i < n; i++) {
+		int fd = socket_once();
+
+		if (channel[0])
+			pass_once(fd);
+	}
 }
 
 static int ends[2]; /* of one connection: the first sends, the second reads */
@@ -177,6 +211,12 @@ static void close_untracked(long n)
 	}
 }
 
+static void pass_on(long n)
+{
+	for (long i = 0; i < n; i++)
+		close(pass_once(dup(ends[0])));
+}
+
 /* How many rounds next, 0 = the end.  Between the warm turns what waits is unwound, and
  * remembered from then on. */
 NOINLINE static long next_rounds(void)
@@ -230,13 +270,15 @@ int main(int argc, char **argv)
 		{"connections", connections},   {"ended", ended},
 		{"threads", threads},           {"recv", receive},
 		{"read", receive_by_read},      {"eagain", find_nothing},
-		{"untracked", close_untracked},
+		{"untracked", close_untracked}, {"passed", pass_on},
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	start_listening();
 	make_pair();
 	depth = argc > 2 ? atoi(argv[2]) : depth;
+	if (argc > 1 && !strcmp(argv[1], "passed"))
+		make_channel();
 	if (argc > 3 && !strcmp(argv[3], "threaded"))
 		start_idle_thread();
 	else if (argc > 3)

@@ -91,6 +91,16 @@ costs_at_most() {
 	costs_at_most 1500 connections close_once 2
 }
 
+@test "a descriptor passed to its sender takes at most 30 more for each that came so" {
+	local few many
+
+	few=$(per_round "passed 20 100" pass_once "$library")
+	many=$(per_round "passed 20 2100" pass_once "$library")
+	echo "beside 100: $few a round, beside 2100: $many"
+	[ $(((many - few) / 2000)) -le 30 ]
+	[ "$many" -gt "$few" ] # else the search was not seen
+}
+
 # listed_lie_together SECTIONS KINDS FIRST BYTES SHARE: what order.ld lists from such sections
 # lies within so many bytes of FIRST, and this share of it is there: a name that has changed
 # falls out of the list unseen, but compilers put some functions into their callers.
