@@ -211,7 +211,7 @@ preloaded() {
 
 # lists_it: list shows the holder of a leak, and since when, from the first time on
 lists_it() {
-	"$sockleak" list --json >listed
+	list_all --json >listed
 	jq -e --argjson pid "$holder" '[.processes[].sockets[] | select(.fd == null and .opened_ms == null
 		and any(.holders[]; .pid == $pid))] == []' listed || touch opened-unknown
 	jq -e --argjson pid "$holder" \
@@ -224,7 +224,7 @@ lists_it() {
 	runs exec end
 	wait_until 60 lists_it
 	[ ! -e opened-unknown ]
-	"$sockleak" list --verbose >listed
+	list_all --verbose >listed
 	grep -qE "^    closed, held by process $holder \(sleep\) as fd [0-9]+: CLOSE_WAIT .*, leak for .*, opened .* ago by accept4 in accept_client " listed || {
 		cat listed
 		return 1

@@ -62,7 +62,7 @@ leak() {
 }
 
 listed() {
-	"$sockleak" list --json "$@" >"$BATS_TEST_TMPDIR/listed"
+	list_all --json "$@" >"$BATS_TEST_TMPDIR/listed"
 }
 
 # A condition on the process of the server, as jq says it; accepted: its accepted sockets.
@@ -95,7 +95,7 @@ has_leaked() {
 	# The kernel agrees.
 	fd=$(jq '.processes[0].sockets[1].fd' "$BATS_TEST_TMPDIR/listed")
 	[[ $(ss -Htnp state close-wait "sport = :$port") == *"pid=$pid,fd=$fd)"* ]]
-	run "$sockleak" list --verbose
+	run list_all --verbose
 	[ "$status" -eq 0 ]
 	[[ $output == *"$B/examples/http_server (pid $pid): 2 opened, 0 closed, 2 descriptors held; looked at "*" ago:"* ]]
 	[[ $output == *"    fd $fd CLOSE_WAIT 127.0.0.1:$port <- 127.0.0.1:"*", leak for "*", opened "*" ago by accept in accept_client "*"http_server.c:$line"* ]]
@@ -229,7 +229,7 @@ tabled() {
 # two_hold: the parent has accepted three connections, the child has inherited the first
 # and received the others, of which the parent keeps the second.
 two_hold() {
-	"$sockleak" list --json >"$BATS_TEST_TMPDIR/listed" || return
+	list_all --json >"$BATS_TEST_TMPDIR/listed" || return
 	jq -e --argjson pid "$pid" --argjson child "$child" '
 		[.processes[] | select(.pid == $pid or .pid == $child)] as $ours |
 		[$ours[].sockets[] | select(.call == "accept4")] as $accepted |
@@ -243,7 +243,7 @@ two_hold() {
 
 # two_hold_in_text: the same
 two_hold_in_text() {
-	"$sockleak" list --verbose >"$BATS_TEST_TMPDIR/text" || return
+	list_all --verbose >"$BATS_TEST_TMPDIR/text" || return
 	grep -q ", held too by process $child (python3) as fd .*: ESTABLISHED.* ago by accept4 " "$BATS_TEST_TMPDIR/text" &&
 		grep -qF "(2 listed with another process)" "$BATS_TEST_TMPDIR/text" &&
 		grep -q " by accept4 .*, in process $pid" "$BATS_TEST_TMPDIR/text"
@@ -381,7 +381,7 @@ signal.pause()' "$unborn" >"$BATS_TEST_TMPDIR/announced" 3>&- &
 	wait_until 60 grep -q ready "$BATS_TEST_TMPDIR/announced"
 	run "$sockleak" list "$pid"
 	[[ $output == "sockleak: process $pid keeps no ledger"* ]]
-	run "$sockleak" list
+	run list_all
 	[ "$status" -eq 0 ] || [[ $output != *"$ledgers"* ]] || { echo "$output"; return 1; }
 }
 

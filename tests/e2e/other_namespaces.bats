@@ -31,7 +31,7 @@ start() {
 # seen that itself, which list alone does not tell, and has followed its backtrace.
 is_pending() {
 	json_of ledgers && [ "$(of '.processes[0].pending')" = 1 ] || return
-	"$sockleak" list --json >listed
+	list_all --json >listed
 	jq -e --arg here "$PWD/" '[.processes[] | select(.exe | startswith($here)) | .sockets[] |
 		select(.state == "CLOSE_WAIT" and .origin)] | length == 1' listed
 }

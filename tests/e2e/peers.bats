@@ -42,10 +42,13 @@ live() {
 	inside "$sockleak" report --quiet --json=live ledgers && [ "$(jq -c "[.leaks[].sockets[].peer_state]" live)" = "$1" ]
 }
 
+ledger_pid() {
+	basename ledgers/*.sockleak | cut -d. -f1
+}
+
 # listed STATES: what list says of the program
 listed() {
-	local ledger=(ledgers/*.sockleak)
-	inside "$sockleak" list --json "$(basename "${ledger[0]%%.*}")" >listed &&
+	inside "$sockleak" list --json "$(ledger_pid)" >listed &&
 		jq -e "[.processes[].sockets[] | select(.verdict == \"grace\").peer_state] == $1" listed
 }
 
@@ -70,7 +73,7 @@ is_read() {
 	begin leak 1 wait go
 	wait_until 60 listed '["FIN_WAIT_2"]'
 	wait_until 60 listed '["forgotten"]'
-	run -0 inside "$sockleak" list --verbose
+	run -0 inside "$sockleak" list --verbose "$(ledger_pid)"
 	[[ $output == *" CLOSE_WAIT 127.0.0.1:"*", forgotten by its peer, opened "* ]]
 }
 
