@@ -378,6 +378,46 @@ static void a_leak_before_an_exec_that_is_still_held_stays_one(void **state)
 	assert_false(only_socket()->opener_closed);
 }
 
+/* Its later program sent so many seconds after the former one had looked; 0 = not. */
+static void add_later_that_sent(enum sl_at_exit at_exit, unsigned after_s)
+{
+	struct sl_descriptor *row = later();
+
+	maker.head.at_exit = at_exit;
+	row->scanned_ns += 2 * MAKER_SECOND;
+	if (after_s)
+		row->sent_ns = maker.head.scanned_ns + after_s * MAKER_SECOND;
+	add();
+	close_merge();
+}
+
+static void
+a_leak_before_an_exec_counts_at_the_end_though_something_was_sent(void **state)
+{
+	(void)state;
+	add_former();
+	add_later_that_sent(SL_AT_EXIT_TOLD, 1);
+	assert_int_equal(only_socket()->verdict, SL_LEAK_GRACE);
+}
+
+static void
+a_leak_before_an_exec_is_over_with_a_send_where_the_age_alone_counts(void **state)
+{
+	(void)state;
+	add_former();
+	add_later_that_sent(SL_AT_EXIT_GRACE, 1);
+	assert_int_equal(findings->n_leaks, 0);
+	assert_int_equal(findings->n_pending, 1);
+}
+
+static void a_leak_before_an_exec_stays_one_without_a_send(void **state)
+{
+	(void)state;
+	add_former();
+	add_later_that_sent(SL_AT_EXIT_GRACE, 0);
+	assert_int_equal(only_socket()->verdict, SL_LEAK_GRACE);
+}
+
 /* The former program of pid 1 became another before it looked at its socket. */
 static struct sl_descriptor *begin_unlooked(void)
 {
@@ -633,6 +673,9 @@ int main(void)
 		TEST(without_the_giver_the_note_says_why_there_is_no_origin),
 		TEST(an_origin_that_was_never_unwound_is_unknown),
 		TEST(a_leak_before_an_exec_that_is_still_held_stays_one),
+		TEST(a_leak_before_an_exec_counts_at_the_end_though_something_was_sent),
+		TEST(a_leak_before_an_exec_is_over_with_a_send_where_the_age_alone_counts),
+		TEST(a_leak_before_an_exec_stays_one_without_a_send),
 		TEST(what_was_accepted_and_carried_over_an_exec_unlooked_is_joined),
 		TEST(another_peer_after_an_exec_is_another_socket),
 		TEST(what_was_connected_before_an_exec_may_be_another_socket),

@@ -7,11 +7,25 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Something was sent since the former program's leak.  That one still counts at the end,
+ * as any former leak does, where more than the age counts there. */
+static bool is_outlived(const struct process_facts *facts, const struct row *former,
+			const struct row *next)
+{
+	bool counts =
+		facts->ended != FINDINGS_RUNNING &&
+		(facts->at_exit == SL_AT_EXIT_TOLD || facts->at_exit == SL_AT_EXIT_ALL);
+
+	return !counts && next->row.sent_ns > former->row.scanned_ns;
+}
+
 /* A socket that was a leak before the exec and is still held.  The ledger of the later
  * program has its present state, if a scan has been made there. */
-static void carry_verdict(const struct row *former, struct row *next)
+static void carry_verdict(const struct process_facts *facts, const struct row *former,
+			  struct row *next)
 {
-	if (!next->row.held || former->judged.verdict != SL_LEAK_GRACE)
+	if (!next->row.held || former->judged.verdict != SL_LEAK_GRACE ||
+	    is_outlived(facts, former, next))
 		return;
 	if (!next->row.state)
 		next->judged = former->judged;
@@ -43,7 +57,8 @@ void judging_rows(const struct merge *merge, struct joined *socket)
 			continue;
 		for (struct row *next = socket->rows; next; next = next->next)
 			if (!next->is_from_kernel && linked_overrules(merge, next, row))
-				carry_verdict(row, next);
+				carry_verdict(&merge->processes[next->process].facts, row,
+					      next);
 	}
 }
 
