@@ -96,6 +96,24 @@ static void duplicates_in_a_process_are_one_socket_with_two_holders(void **state
 	assert_int_equal(findings->processes[0].open, 1);
 }
 
+static void a_descriptor_that_was_closed_closes_no_socket_that_another_holds(void **state)
+{
+	(void)state;
+	maker_begin(&maker, 1);
+	maker.head.at_exit = SL_AT_EXIT_NONE;
+	struct sl_descriptor *closed = maker_leak(&maker, 5, 77);
+	closed->verdict = SL_LEAK_GRACE;
+	closed->held = 0;
+	closed->ended_ns = MAKER_START_NS + 5 * MAKER_SECOND;
+	maker_leak(&maker, 9, 77)->verdict = SL_PENDING; /* something was sent since */
+	add();
+	close_merge();
+	assert_int_equal(findings->n_late, 0);
+	assert_int_equal(findings->n_pending, 1);
+	assert_int_equal(findings->pending[0].sockets[0].n_holders, 1);
+	assert_int_equal(findings->pending[0].sockets[0].holders[0].fd, 9);
+}
+
 static struct sl_descriptor *used(struct sl_descriptor *row, uint64_t s, uint32_t origin)
 {
 	row->used_ns = MAKER_START_NS + s * MAKER_SECOND;
@@ -660,6 +678,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(duplicates_in_a_process_are_one_socket_with_two_holders),
+		TEST(a_descriptor_that_was_closed_closes_no_socket_that_another_holds),
 		TEST(the_last_use_is_that_of_any_process),
 		TEST(places_of_last_use_stand_by_how_many_sockets_they_have),
 		TEST(duplicates_without_a_cookie_are_joined_by_socket_id),

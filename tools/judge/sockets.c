@@ -97,6 +97,16 @@ static bool is_held_still(const struct merge *merge, const struct row *row)
 		merge->processes[row->process].facts.ended == FINDINGS_RUNNING);
 }
 
+/* Closed was one descriptor: the process held the socket by another at its end. */
+static bool was_kept(const struct joined *socket, const struct row *closed)
+{
+	for (const struct row *row = socket->rows; row; row = row->next)
+		if (row->process == closed->process && row->row.held &&
+		    !row->is_elsewhere)
+			return true;
+	return false;
+}
+
 /* The row of the process that closed the leak last, if no process holds it any more; NULL
  * = it is held, or was no leak. */
 static const struct row *last_closer(const struct merge *merge,
@@ -107,7 +117,7 @@ static const struct row *last_closer(const struct merge *merge,
 	for (const struct row *row = socket->rows; row; row = row->next) {
 		if (is_held_still(merge, row))
 			return NULL;
-		if (judge_was_closed_late(&row->row) &&
+		if (judge_was_closed_late(&row->row) && !was_kept(socket, row) &&
 		    (!last || row->row.ended_ns >= last->row.ended_ns))
 			last = row;
 	}
