@@ -55,7 +55,7 @@ lib_ldflags = -shared $(ldflags_$(machine)) \
 	-Wl,-z,now,-z,relro,-z,noseparate-code,--sort-section=name,-T,preload/order.ld \
 	$(if $(SAN),,-Wl,-z,defs)
 tool_cflags := -Itools
-tool_libs := -ldw -lelf -ljansson -lncursesw -ltinfo -ldl
+tool_libs := -ldw -lelf -ljansson -lncursesw -ltinfo -liberty
 
 version := $(shell sed -n 's/^\#define SL_VERSION *"\(.*\)".*/\1/p' preload/common/ledger.h)
 
@@ -100,7 +100,7 @@ FORCE:
 
 # What building needs, by Debian package; what the demo and the tests need; large programs.
 build_packages := build-essential pkg-config libunwind-dev uthash-dev libdw-dev libelf-dev \
-	libjansson-dev libncurses-dev
+	libjansson-dev libncurses-dev libiberty-dev
 deps_packages := $(build_packages) git libcmocka-dev bats perl jq curl iproute2 procps strace valgrind \
 	nginx-light redis-server redis-tools wrk python3 nodejs musl-tools clang libclang-rt-LLVM-dev \
 	libssl-dev liburing-dev clang-format clang-tidy cppcheck shellcheck cmark-gfm prometheus \
@@ -109,7 +109,7 @@ deps_packages := $(build_packages) git libcmocka-dev bats perl jq curl iproute2 
 	gunicorn python3-uvicorn python3-django python3-aiohttp python3-venv uwsgi-core \
 	uwsgi-plugin-python3 tmux python3-yaml libgtest-dev catch2 cmake dpkg-dev lintian \
 	default-jdk-headless libtomcat10-java libpostgresql-jdbc-java postgresql luajit \
-	node-express node-undici node-ws ruby ruby-webrick puma
+	node-express node-undici node-ws ruby ruby-webrick puma rustc
 programs_packages := haproxy lighttpd memcached postgresql openssh-server \
 	libpythonPYTHON-testsuite apache2 erlang-base erlang-inets mariadb-server mariadb-client \
 	rsync squid slapd ldap-utils

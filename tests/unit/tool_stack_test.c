@@ -43,6 +43,16 @@ static void names_lose_what_their_types_say(void **state)
 		{"f(int) [clone .cold]", "f"},
 		{"non-virtual thunk to A::run()", "A::run"},
 		{"decltype (fp.call()) call<F>(F&&)", "call<>"},
+		{"<net::Pool<std::net::tcp::TcpStream>>::checkout",
+		 "net::Pool<>::checkout"},
+		{"<net::Pool<T> as core::ops::drop::Drop>::drop", "net::Pool<>::drop"},
+		{"<(net::A, B<C>) as net::Get>::get", "(net::A, B<>)::get"},
+		{"<fn(u8) -> u8 as core::ops::FnOnce<(u8,)>>::call_once",
+		 "fn(u8) -> u8::call_once"},
+		{"net::call::<u8>", "net::call::<>"},
+		{"net::main::{closure#0}", "net::main::{closure}"},
+		{"net::main::{{closure}}", "net::main::{closure}"},
+		{"<a::b", "a::b"},
 		{"<module>", "<module>"},
 		{"f.<locals>.<lambda>", "f.<locals>.<lambda>"},
 		{"f<(((", "f<>"},
@@ -80,6 +90,15 @@ static void libraries_are_told_from_the_program(void **state)
 		{{.module = APP, .file = "/usr/include/c++/12/functional"}, true},
 		{{.module = APP, .file = "/usr/include/asio/impl/read.hpp"}, true},
 		{{.module = APP, .file = "/usr/src/app/main.c"}, false},
+		{{.module = APP, .file = "/rustc/9fc6b431/library/std/src/net/tcp.rs"},
+		 true},
+		{{.module = APP, .file = "/usr/src/rustc-1.63.0/library/core/src/a.rs"},
+		 true},
+		{{.module = APP, .file = "/usr/src/rustc-guide/main.rs"}, false},
+		{{.module = APP,
+		  .file = "/home/me/.cargo/registry/src/index-1/a-1.0/a.rs"},
+		 true},
+		{{.module = APP, .file = "/home/me/cargo/registry/main.rs"}, false},
 		{{.module = LIBC, .function = "accept"}, true},
 		{{.module = "/lib64/ld-linux-x86-64.so.2"}, true},
 		{{.module = "linux-vdso.so.1"}, true},
@@ -225,6 +244,25 @@ static void libraries_are_named_once_each(void **state)
 }
 
 /* They have neither module nor offset. */
+static void a_crate_is_named_without_its_version(void **state)
+{
+	struct text_frame frames[] = {
+		{.module = APP, .function = "f"},
+		{.module = APP,
+		 .file = "/root/.cargo/registry/src/i-6f17/tokio-1.38.0/src/a.rs"},
+		{.module = APP,
+		 .file = "/usr/local/cargo/registry/src/i-6f17/http-body-2/a.rs"},
+		{.module = APP, .file = "/rustc/9fc6b431/library/std/src/net/tcp.rs"},
+	};
+	struct stack stack = stack_fold(frames, N(frames), STACK_MAX_ROWS);
+
+	(void)state;
+	assert_int_equal(stack.n_libraries, 3);
+	assert_string_equal(stack.libraries[0], "tokio");
+	assert_string_equal(stack.libraries[1], "http-body");
+	assert_string_equal(stack.libraries[2], "Rust's std");
+}
+
 static void lines_of_a_language_are_told_apart(void **state)
 {
 	static const struct text_frame one[] = {
@@ -302,6 +340,7 @@ int main(void)
 		cmocka_unit_test(template_arguments_and_lines_do_not_hide_a_recursion),
 		cmocka_unit_test(frames_without_names_repeat_by_their_offset),
 		cmocka_unit_test(libraries_are_named_once_each),
+		cmocka_unit_test(a_crate_is_named_without_its_version),
 		cmocka_unit_test(lines_of_a_language_are_told_apart),
 		cmocka_unit_test(the_first_own_frame_is_found),
 		cmocka_unit_test(common_callers_are_counted),

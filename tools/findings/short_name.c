@@ -66,8 +66,8 @@ static const char *behind_bracket(const char *at)
 	return at;
 }
 
-/* A name of the compiler's: "{lambda(int)#2}" is "{lambda}", "(anonymous namespace)"
- * stays. */
+/* A name of the compiler's: "{lambda(int)#2}" is "{lambda}", "{{closure}}" is "{closure}",
+ * "(anonymous namespace)" stays. */
 static bool put_compilers_name(struct copy *copy)
 {
 	static const char anonymous[] = "(anonymous namespace)";
@@ -79,7 +79,8 @@ static bool put_compilers_name(struct copy *copy)
 	}
 	if (*copy->at != '{')
 		return false;
-	put(copy, copy->at, strcspn(copy->at, "(#}"));
+	const char *name = copy->at + (copy->at[1] == '{');
+	put(copy, name, strcspn(name, "(#}"));
 	put(copy, "}", 1);
 	copy->at = behind_bracket(copy->at);
 	return true;
@@ -104,6 +105,26 @@ static bool is_cplusplus(const char *name)
 	return strchr(name, '(') || strstr(name, "::");
 }
 
+/* A type in Rust, before its method: of "<net::Pool<T> as core::ops::Drop>::drop" up to
+ * " as ". */
+static void begin_type(struct copy *copy)
+{
+	const char *end = behind_bracket(copy->at), *last = end - (end[-1] == '>');
+
+	copy->at++;
+	while (copy->at < last && !string_begins(copy->at, " as ")) {
+		const char *from = copy->at;
+
+		if (*from == '<') {
+			put(copy, "<>", 2);
+			copy->at = behind_bracket(from);
+		} else {
+			put(copy, copy->at++, 1);
+		}
+	}
+	copy->at = end;
+}
+
 void short_name(const char *name, char *to, size_t size)
 {
 	struct copy copy = {.at = name, .to = to, .size = size};
@@ -112,6 +133,8 @@ void short_name(const char *name, char *to, size_t size)
 		put(&copy, name, strlen(name));
 		copy.at = "";
 	}
+	if (*copy.at == '<')
+		begin_type(&copy);
 	while (*copy.at && !string_begins(copy.at, " [")) {
 		if (put_operator(&copy, name) || put_compilers_name(&copy))
 			continue;

@@ -4,6 +4,7 @@
 #include "common/path.h"
 #include "findings/short_name.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,29 @@ static bool header_library(const char *file, char name[32])
 		snprintf(name, 32, "libstdc++");
 	else
 		snprintf(name, 32, "%.*s", (int)strcspn(below, "/."), below);
+	return true;
+}
+
+/* "/rustc/HASH/library/std/src/net/tcp.rs", of Debian "/usr/src/rustc-1.63.0/library/...";
+ * a dependency, ".cargo/registry/src/index.crates.io-6f17d22bba15001f/tokio-1.38.0/...". */
+static bool rust_library(const char *file, char name[32])
+{
+	static const char registry[] = "cargo/registry/src/";
+	bool is_std = (string_begins(file, "/rustc/") ||
+		       string_begins(file, "/usr/src/rustc-")) &&
+		      strstr(file, "/library/");
+	const char *crate = strstr(file, registry);
+
+	if (is_std)
+		snprintf(name, 32, "Rust's std");
+	crate = crate ? strchr(crate + strlen(registry), '/') : NULL;
+	if (is_std || !crate)
+		return is_std;
+	size_t n = strcspn(++crate, "/");
+	for (size_t i = 0; i + 1 < n; i++)
+		if (crate[i] == '-' && isdigit((unsigned char)crate[i + 1]))
+			n = i;
+	snprintf(name, 32, "%.*s", (int)n, crate);
 	return true;
 }
 
@@ -76,7 +100,8 @@ static bool find_library(const struct text_frame *frame, char name[32])
 	else if (is_unknown)
 		snprintf(name, 32, "code outside all modules");
 	return is_start || is_unknown ||
-	       (frame->file && header_library(frame->file, name)) ||
+	       (frame->file &&
+		(header_library(frame->file, name) || rust_library(frame->file, name))) ||
 	       (frame->module && module_library(frame->module, name));
 }
 

@@ -13,7 +13,7 @@
 #include "support/say.h"
 #include "symbols/units.h"
 
-#include <dlfcn.h>
+#include <libiberty/demangle.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -44,9 +44,6 @@ struct symbols {
 	struct debug_search search;
 	struct module *modules;
 	struct kept *kept;
-	void *cplusplus; /* libstdc++'s handle; NULL = not loaded */
-	char *(*demangle)(const char *, char *, size_t *, int *);
-	bool has_tried_demangler;
 };
 
 static const char *keep(struct symbols *symbols, const char *string, size_t bytes)
@@ -58,17 +55,15 @@ static const char *keep(struct symbols *symbols, const char *string, size_t byte
 	return kept->text;
 }
 
-/* __cxa_demangle is the C++ library's own and follows its compiler.  It is loaded when
- * the first C++ name is met: a system with C++ programs has it, and others do not need
- * it. */
-static void load_demangler(struct symbols *symbols)
+/* Of Rust (without the hash that older compilers append) or C++; to be freed.  NULL = it is
+ * neither. */
+static char *demangled(const char *name)
 {
-	symbols->has_tried_demangler = true;
-	symbols->cplusplus = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
-	if (symbols->cplusplus) {
-		void *call = dlsym(symbols->cplusplus, "__cxa_demangle");
-		memcpy(&symbols->demangle, &call, sizeof call);
-	}
+	if (strncmp(name, "_Z", 2) != 0 && strncmp(name, "_R", 2) != 0)
+		return NULL;
+	char *rust = rust_demangle(name, 0);
+
+	return rust ? rust : cplus_demangle_v3(name, DMGL_PARAMS | DMGL_ANSI);
 }
 
 /* The name as its author wrote it: demangled, without the compiler's "[clone ...]" and
@@ -77,13 +72,7 @@ static const char *readable(struct symbols *symbols, const char *name)
 {
 	if (name && strchr(name, '@'))
 		name = keep(symbols, name, strcspn(name, "@"));
-	if (!name || strncmp(name, "_Z", 2) != 0)
-		return name;
-	if (!symbols->has_tried_demangler)
-		load_demangler(symbols);
-	int status;
-	char *plain =
-		symbols->demangle ? symbols->demangle(name, NULL, NULL, &status) : NULL;
+	char *plain = name ? demangled(name) : NULL;
 	if (!plain)
 		return name;
 	char *clone = strstr(plain, " [clone ");
@@ -344,8 +333,6 @@ void symbols_close(struct symbols *symbols)
 		symbols->kept = kept->next;
 		free(kept);
 	}
-	if (symbols->cplusplus)
-		dlclose(symbols->cplusplus);
 	debug_search_close(&symbols->search);
 	free(symbols);
 }
