@@ -29,6 +29,9 @@
 
 #include "common/ledger.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Of a connection, as in tcpi_state: <netinet/tcp.h> and <linux/tcp.h> exclude each
  * other. */
 enum tcp_state {
@@ -42,9 +45,6 @@ enum tcp_state {
 /* A bit each: the peer has gone, and this side holds the connection. */
 #define VERDICT_PEER_GONE_STATES                                                         \
 	(1U << STATE_CLOSE_WAIT | 1U << STATE_LAST_ACK | 1U << STATE_CLOSING)
-
-#include <stdbool.h>
-#include <stdint.h>
 
 struct verdict_rules {
 	uint64_t grace_ns;

@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 
 #define N_KEPT 32
-#define LATE_NS                                                                          \
-	UINT64_C(50000000) /* a thread that wakes on a busy machine may be so late */
+/* A thread that wakes on a busy machine may be a little late. */
+#define LATE_NS UINT64_C(50000000)
 
 struct downtime {
 	_Atomic uint64_t from_ns, to_ns;
