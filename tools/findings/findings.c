@@ -41,6 +41,21 @@ const char *findings_keep_string(struct findings *findings, const char *string)
 	return memcpy(findings_keep(findings, bytes), string, bytes);
 }
 
+size_t findings_points_before(const struct findings_point *points, size_t n, uint64_t ms)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (points[middle].ms < ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static void total(struct findings_place *place)
 {
 	place->why = 0;

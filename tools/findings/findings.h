@@ -139,6 +139,9 @@ struct findings_point {
 	uint64_t open, leaked;
 };
 
+/* How many of these, which ascend by time, are before that one. */
+size_t findings_points_before(const struct findings_point *points, size_t n, uint64_t ms);
+
 struct findings_rule {
 	const char *rule; /* as it stands in the file */
 	uint64_t count;   /* sockets it took out */

@@ -23,22 +23,6 @@ struct largest {
 	size_t n;
 };
 
-/* How many moments are before that time. */
-static size_t moments_before(const struct findings *findings, uint64_t ms)
-{
-	size_t low = 0, high = findings->n_series;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (findings->series[middle].ms < ms)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* The counts of the place; sets the largest of them. */
 static uint64_t *count_place(const struct findings *findings,
 			     const struct findings_place *place, uint64_t *most)
@@ -50,8 +34,10 @@ static uint64_t *count_place(const struct findings *findings,
 	for (size_t i = 0; i < place->n_sockets; i++) {
 		const struct findings_socket *socket = &place->sockets[i];
 
-		counts[moments_before(findings, socket->leaked_from_ms)]++;
-		counts[moments_before(findings, socket->leaked_to_ms)]--;
+		counts[findings_points_before(findings->series, n,
+					      socket->leaked_from_ms)]++;
+		counts[findings_points_before(findings->series, n,
+					      socket->leaked_to_ms)]--;
 	}
 	*most = 0;
 	for (size_t i = 0; i < n; i++) {

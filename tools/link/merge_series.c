@@ -36,20 +36,9 @@ void linked_take_series(struct merge *merge, struct process *process,
 	process->n_points = n;
 }
 
-/* How many of its points are before that time. */
-static uint32_t n_points_before(const struct process *process, uint64_t ms)
+static size_t n_points_before(const struct process *process, uint64_t ms)
 {
-	uint32_t low = 0, high = process->n_points;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (process->points[middle].ms < ms)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return findings_points_before(process->points, process->n_points, ms);
 }
 
 /* From when on its last point counts no more. */
@@ -67,7 +56,7 @@ static const struct findings_point *point_at(const struct merge *merge, size_t p
 					     uint64_t ms)
 {
 	const struct process *from = &merge->processes[process];
-	uint32_t n = n_points_before(from, ms + 1);
+	size_t n = n_points_before(from, ms + 1);
 
 	return n && ms < end_of_series(merge, process) ? &from->points[n - 1] : NULL;
 }
@@ -76,10 +65,9 @@ void linked_add_span(const struct merge *merge, const struct linked_span *span,
 		     struct findings_socket *found)
 {
 	const struct process *of = &merge->processes[span->process];
-	uint32_t n = of->n_points;
-	uint32_t first = n_points_before(of, realtime_ms(of, span->from_ns));
-	uint32_t end =
-		span->to_ns ? n_points_before(of, realtime_ms(of, span->to_ns)) : n;
+	size_t n = of->n_points;
+	size_t first = n_points_before(of, realtime_ms(of, span->from_ns));
+	size_t end = span->to_ns ? n_points_before(of, realtime_ms(of, span->to_ns)) : n;
 
 	if (first >= end)
 		return;

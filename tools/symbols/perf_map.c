@@ -3,6 +3,7 @@
 
 #include "support/files.h"
 #include "support/say.h"
+#include "symbols/spans.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,16 +15,9 @@
 #define MAX_BYTES      (64 << 20)
 #define MAX_CODE_BYTES (16u << 20) /* of one piece */
 
-struct piece {
-	uint64_t start, end;
-	const char *name;
-};
-
 struct perf_map {
-	char *text; /* owned */
-	struct piece *pieces;
-	size_t n_pieces;
-	uint64_t longest;
+	char *text;          /* owned */
+	struct spans pieces; /* each with the place of its name in the text */
 };
 
 static int64_t changed_ns(const struct stat *is)
@@ -66,18 +60,8 @@ static void add_piece(struct perf_map *map, char *line)
 
 	if (*at != ' ' || !at[1] || bytes == 0 || bytes > MAX_CODE_BYTES)
 		return;
-	map->pieces = say_one_more(map->pieces, map->n_pieces, sizeof(*map->pieces));
-	map->pieces[map->n_pieces++] =
-		(struct piece){start, start + bytes, without_compiler(at + 1)};
-	if (bytes > map->longest)
-		map->longest = bytes;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const struct piece *one = a, *other = b;
-
-	return one->start < other->start ? -1 : one->start > other->start;
+	const char *name = without_compiler(at + 1);
+	spans_add(&map->pieces, start, start + bytes, (uint64_t)(name - map->text));
 }
 
 struct perf_map *perf_map_open(const char *path, const struct perf_map_writer *writer)
@@ -99,8 +83,7 @@ struct perf_map *perf_map_open(const char *path, const struct perf_map_writer *w
 		*end = 0;
 		add_piece(map, line);
 	}
-	if (map->n_pieces)
-		qsort(map->pieces, map->n_pieces, sizeof(*map->pieces), compare);
+	spans_sort(&map->pieces);
 	return map;
 }
 
@@ -108,41 +91,22 @@ void perf_map_close(struct perf_map *map)
 {
 	if (!map)
 		return;
-	free(map->pieces);
+	spans_free(&map->pieces);
 	free(map->text);
 	free(map);
-}
-
-/* How many pieces begin at or below it. */
-static size_t n_below(const struct perf_map *map, uint64_t address)
-{
-	size_t low = 0, high = map->n_pieces;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (map->pieces[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 const char *perf_map_find(const struct perf_map *map, uint64_t address)
 {
 	const char *name = NULL;
 
-	for (size_t i = n_below(map, address); i-- > 0;) {
-		const struct piece *piece = &map->pieces[i];
+	for (const struct span *piece = NULL;
+	     (piece = spans_next(&map->pieces, address, piece));) {
+		const char *other = map->text + piece->what;
 
-		if (address - piece->start >= map->longest)
-			break;
-		if (address >= piece->end)
-			continue;
-		if (name && strcmp(name, piece->name) != 0)
+		if (name && strcmp(name, other) != 0)
 			return NULL;
-		name = piece->name;
+		name = other;
 	}
 	return name;
 }
